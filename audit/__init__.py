@@ -1,0 +1,1 @@
+"""Proofs over the store: the digest of the projection."""

@@ -1,0 +1,1 @@
+"""Ways to run Tandem: the embedded stack for one machine, images, compose."""

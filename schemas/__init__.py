@@ -1,0 +1,1 @@
+"""What an event is: envelope, catalogue, versions and upcasters. No I/O."""

@@ -1,0 +1,1 @@
+"""Publish marketing and sales facts to Tandem and read customer journeys."""

@@ -1,0 +1,1 @@
+"""Everything that touches Kafka: topics, the projector, the Faust app, the HTTP gateway for ingest."""
