@@ -13,15 +13,20 @@ CREATE TABLE partitions (
     next_offset    bigint NOT NULL DEFAULT 0,
     witness        bigint,                       -- digest of the record before next_offset; proves the log is the same log
     epoch          bigint NOT NULL DEFAULT 0,    -- the fence: grows with each takeover
-    worker         uuid,
-    backend_pid    int,
-    backend_start  timestamptz,
-    heartbeat_at   timestamptz,
+    worker         uuid,                         -- who holds the lease; alive while its row in workers is
     applied        bigint NOT NULL DEFAULT 0,
     duplicates     bigint NOT NULL DEFAULT 0,
     dead           bigint NOT NULL DEFAULT 0,
     holes          bigint NOT NULL DEFAULT 0,
     UNIQUE (log_epoch, topic, partition)
+) WITH (fillfactor = 50);
+
+-- Workers that are alive, so that each takes its fair share of the partitions.
+CREATE TABLE workers (
+    worker        uuid        PRIMARY KEY,
+    backend_pid   int         NOT NULL,          -- of the connection that commits; terminated if the worker hangs
+    backend_start timestamptz NOT NULL,
+    heartbeat_at  timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 
 -- What the projection was built with; a worker that differs refuses to run.
@@ -134,7 +139,7 @@ CREATE INDEX journeys_channel ON journeys (channel, journey_id) WHERE channel IS
 CREATE TABLE changes (
     seq        bigint   PRIMARY KEY,
     journey_id uuid     NOT NULL,
-    kind       smallint NOT NULL,                -- 0 changed, 1 created, 2 merged into successor, 3 split off
+    kind       smallint NOT NULL,                -- 0 changed, 1 created, 2 merged into successor, 3 vanished
     stage_from smallint,
     stage_to   smallint,
     successor  uuid,                             -- for a merged journey: where it went

@@ -1,0 +1,94 @@
+"""Identifiers: which values name a person, in one normal form, and the key that each one gives.
+
+Rules are cases 6, 8, 9 and 10 of docs/identity.md.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+from hashlib import blake2b
+from typing import NamedTuple
+
+import idna
+import phonenumbers
+
+#: Identifier types of persons, strongest first. The strongest one of an event is its anchor.
+PERSON_TYPES = ("user_id", "crm_contact", "crm_lead", "email", "phone", "anonymous_id")
+ACCOUNT = "account"
+ANONYMOUS = "anonymous_id"
+
+#: Values that programs send where there is no id. Compared in lower case.
+BLOCKED_VALUES = frozenset(
+    {
+        *("", "null", "none", "nil", "undefined", "nan", "n/a", "na", "-", "0", "-1"),
+        *("anonymous", "unknown", "guest", "test", "true", "false", "[object object]"),
+    }
+)
+_ALL_ZERO = re.compile(r"[0-]*0[0-]*")  # zero UUIDs and zero advertising ids, with or without dashes
+
+#: Smaller is stronger.
+RANK = {name: rank for rank, name in enumerate((*PERSON_TYPES, ACCOUNT))}
+
+
+class Identifier(NamedTuple):
+    """One normalised identifier. Sorts strongest type first, then by value."""
+
+    rank: int
+    type: str
+    value: str
+    #: 16 bytes: the journey id that this identifier gives to a journey that starts with it.
+    key: bytes
+
+
+def identifier_key(type_: str, value: str) -> bytes:
+    """The 16-byte key of a normalised identifier: a UUID of version 8 made from BLAKE2b (RFC 9562, 5.8)."""
+    digest = bytearray(blake2b(f"{type_}:{value}".encode(), digest_size=16, person=b"tandem.identity").digest())
+    digest[6] = digest[6] & 0x0F | 0x80
+    digest[8] = digest[8] & 0x3F | 0x80
+    return bytes(digest)
+
+
+@lru_cache(maxsize=32_768)
+def normalise(type_: str, value: str, region: str | None = None) -> Identifier | None:
+    """The identifier that (type, value) means, or None where the value names nobody.
+
+    None is given for blocked values, e-mail addresses without a domain, and phone numbers that cannot be
+    read. `region` is the ISO 3166 code in which a phone number without country code is read.
+    """
+    text = unicodedata.normalize("NFC", value).strip()
+    if text.lower() in BLOCKED_VALUES or _ALL_ZERO.fullmatch(text):
+        return None
+    if type_ == "email":
+        normal = _email(text)
+    elif type_ == "phone":
+        normal = _phone(text, region)
+    else:
+        normal = text
+    if normal is None:
+        return None
+    return Identifier(RANK[type_], type_, normal, identifier_key(type_, normal))
+
+
+def _email(text: str) -> str | None:
+    """Lower case throughout, domain as IDNA A-labels; tags and dots stay, for they may be other people."""
+    local, at, domain = text.rpartition("@")
+    if not (local and at and domain) or any(c.isspace() for c in text):
+        return None
+    domain = domain.lower()
+    if not domain.isascii():
+        try:
+            domain = idna.encode(domain, uts46=True).decode()
+        except idna.IDNAError:
+            return None
+    return f"{local.lower()}@{domain}"
+
+
+def _phone(text: str, region: str | None) -> str | None:
+    """E.164, or None where the text is no possible number."""
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))

@@ -1,0 +1,257 @@
+"""A journey: one person's identifiers, links, moments and facts, and the lifecycle derived from them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from projections.identifiers import RANK
+from projections.lifecycle import Lifecycle, begin, hear, step
+from projections.moments import GroupKey, Moment, absorb
+from projections.playbook import Rules
+from schemas.errors import TandemError
+
+Order = tuple[int, bytes, str]  #: law 2's order: occurred_at in microseconds, event id, source
+
+
+class Known(msgspec.Struct, array_like=True, order=True, gc=False):
+    """An identifier of a journey, and the first event that named it."""
+
+    key: bytes
+    type: str
+    value: str
+    at: int
+    id: bytes
+    source: str
+
+    @property
+    def order(self) -> Order:
+        """Law 2's order."""
+        return (self.at, self.id, self.source)
+
+
+class Link(msgspec.Struct, array_like=True, order=True, gc=False):
+    """Two identifiers that an event says are one person; `a` is the event's anchor.
+
+    Of several events that say the same, the first by (authority, order) is kept: the others change nothing.
+    """
+
+    a: bytes
+    b: bytes
+    #: 0 ruling, 1 CRM, 2 login, 3 form: smaller is stronger
+    authority: int
+    at: int
+    id: bytes
+    source: str
+    #: the identifier type whose limit refused the link; None where it holds
+    refused: str | None = None
+
+    @property
+    def strength(self) -> tuple[int, int, bytes, str]:
+        """Links are judged in this order."""
+        return (self.authority, self.at, self.id, self.source)
+
+
+class Fact(msgspec.Struct, array_like=True, order=True, gc=False):
+    """A value where the last event by law 2's order wins: a trait, a consent, the account, the owner.
+
+    A trait set to null stays as a fact with the value None, so that an older event cannot bring the value back.
+    """
+
+    anchor: bytes
+    kind: str
+    name: str
+    at: int
+    id: bytes
+    source: str
+    value: Any
+
+    @property
+    def order(self) -> Order:
+        """Law 2's order."""
+        return (self.at, self.id, self.source)
+
+
+class State(msgspec.Struct, array_like=True):
+    """A journey as it is stored: every list sorted, so that equal journeys are equal bytes."""
+
+    format: int
+    identifiers: list[Known]
+    links: list[Link]
+    moments: list[Moment]
+    facts: list[Fact]
+    life: Lifecycle
+
+
+FORMAT = 1  #: of State; a reader that meets another one must rebuild
+
+_encoder = msgspec.msgpack.Encoder(order="deterministic")
+_decoder = msgspec.msgpack.Decoder(State)
+
+
+class UnknownStateFormat(TandemError):
+    """The database holds journeys that another version of Tandem folded."""
+
+
+class Journey:
+    """The working copy of one journey. Only the fold changes it.
+
+    Invariants: `moments` holds one moment for each milestone and group. While `settled`, they are sorted by law 2's
+    order and `life` is what stepping through them gives.
+    """
+
+    __slots__ = (
+        *("component", "events", "facts", "groups", "identifiers", "journey_id", "last_seen", "life"),
+        *("links", "moments", "rev", "settled", "stored_stage"),
+    )
+
+    def __init__(self, journey_id: bytes, rev: int = 0) -> None:
+        self.journey_id = journey_id
+        #: how often the stored row was written; 0 for a journey that is not stored yet
+        self.rev = rev
+        #: the stage in the stored row; None for a journey that is not stored yet
+        self.stored_stage: int | None = None
+        #: smallest id of the journeys that refused links tie together; None where there are none
+        self.component: bytes | None = None
+        self.identifiers: dict[bytes, Known] = {}
+        self.links: dict[tuple[bytes, bytes], Link] = {}
+        self.moments: list[Moment] = []
+        self.groups: dict[GroupKey, Moment] = {}
+        self.facts: dict[tuple[bytes, str, str], Fact] = {}
+        self.life: Lifecycle | None = None
+        self.settled = False
+        #: distinct events folded, and the time of the last one in microseconds since 1970 UTC (0: none)
+        self.events = 0
+        self.last_seen = 0
+
+    @property
+    def refused(self) -> list[Link]:
+        """Links that would have broken a limit; they tie this journey to others without joining them."""
+        return [link for link in self.links.values() if link.refused is not None]
+
+    def add(self, moment: Moment, rules: Rules) -> None:
+        """Take one event's moment. The newest steps the lifecycle on, in O(1); a late one leaves it to `settle`.
+
+        Both give the same bytes; tests/laws/test_convergence.py proves it.
+        """
+        self.events += 1
+        self.last_seen = max(self.last_seen, moment.at)
+        group = moment.group
+        if group is not None:
+            known = self.groups.get(group)
+            if known is not None:
+                self._repeat(known, moment, rules)
+                return
+            self.groups[group] = moment
+        self.moments.append(moment)
+        newest = len(self.moments) > 1 and self.moments[-2].order < moment.order
+        if newest and self.settled and self.life is not None:
+            step(self.life, moment, rules)
+        else:
+            self.settled = False
+
+    def _repeat(self, known: Moment, moment: Moment, rules: Rules) -> None:
+        """Another event of a group that is there already."""
+        if moment.order < known.order:
+            self.settled = False
+        elif moment.at > known.last and known.type in rules.silent_types:
+            # A later moment may have been judged under the shorter silence.
+            self.settled &= self.moments[-1].at < known.last + rules.shortest_silence[known.type]
+            if self.settled and self.life is not None:
+                hear(self.life, moment)
+        absorb(known, moment)
+
+    def settle(self, rules: Rules) -> None:
+        """Step through all moments again, in order, if some came late: once for however many came."""
+        if not self.settled:
+            self.derive(rules)
+
+    def learn(self, fact: Fact) -> None:
+        """Keep a fact unless a later event has said otherwise."""
+        place = (fact.anchor, fact.kind, fact.name)
+        known = self.facts.get(place)
+        if known is None or known.order < fact.order:
+            self.facts[place] = fact
+
+    def derive(self, rules: Rules) -> None:
+        """Sort the moments and step through all of them again.
+
+        A journey of identifiers that events only named, in links that were refused, has no moments: it begins
+        where it was first named.
+        """
+        self.moments.sort(key=_order)
+        first = self.moments[0].order if self.moments else earliest(self.identifiers).order
+        self.life = begin(rules, *first)
+        for moment in self.moments:
+            step(self.life, moment, rules)
+        self.settled = True
+
+    def count(self) -> None:
+        """Count events and find the last one again, after moments came from other journeys."""
+        self.events = sum(moment.count for moment in self.moments)
+        self.last_seen = max((moment.last for moment in self.moments), default=0)
+
+    def current(self, kind: str) -> dict[str, Fact]:
+        """The winning fact of each name of a kind, over all of the person's identifiers."""
+        winners: dict[str, Fact] = {}
+        for fact in self.facts.values():
+            if fact.kind == kind and (fact.name not in winners or winners[fact.name].order < fact.order):
+                winners[fact.name] = fact
+        return winners
+
+    def encode(self) -> bytes:
+        """The stored bytes."""
+        assert self.life is not None, "a journey is derived before it is stored"
+        assert self.settled, "a journey is settled before it is stored"
+        return _encoder.encode(
+            State(
+                FORMAT,
+                sorted(self.identifiers.values()),
+                sorted(self.links.values(), key=_ends),
+                self.moments,
+                [self.facts[place] for place in sorted(self.facts)],
+                self.life,
+            )
+        )
+
+
+def earliest(identifiers: Mapping[bytes, Known]) -> Known:
+    """The identifier named first; where one event named several, the strongest. Its key is the journey's id."""
+    return min(identifiers.values(), key=_seniority)
+
+
+def _seniority(known: Known) -> tuple[int, bytes, str, int, str]:
+    return (known.at, known.id, known.source, RANK[known.type], known.value)
+
+
+def _order(moment: Moment) -> Order:
+    return (moment.at, moment.id, moment.source)
+
+
+def _ends(link: Link) -> tuple[bytes, bytes]:
+    return (link.a, link.b)
+
+
+def decode_journey(journey_id: bytes, rev: int, state: bytes) -> Journey:
+    """The working copy of a stored journey. Raises UnknownStateFormat."""
+    stored = _decoder.decode(state)
+    if stored.format != FORMAT:
+        raise UnknownStateFormat(
+            f"the journeys were folded in format {stored.format}, this version reads {FORMAT}: use the version "
+            "that wrote them, or rebuild the projection"
+        )
+    journey = Journey(journey_id, rev)
+    journey.identifiers = {known.key: known for known in stored.identifiers}
+    journey.links = {(link.a, link.b): link for link in stored.links}
+    journey.moments = stored.moments
+    journey.groups = groups_of(stored.moments)
+    journey.facts = {(fact.anchor, fact.kind, fact.name): fact for fact in stored.facts}
+    journey.life = stored.life
+    journey.settled = True
+    journey.count()
+    return journey
+
+
+def groups_of(moments: Iterable[Moment]) -> dict[GroupKey, Moment]:
+    """The grouped moments by their group."""
+    return {group: moment for moment in moments if (group := moment.group) is not None}

@@ -1,0 +1,129 @@
+"""The lifecycle: stages, score and value, stepped through moments in law 2's order."""
+
+import msgspec
+
+from projections.moments import Moment
+from projections.playbook import Rules
+
+
+class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One stage entered. `id` and `source` name the event behind it; both are None where silence was the cause."""
+
+    stage: int
+    at: int
+    id: bytes | None
+    source: str | None
+
+
+class Lifecycle(msgspec.Struct, array_like=True):
+    """What stepping through a journey's moments has come to. Times are microseconds since 1970 UTC."""
+
+    stage: int
+    history: list[Entry]
+    #: per stage: when its criterion was first met, also if the journey was further already
+    reached: list[int | None]
+    score: int = 0
+    #: booked value in minor units by currency
+    value: dict[str, int] = {}
+    #: last event of each type whose silence means something
+    heard: dict[str, int] = {}
+    #: channel and campaign of the first touchpoint
+    touched: bool = False
+    channel: str | None = None
+    campaign: str | None = None
+
+
+def begin(rules: Rules, at: int, id_: bytes, source: str) -> Lifecycle:
+    """The lifecycle of a journey whose first event is (at, id, source): in the playbook's first stage."""
+    reached: list[int | None] = [None] * len(rules.names)
+    reached[0] = at
+    return Lifecycle(0, [Entry(0, at, id_, source)], reached, value={}, heard={})
+
+
+def step(life: Lifecycle, moment: Moment, rules: Rules) -> None:
+    """Take the next moment in order. The journey may pass several stages at once, earliest first."""
+    if life.heard:
+        advance(life, moment.at, rules)
+    before = life.score
+    points = rules.points.get(moment.type)
+    if points:
+        life.score = before + points
+    if moment.channel is not None and not life.touched:
+        life.touched, life.channel, life.campaign = True, moment.channel, moment.campaign
+    if moment.type in rules.silent_types:
+        hear(life, moment)
+    if moment.amount is not None and moment.currency is not None and moment.type == "opportunity_won":
+        life.value[moment.currency] = life.value.get(moment.currency, 0) + moment.amount
+    for stage in _met(life, moment, before, rules):
+        _meet(life, stage, moment, rules)
+    if moment.type in rules.returns:
+        _return(life, moment, rules)
+
+
+def hear(life: Lifecycle, moment: Moment) -> None:
+    """Note that a type whose silence means something was heard."""
+    life.heard[moment.type] = max(life.heard.get(moment.type, moment.last), moment.last)
+
+
+def _met(life: Lifecycle, moment: Moment, before: int, rules: Rules) -> tuple[int, ...]:
+    """The stages whose criterion this moment meets, in the playbook's order."""
+    met = rules.by_event.get(moment.type, ())
+    if moment.named:
+        for stage in rules.identified:
+            if life.reached[stage] is None:
+                met = (*met, stage)
+    if life.score > before:
+        for limit, stage in rules.by_score:
+            if before < limit <= life.score:
+                met = (*met, stage)
+    if moment.satisfaction is not None:
+        met += tuple(stage for limit, stage in rules.by_satisfaction if moment.satisfaction <= limit)
+    return met if len(met) < 2 else tuple(sorted(set(met)))
+
+
+def _meet(life: Lifecycle, stage: int, moment: Moment, rules: Rules) -> None:
+    entered = life.stage in rules.enter_from[stage]
+    if life.reached[stage] is None and (entered or 0 in rules.enter_from[stage]):
+        life.reached[stage] = moment.at
+    if entered:
+        life.stage = stage
+        life.history.append(Entry(stage, moment.at, moment.id, moment.source))
+
+
+def _return(life: Lifecycle, moment: Moment, rules: Rules) -> None:
+    for sources, target in rules.returns[moment.type]:
+        if life.stage in sources:
+            life.stage = target
+            life.history.append(Entry(target, moment.at, moment.id, moment.source))
+            return
+
+
+def advance(life: Lifecycle, until: int, rules: Rules) -> None:
+    """Let silence do what it does up to and including the time `until`."""
+    while (next_ := _next_silence(life, rules)) is not None and next_[0] <= until:
+        at, stage = next_
+        life.stage = stage
+        if life.reached[stage] is None:
+            life.reached[stage] = at
+        life.history.append(Entry(stage, at, None, None))
+
+
+def _next_silence(life: Lifecycle, rules: Rules) -> tuple[int, int] | None:
+    """(time, stage) of the next move by silence, if nothing else happens."""
+    entered = life.history[-1].at
+    due = [
+        (max(life.heard[rule.of] + rule.after, entered), rule.stage)
+        for rule in rules.silences
+        if life.stage in rule.sources and rule.of in life.heard
+    ]
+    return min(due, default=None)
+
+
+def due_times(life: Lifecycle, rules: Rules) -> list[tuple[int, int]]:
+    """[(time, stage)]: all moves that silence alone would make from here on, in order."""
+    if not life.heard:
+        return []
+    ahead = msgspec.structs.replace(life, history=life.history[-1:], reached=list(life.reached))
+    seen = len(ahead.history)
+    advance(ahead, 2**62, rules)
+    return [(entry.at, entry.stage) for entry in ahead.history[seen:]]

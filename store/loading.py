@@ -1,0 +1,67 @@
+"""What a batch needs to know before it is folded: which events are known, and the journeys they touch."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import asyncpg
+
+from projections.journey import Journey, decode_journey
+
+
+class KnownEvent(NamedTuple):
+    """An event that was applied before."""
+
+    id: bytes
+    source_id: int
+    body_hash: int
+    batch_id: int
+    bucket: int
+
+
+_KNOWN_EVENTS = """
+    SELECT e.id, e.source_id, e.body_hash, e.batch_id, e.bucket
+    FROM unnest($1::uuid[], $2::int[]) AS wanted (id, source_id) JOIN events e USING (id, source_id)
+"""
+
+_SOURCES = "SELECT source_id, name FROM sources WHERE name = ANY ($1)"
+_ADD_SOURCES = "INSERT INTO sources (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
+
+_JOURNEY_COLUMNS = "journey_id, component, rev, stage, state"
+_BY_IDENTIFIER = f"""
+    SELECT {_JOURNEY_COLUMNS} FROM journeys
+    WHERE journey_id = ANY (ARRAY(SELECT DISTINCT journey_id FROM identifiers WHERE key = ANY ($1)))
+"""
+_BY_COMPONENT = f"""
+    SELECT {_JOURNEY_COLUMNS} FROM journeys WHERE component = ANY ($1) AND NOT journey_id = ANY ($2)
+"""
+
+
+async def source_ids(connection: asyncpg.Connection, names: Sequence[str]) -> dict[str, int]:
+    """The numbers of source names, new ones added."""
+    await connection.execute(_ADD_SOURCES, sorted(names))
+    return {row["name"]: row["source_id"] for row in await connection.fetch(_SOURCES, list(names))}
+
+
+async def known_events(
+    connection: asyncpg.Connection, ids: Sequence[bytes], sources: Sequence[int]
+) -> list[KnownEvent]:
+    """Those of the events (id, source) that were applied before."""
+    return [KnownEvent(*row) for row in await connection.fetch(_KNOWN_EVENTS, ids, sources)]
+
+
+async def load_journeys(connection: asyncpg.Connection, keys: Sequence[bytes]) -> list[Journey]:
+    """The journeys that the identifier keys find, and those that refused links tie to them."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        rows = await connection.fetch(_BY_IDENTIFIER, keys)
+        components = {row["component"] for row in rows if row["component"] is not None}
+        if components:
+            loaded = [row["journey_id"] for row in rows]
+            rows += await connection.fetch(_BY_COMPONENT, sorted(components), loaded)
+    return [_journey(row) for row in rows]
+
+
+def _journey(row: asyncpg.Record) -> Journey:
+    journey = decode_journey(row["journey_id"], row["rev"], row["state"])
+    journey.component = row["component"]
+    journey.stored_stage = row["stage"]
+    return journey

@@ -1,0 +1,60 @@
+"""The partitions that the projection reads, and what it was built with."""
+
+import asyncpg
+
+from schemas.errors import TandemError
+
+
+class ClusterChanged(TandemError):
+    """The broker is of another Kafka cluster than the one whose log was read."""
+
+
+class PlaybookChanged(TandemError):
+    """The journeys were folded by another playbook."""
+
+
+_PROJECTION = """
+    INSERT INTO projection (log_epoch, cluster_id, playbook) VALUES (1, $1, $2)
+    ON CONFLICT (singleton) DO UPDATE SET singleton = true
+    RETURNING log_epoch, cluster_id, playbook
+"""
+
+_ATTACH = """
+    INSERT INTO partitions (log_epoch, topic, partition, owner_room, cluster_id)
+    SELECT $1, topic, partition, owner_room, $2 FROM unnest($3::text[], $4::int[], $5::text[]) AS u (topic, partition, owner_room)
+    ON CONFLICT DO NOTHING
+"""
+
+_OWNERS = "SELECT partition_id, owner_room FROM partitions"
+
+
+async def begin_projection(connection: asyncpg.Connection, cluster_id: str, playbook: str) -> int:
+    """The current log epoch. The first worker ever writes down cluster and playbook; later ones must agree.
+
+    Raises ClusterChanged or PlaybookChanged.
+    """
+    log_epoch, first_cluster, first_playbook = await connection.fetchrow(_PROJECTION, cluster_id, playbook)
+    if first_cluster != cluster_id:
+        raise ClusterChanged(
+            f"this database follows the Kafka cluster {first_cluster}, but the broker belongs to {cluster_id}: "
+            "connect to the former cluster, or use a new database"
+        )
+    if first_playbook != playbook:
+        raise PlaybookChanged(
+            f"the journeys were folded by the playbook {first_playbook[:12]}, not by {playbook[:12]}: "
+            "name the former playbook in TANDEM_PLAYBOOK, or use a new database and replay"
+        )
+    return int(log_epoch)
+
+
+async def attach(
+    connection: asyncpg.Connection, log_epoch: int, cluster_id: str, partitions: list[tuple[str, int, str]]
+) -> None:
+    """Write down partitions, given as (topic, partition, owner), that were not known yet."""
+    topics, numbers, owners = (list(column) for column in zip(*partitions, strict=True))
+    await connection.execute(_ATTACH, log_epoch, cluster_id, topics, numbers, owners)
+
+
+async def owners(connection: asyncpg.Connection) -> dict[int, str]:
+    """Partition id -> the department that writes there, for all log epochs."""
+    return {row["partition_id"]: row["owner_room"] for row in await connection.fetch(_OWNERS)}

@@ -1,0 +1,30 @@
+"""Connections of the engine: settings that make a hung or cut worker harmless, and codecs for raw keys."""
+
+import asyncpg
+
+#: Durability stays as the server has it (fsync and synchronous_commit on). Joins are nested loops so that rows are
+#: locked in the order of the sorted arrays that statements are given: two workers cannot lock in opposite order.
+_ENGINE_SETTINGS = {
+    "application_name": "tandem-worker",
+    "idle_in_transaction_session_timeout": "5s",
+    "statement_timeout": "60s",
+    "lock_timeout": "5s",
+    "client_connection_check_interval": "5s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "3",
+    "tcp_keepalives_count": "3",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_seqscan": "off",
+    "jit": "off",
+    "timezone": "UTC",
+}
+
+
+async def open_engine_connection(database_url: str) -> asyncpg.Connection:
+    """A connection for the engine, on which uuid values are 16 raw bytes. Raises what asyncpg raises."""
+    connection = await asyncpg.connect(database_url, server_settings=_ENGINE_SETTINGS, timeout=10)
+    await connection.set_type_codec(
+        "uuid", schema="pg_catalog", format="binary", encoder=bytes, decoder=bytes
+    )
+    return connection

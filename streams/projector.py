@@ -1,0 +1,270 @@
+"""The projector: consume, fold, commit. Offsets live in PostgreSQL, beside the effects, behind a fence.
+
+While PostgreSQL commits one batch, the next one is fetched, decoded and folded. Whatever goes wrong with a
+connection or a commit, the answer is the same: forget all, read the fence, go on from there.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import asyncpg
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from projections.playbook import Rules
+from store.commit import Advance, Batch, Fenced, Hole, Stale, commit_batch
+from store.leases import dismiss, enrol, heartbeat, release, take
+from store.partitions import owners
+from store.session import open_engine_connection
+from streams.intake import Intake, LogRecord, take_in
+from streams.positions import LogTruncated, Position, witness_of
+from streams.preparation import Effects, Preparation, archive_blocks
+
+log = structlog.get_logger(__name__)
+
+BATCH_RECORDS = 8_192  #: at most, when behind; when not, a batch is what has come meanwhile
+_IDLE_MS = 200
+_LEASE_ROUND_SECONDS = 2.0
+_DECODE_SLICE = 256
+_RECOVERABLE = (Fenced, Stale, KafkaError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+
+
+class Projector:
+    """One worker. `run` returns when `stop` is set; it raises only named errors that need a person."""
+
+    def __init__(
+        self,
+        *,
+        consumer_options: Mapping[str, object],
+        database_url: str,
+        rules: Rules,
+        log_epoch: int,
+        worker: bytes,
+    ) -> None:
+        self._consumer_options = consumer_options
+        self._database_url = database_url
+        self._rules = rules
+        self._log_epoch = log_epoch
+        self._worker = worker
+        self._positions: dict[TopicPartition, Position] = {}
+        self._commit: asyncio.Task[int] | None = None
+        self._control_lock = asyncio.Lock()  # heartbeats and lease rounds share one connection
+        #: batches committed since the start
+        self.batches = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set. Raises LogRecreated, LogTruncated and other TandemErrors."""
+        failures = 0
+        while not stop.is_set():
+            before = self.batches
+            try:
+                await self._session(stop)
+            except _RECOVERABLE as error:
+                failures = 0 if self.batches > before else failures + 1
+                pause = min(5.0, 0.05 * 2**failures)
+                log.warning("projector starts over", error=type(error).__name__, detail=str(error), pause=pause)
+                await _wait(stop, pause)
+
+    async def _session(self, stop: asyncio.Event) -> None:
+        """Work over one set of connections, until `stop` or an error."""
+        self._positions, self._commit = {}, None
+        async with AsyncExitStack() as stack:
+            writer, reader, control = [
+                await stack.enter_async_context(_connection(self._database_url)) for _ in range(3)
+            ]
+            consumer = AIOKafkaConsumer(**self._consumer_options)
+            await consumer.start()
+            stack.push_async_callback(consumer.stop)
+            await enrol(control, self._worker, writer.get_server_pid())
+            preparation = Preparation(reader, self._rules, await owners(control))
+            rounds = asyncio.create_task(self._keep_leases(control))
+            try:
+                await self._work(stop, consumer, writer, control, preparation, rounds)
+            finally:
+                await self._leave(control, rounds)
+
+    async def _work(
+        self,
+        stop: asyncio.Event,
+        consumer: AIOKafkaConsumer,
+        writer: asyncpg.Connection,
+        control: asyncpg.Connection,
+        preparation: Preparation,
+        rounds: "asyncio.Task[None]",
+    ) -> None:
+        due = 0.0
+        clock = asyncio.get_running_loop().time
+        while not stop.is_set():
+            if rounds.done():
+                rounds.result()
+            if clock() >= due:
+                await self._share(consumer, control)
+                due = clock() + _LEASE_ROUND_SECONDS
+            records = await self._fetch(consumer)
+            if records:
+                intake, advances, holes = await self._read(records)
+                effects = await preparation.prepare(intake, self._commit)
+                batch = _batch(preparation, effects, advances, holes)
+                await self._settle()
+                self._commit = asyncio.create_task(commit_batch(writer, batch))
+            else:
+                await self._settle()
+        await self._settle()
+
+    async def _fetch(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """What has come. With a commit running, wait for records no longer than for the commit."""
+        if not self._positions:
+            await asyncio.sleep(_IDLE_MS / 1000)
+            return {}
+        try:
+            found: dict[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(
+                timeout_ms=_IDLE_MS, max_records=BATCH_RECORDS
+            )
+        except OffsetOutOfRangeError as error:
+            raise LogTruncated(f"Kafka no longer has the next records: {error}. Restore them") from error
+        return found
+
+    async def _read(
+        self, records: dict[TopicPartition, list[ConsumerRecord]]
+    ) -> tuple[Intake, dict[TopicPartition, Advance], list[Hole]]:
+        """Decode and sort out the records; note how far each partition was read."""
+        intake, advances, holes = Intake(), {}, []
+        for place, found in records.items():
+            position = self._positions[place]
+            lease, start, last = position.lease, position.next_offset, None
+            for number, record in enumerate(found):
+                if position.accept(record, holes):
+                    take_in(intake, _log_record(lease.partition_id, record), lease.owner, self._rules)
+                    last = record
+                if number % _DECODE_SLICE == 0:
+                    await asyncio.sleep(0)
+            if last is not None:
+                advances[place] = Advance(
+                    lease.partition_id, lease.epoch, start, position.next_offset, witness_of(last), 0, 0, 0, 0
+                )
+        return intake, advances, holes
+
+    async def _settle(self) -> None:
+        """Wait for the running commit. Raises what it raised."""
+        if self._commit is not None:
+            commit, self._commit = self._commit, None
+            await commit
+            self.batches += 1
+
+    async def _share(self, consumer: AIOKafkaConsumer, control: asyncpg.Connection) -> None:
+        """Take free partitions, or give back what is more than a fair share."""
+        held = [position.lease.partition_id for position in self._positions.values()]
+        async with self._control_lock:
+            leases, share = await take(control, self._worker, self._log_epoch, held)
+        surplus = list(self._positions)[share:] if len(held) > share else []
+        if not leases and not surplus:
+            return
+        await self._settle()
+        if surplus:
+            ids = [self._positions.pop(place).lease.partition_id for place in surplus]
+            async with self._control_lock:
+                await release(control, self._worker, ids)
+        added = {TopicPartition(lease.topic, lease.partition): Position.of(lease) for lease in leases}
+        self._positions |= added
+        consumer.assign(list(self._positions))
+        await self._seek(consumer, added)
+        log.info("partitions", held=len(self._positions), added=len(added), given_back=len(surplus))
+
+    async def _seek(self, consumer: AIOKafkaConsumer, added: dict[TopicPartition, Position]) -> None:
+        beginnings = await consumer.beginning_offsets(list(added))
+        ends = await consumer.end_offsets(list(added))
+        for place, position in added.items():
+            position.check_range(beginnings[place], ends[place])
+        # assign() forgets where the partitions held before stood
+        for place, position in self._positions.items():
+            consumer.seek(place, position.seek_offset())
+
+    async def _keep_leases(self, control: asyncpg.Connection) -> None:
+        while True:
+            await asyncio.sleep(_LEASE_ROUND_SECONDS)
+            async with self._control_lock:
+                alive = await heartbeat(control, self._worker)
+            if not alive:
+                raise Fenced("this worker was silent for too long and was given up by the others")
+
+    async def _leave(self, control: asyncpg.Connection, rounds: "asyncio.Task[None]") -> None:
+        """Stop what runs and free the leases, as far as the connection still allows."""
+        rounds.cancel()
+        tasks = [task for task in (rounds, self._commit) if task is not None]
+        if self._commit is not None:
+            self._commit.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        held = [position.lease.partition_id for position in self._positions.values()]
+        if not control.is_closed():
+            await dismiss(control, self._worker, held)
+
+
+def _batch(
+    preparation: Preparation, effects: Effects, advances: dict[TopicPartition, Advance], holes: list[Hole]
+) -> Batch:
+    applied, dead = _count(effects)
+    missing: dict[int, int] = {}
+    for hole in holes:
+        missing[hole.partition_id] = missing.get(hole.partition_id, 0) + hole.to_offset - hole.from_offset
+    counted = [
+        advance._replace(
+            applied=applied.get(advance.partition_id, 0),
+            duplicates=effects.duplicates[advance.partition_id],
+            dead=dead.get(advance.partition_id, 0),
+            holes=missing.get(advance.partition_id, 0),
+        )
+        for advance in advances.values()
+    ]
+    return Batch(
+        advances=sorted(counted),
+        events=preparation.event_rows(effects.applied),
+        superseded=preparation.event_rows(effects.superseded),
+        blocks=archive_blocks([*effects.applied, *effects.superseded]),
+        journeys=effects.rows,
+        gone=effects.harvest.gone,
+        moved=effects.harvest.moved,
+        dead_letters=sorted(effects.dead_letters, key=lambda letter: letter[:2]),
+        holes=holes,
+        changes=effects.changes,
+    )
+
+
+def _count(effects: Effects) -> tuple[dict[int, int], dict[int, int]]:
+    """Applied and dead records by partition."""
+    applied: dict[int, int] = {}
+    dead: dict[int, int] = {}
+    for candidate in effects.applied:
+        applied[candidate.record.partition_id] = applied.get(candidate.record.partition_id, 0) + 1
+    for letter in effects.dead_letters:
+        dead[letter.partition_id] = dead.get(letter.partition_id, 0) + 1
+    return applied, dead
+
+
+def _log_record(partition_id: int, record: ConsumerRecord) -> LogRecord:
+    received_at = None
+    for name, value in record.headers:
+        if name == "received_at":
+            received_at = value.decode("ascii", "replace")
+    return LogRecord(partition_id, record.offset, record.timestamp * 1000, received_at, record.value)
+
+
+@asynccontextmanager
+async def _connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """An engine connection that is closed at the end, or cut off if the server does not answer."""
+    connection = await open_engine_connection(database_url)
+    try:
+        yield connection
+    finally:
+        try:
+            await connection.close(timeout=2)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            connection.terminate()
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,91 @@
+"""Law 2: a journey is a pure function of the set of events."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from projections.fold import apply, subject_of
+from projections.journey import decode_journey
+from projections.memory import digest_of_workspace, fold_events
+from projections.playbook import compile_rules, load_playbook
+from projections.row import row_of
+from projections.workspace import Workspace
+from schemas.event import Event
+from tests.laws.histories import decoded, histories
+
+RULES = compile_rules(load_playbook())
+
+
+def states(workspace: Workspace) -> dict[bytes, bytes]:
+    return {journey_id: journey.encode() for journey_id, journey in workspace.journeys.items()}
+
+
+def restarted(workspace: Workspace) -> Workspace:
+    """The workspace after a restart: everything written, then read again."""
+    workspace.harvest()
+    again = Workspace(workspace.rules)
+    for journey in workspace.journeys.values():
+        copy = decode_journey(journey.journey_id, journey.rev, journey.encode())
+        copy.component = journey.component
+        again.put(copy)
+    return again
+
+
+def fold_with_restarts(events: list[Event], restart_after: list[bool], settle_each: bool = False) -> Workspace:
+    workspace = Workspace(RULES)
+    for event, restart in zip(events, restart_after, strict=True):
+        subject = subject_of(event, RULES)
+        assert subject is not None
+        apply(workspace, event, subject)
+        if settle_each:
+            workspace.harvest()
+        if restart:
+            workspace = restarted(workspace)
+    workspace.harvest()
+    return workspace
+
+
+@settings(max_examples=2_000)
+@given(histories(), st.data())
+def test_any_order_and_any_restarts_give_the_same_bytes(history: list[tuple[str, bytes]], data: st.DataObject) -> None:
+    events = decoded(history)
+    shuffled = data.draw(st.permutations(events))
+    restarts = data.draw(st.lists(st.booleans(), min_size=len(events), max_size=len(events)))
+    once = fold_events(events, RULES)
+    again = fold_with_restarts(shuffled, restarts)
+    assert states(again) == states(once)
+    assert digest_of_workspace(again) == digest_of_workspace(once)
+    assert again.home == once.home
+    assert {j.journey_id: j.component for j in again.journeys.values()} == {
+        j.journey_id: j.component for j in once.journeys.values()
+    }
+
+
+@settings(max_examples=1_000)
+@given(histories(max_size=20), st.data())
+def test_all_tiers_of_the_fold_give_the_same_bytes(history: list[tuple[str, bytes]], data: st.DataObject) -> None:
+    events = data.draw(st.permutations(decoded(history)))
+    workspace = fold_with_restarts(events, [False] * len(events), settle_each=data.draw(st.booleans()))
+    for journey in workspace.journeys.values():
+        incremental = journey.encode()
+        journey.derive(RULES)
+        assert journey.encode() == incremental
+
+
+@settings(max_examples=300)
+@given(histories())
+def test_every_event_is_in_exactly_one_journey(history: list[tuple[str, bytes]]) -> None:
+    workspace = fold_events(decoded(history), RULES)
+    rows = [row_of(journey, RULES) for journey in workspace.journeys.values()]
+    assert sum(row.events for row in rows) == len(history)
+
+
+@settings(max_examples=500)
+@given(histories())
+def test_identities_keep_the_limits_and_every_identifier_finds_its_journey(history: list[tuple[str, bytes]]) -> None:
+    workspace = fold_events(decoded(history), RULES)
+    for journey in workspace.journeys.values():
+        types = [known.type for known in journey.identifiers.values()]
+        assert types.count("user_id") <= 1
+        assert types.count("crm_contact") <= 1
+        for key in journey.identifiers:
+            assert workspace.home[key] == journey.journey_id
