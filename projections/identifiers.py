@@ -7,13 +7,14 @@ import re
 import unicodedata
 from functools import lru_cache
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import idna
 import phonenumbers
 
 #: Identifier types of persons, strongest first. The strongest one of an event is its anchor.
-PERSON_TYPES = ("user_id", "crm_contact", "crm_lead", "email", "phone", "anonymous_id")
+PersonType = Literal["user_id", "crm_contact", "crm_lead", "email", "phone", "anonymous_id"]
+PERSON_TYPES: tuple[str, ...] = get_args(PersonType)
 ACCOUNT = "account"
 ANONYMOUS = "anonymous_id"
 

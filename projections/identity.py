@@ -66,9 +66,7 @@ def within_limits(identifiers: Iterable[Known], rules: Rules) -> bool:
     return True
 
 
-def resolve(
-    identifiers: Mapping[bytes, Known], links: Iterable[Link], rules: Rules
-) -> tuple[list[Person], list[Link]]:
+def resolve(identifiers: Mapping[bytes, Known], links: Iterable[Link], rules: Rules) -> tuple[list[Person], list[Link]]:
     """The persons of one component, and its links, each with its verdict."""
     if within_limits(identifiers.values(), rules):
         return [frozenset(identifiers)], [_judged(link, None) for link in links]

@@ -77,7 +77,15 @@ def moment_of(event: Event, anchor: bytes, named: bool) -> Moment:
     data: Any = event.data
     if isinstance(data, dict):
         return Moment(
-            event.occurred_at, event.id, event.source, anchor, named, event.type, None, None, event.occurred_at
+            event.occurred_at,
+            event.id,
+            event.source,
+            anchor,
+            named,
+            event.type,
+            None,
+            None,
+            event.occurred_at,
         )
     moment = Moment(
         event.occurred_at,

@@ -9,7 +9,7 @@ import orjson
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from projections.identifiers import PERSON_TYPES
+from projections.identifiers import PersonType
 from schemas.errors import TandemError
 
 DAY = 86_400_000_000  #: microseconds
@@ -58,7 +58,7 @@ class Return(_Strict):
 
 
 class IdentityRules(_Strict):
-    limits: dict[Literal[PERSON_TYPES], Annotated[int, Field(ge=1)]]
+    limits: dict[PersonType, Annotated[int, Field(ge=1)]]
     phone_regions: dict[str, Annotated[str, Field(pattern=r"^[A-Z]{2}$")]] = {}
 
 
@@ -187,7 +187,7 @@ def compile_rules(playbook: Playbook) -> Rules:
         silences=silences,
         silent_types=frozenset(rule.of for rule in silences),
         shortest_silence={of: min(r.after for r in silences if r.of == of) for of in {r.of for r in silences}},
-        limits=dict(playbook.identity.limits),
+        limits={str(type_): limit for type_, limit in playbook.identity.limits.items()},
         phone_regions=dict(playbook.identity.phone_regions),
         digest=playbook.digest(),
     )

@@ -160,7 +160,8 @@ _UNUSED = "DELETE FROM identifiers WHERE key = ANY ($1::uuid[])"
 
 _DEAD_LETTERS = """
     INSERT INTO dead_letters (partition_id, record_offset, reason, field, message, payload, recorded_at, batch_id)
-    SELECT *, $8::bigint FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bigint[])
+    SELECT *, $8::bigint
+    FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bigint[])
 """
 
 _HOLES = """
@@ -197,13 +198,15 @@ async def commit_batch(connection: asyncpg.Connection, batch: Batch) -> int:
 
 
 async def _fence(connection: asyncpg.Connection, advances: list[Advance]) -> int:
-    fenced, batch_id = await connection.fetchrow(_FENCE, *_columns(advances, 9))
+    columns = _columns(advances, 9)
+    row = await connection.fetchrow(_FENCE, *columns)
+    assert row is not None, "an aggregate always returns a row"
+    fenced, batch_id = row
     if fenced != len(advances):
         raise Fenced(
             f"another worker has taken over {len(advances) - fenced} of this batch's {len(advances)} partitions: "
             "nothing was written"
         )
-    columns = _columns(advances, 9)
     await connection.execute(_BATCHES, batch_id, columns[0], columns[2], columns[3], *columns[5:])
     return int(batch_id)
 

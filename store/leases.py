@@ -47,7 +47,8 @@ _BURY = f"""
 """
 
 _FAIR_SHARE = """
-    SELECT ceil((SELECT count(*) FROM partitions WHERE log_epoch = $1)::numeric / greatest(1, (SELECT count(*) FROM workers)))::int
+    SELECT ceil((SELECT count(*) FROM partitions WHERE log_epoch = $1)::numeric
+                / greatest(1, (SELECT count(*) FROM workers)))::int
 """
 
 _TAKE = """

@@ -21,7 +21,8 @@ _PROJECTION = """
 
 _ATTACH = """
     INSERT INTO partitions (log_epoch, topic, partition, owner_room, cluster_id)
-    SELECT $1, topic, partition, owner_room, $2 FROM unnest($3::text[], $4::int[], $5::text[]) AS u (topic, partition, owner_room)
+    SELECT $1, topic, partition, owner_room, $2
+    FROM unnest($3::text[], $4::int[], $5::text[]) AS u (topic, partition, owner_room)
     ON CONFLICT DO NOTHING
 """
 
@@ -33,7 +34,9 @@ async def begin_projection(connection: asyncpg.Connection, cluster_id: str, play
 
     Raises ClusterChanged or PlaybookChanged.
     """
-    log_epoch, first_cluster, first_playbook = await connection.fetchrow(_PROJECTION, cluster_id, playbook)
+    row = await connection.fetchrow(_PROJECTION, cluster_id, playbook)
+    assert row is not None, "the statement returns the row it wrote or found"
+    log_epoch, first_cluster, first_playbook = row
     if first_cluster != cluster_id:
         raise ClusterChanged(
             f"this database follows the Kafka cluster {first_cluster}, but the broker belongs to {cluster_id}: "

@@ -24,7 +24,5 @@ _ENGINE_SETTINGS = {
 async def open_engine_connection(database_url: str) -> asyncpg.Connection:
     """A connection for the engine, on which uuid values are 16 raw bytes. Raises what asyncpg raises."""
     connection = await asyncpg.connect(database_url, server_settings=_ENGINE_SETTINGS, timeout=10)
-    await connection.set_type_codec(
-        "uuid", schema="pg_catalog", format="binary", encoder=bytes, decoder=bytes
-    )
+    await connection.set_type_codec("uuid", schema="pg_catalog", format="binary", encoder=bytes, decoder=bytes)
     return connection

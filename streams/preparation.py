@@ -14,7 +14,6 @@ from projections.workspace import Harvest, Workspace
 from schemas.decode import decode
 from schemas.errors import TandemError
 from schemas.event import Event
-from schemas.rejection import Rejection
 from store.archive import Archived, blocks_of, bucket_of, read_block, read_buckets
 from store.commit import CHANGED, CREATED, MERGED, VANISHED, Change, DeadLetter, EventRow
 from store.loading import KnownEvent, known_events, load_journeys, source_ids
@@ -78,9 +77,7 @@ class Preparation:
 
     def event_rows(self, candidates: Iterable[Candidate]) -> list[EventRow]:
         """Rows of the table `events`, in key order."""
-        return sorted(
-            EventRow(c.event.id, self._sources[c.event.source], c.body_hash, _bucket(c)) for c in candidates
-        )
+        return sorted(EventRow(c.event.id, self._sources[c.event.source], c.body_hash, _bucket(c)) for c in candidates)
 
     async def _look_up(self, candidates: list[Candidate], effects: Effects) -> tuple[list[Candidate], list[Candidate]]:
         """(those never seen, those known with other bytes); those known with the same bytes are counted."""

@@ -28,7 +28,15 @@ BATCH_RECORDS = 8_192  #: at most, when behind; when not, a batch is what has co
 _IDLE_MS = 200
 _LEASE_ROUND_SECONDS = 2.0
 _DECODE_SLICE = 256
-_RECOVERABLE = (Fenced, Stale, KafkaError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+_RECOVERABLE = (
+    Fenced,
+    Stale,
+    KafkaError,
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    TimeoutError,
+)
 
 
 class Projector:

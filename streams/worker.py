@@ -18,9 +18,7 @@ log = structlog.get_logger(__name__)
 _MIB = 1024 * 1024
 
 
-async def run(
-    kafka: KafkaSettings, database_url: str, playbook_path: Path | None, stop: asyncio.Event
-) -> None:
+async def run(kafka: KafkaSettings, database_url: str, playbook_path: Path | None, stop: asyncio.Event) -> None:
     """Project until `stop` is set. The database must be migrated; topics are created where they are missing.
 
     Raises named errors (TandemError) that need a person: another cluster, another playbook, a log that was truncated

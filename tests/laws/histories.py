@@ -43,9 +43,7 @@ _FACTS = st.one_of(
     _touch("campaign_touched"),
     _touch("form_submitted", form=st.just("f"), traits=_TRAITS),
     _touch("lead_qualified"),
-    st.tuples(
-        st.just("marketing"), st.just("identified"), st.just(1), st.fixed_dictionaries({"traits": _TRAITS})
-    ),
+    st.tuples(st.just("marketing"), st.just("identified"), st.just(1), st.fixed_dictionaries({"traits": _TRAITS})),
     _sale("lead_accepted"),
     _sale("lead_rejected", reason=st.just("no budget")),
     _sale("opportunity_won", version=2, amount=st.integers(0, 900), currency=st.sampled_from(["EUR", "BRL"])),

@@ -81,7 +81,9 @@ def test_every_event_is_in_exactly_one_journey(history: list[tuple[str, bytes]])
 
 @settings(max_examples=500)
 @given(histories())
-def test_identities_keep_the_limits_and_every_identifier_finds_its_journey(history: list[tuple[str, bytes]]) -> None:
+def test_identities_keep_the_limits_and_every_identifier_finds_its_journey(
+    history: list[tuple[str, bytes]],
+) -> None:
     workspace = fold_events(decoded(history), RULES)
     for journey in workspace.journeys.values():
         types = [known.type for known in journey.identifiers.values()]

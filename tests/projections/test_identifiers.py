@@ -10,7 +10,9 @@ def value_of(type_: str, value: str, region: str | None = None) -> str | None:
     return found.value if found else None
 
 
-@pytest.mark.parametrize("value", sorted(BLOCKED_VALUES) + ["NULL", " Anonymous ", "0000", "00000000-0000-0000-0000-000000000000"])
+@pytest.mark.parametrize(
+    "value", [*sorted(BLOCKED_VALUES), "NULL", " Anonymous ", "0000", "00000000-0000-0000-0000-000000000000"]
+)
 def test_case_6_blocked_values_name_nobody(value: str) -> None:
     assert value_of("user_id", value) is None
     assert value_of("anonymous_id", value) is None
