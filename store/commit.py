@@ -112,7 +112,7 @@ _BATCHES = """
 
 _EVENTS = """
     INSERT INTO events (id, source_id, body_hash, bucket, batch_id)
-    SELECT *, $5::bigint FROM unnest($1::uuid[], $2::int[], $3::bigint[], $4::smallint[])
+    SELECT id, source_id, body_hash, bucket, $1 FROM staged_events
     ON CONFLICT DO NOTHING
 """
 
@@ -122,21 +122,12 @@ _SUPERSEDE = """
     WHERE e.id = u.id AND e.source_id = u.source_id
 """
 
-_BLOCKS = """
-    INSERT INTO archive (bucket, events, payload, batch_id)
-    SELECT *, $4::bigint FROM unnest($1::smallint[], $2::int[], $3::bytea[])
-"""
-
 _JOURNEYS = """
     INSERT INTO journeys (journey_id, component, rev, stage, stage_since, due, reached, first_seen, last_seen, events,
                           channel, campaign, owner, account, score, value, state)
     SELECT journey_id, component, rev, stage, stage_since, due::jsonb, reached::bigint[], first_seen, last_seen, events,
            channel, campaign, owner, account, score, value::jsonb, state
-    FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::smallint[], $5::bigint[], $6::text[], $7::text[],
-                $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::text[],
-                $15::int[], $16::text[], $17::bytea[])
-         AS u (journey_id, component, rev, stage, stage_since, due, reached, first_seen, last_seen, events,
-               channel, campaign, owner, account, score, value, state)
+    FROM staged_journeys
     ON CONFLICT (journey_id) DO UPDATE SET
         component = excluded.component, rev = excluded.rev, stage = excluded.stage,
         stage_since = excluded.stage_since, due = excluded.due, reached = excluded.reached,
@@ -152,7 +143,7 @@ _GONE = """
 """
 
 _MOVED = """
-    INSERT INTO identifiers (key, journey_id) SELECT * FROM unnest($1::uuid[], $2::uuid[])
+    INSERT INTO identifiers (key, journey_id) SELECT key, journey_id FROM staged_identifiers
     ON CONFLICT (key) DO UPDATE SET journey_id = excluded.journey_id
 """
 
@@ -171,12 +162,9 @@ _HOLES = """
 
 _NUMBER = "UPDATE projection SET feed_seq = feed_seq + $1 RETURNING feed_seq"
 
-_CHANGES = """
-    INSERT INTO changes (seq, journey_id, kind, stage_from, stage_to, successor, batch_id)
-    SELECT $1::bigint + n, journey_id, kind, stage_from, stage_to, successor, $7::bigint
-    FROM unnest($2::uuid[], $3::smallint[], $4::smallint[], $5::smallint[], $6::uuid[]) WITH ORDINALITY
-         AS u (journey_id, kind, stage_from, stage_to, successor, n)
-"""
+_EVENT_COLUMNS = EventRow._fields
+_JOURNEY_COLUMNS = JourneyRow._fields
+_CHANGE_COLUMNS = ("seq", *Change._fields, "batch_id")
 
 
 async def commit_batch(connection: asyncpg.Connection, batch: Batch) -> int:
@@ -192,8 +180,9 @@ async def commit_batch(connection: asyncpg.Connection, batch: Batch) -> int:
         await _write_leftovers(connection, batch, batch_id)
         if batch.changes:
             last = await connection.fetchval(_NUMBER, len(batch.changes))
-            first = last - len(batch.changes)
-            await connection.execute(_CHANGES, first, *_columns(batch.changes, 5), batch_id)
+            first = last - len(batch.changes) + 1
+            numbered = [(first + n, *change, batch_id) for n, change in enumerate(batch.changes)]
+            await connection.copy_records_to_table("changes", records=numbered, columns=_CHANGE_COLUMNS)
     return batch_id
 
 
@@ -213,27 +202,38 @@ async def _fence(connection: asyncpg.Connection, advances: list[Advance]) -> int
 
 async def _write_events(connection: asyncpg.Connection, batch: Batch, batch_id: int) -> None:
     if batch.events:
-        await _expect(connection, len(batch.events), _EVENTS, *_columns(batch.events, 4), batch_id)
+        await connection.copy_records_to_table("staged_events", records=batch.events, columns=_EVENT_COLUMNS)
+        await _expect(connection, len(batch.events), _EVENTS, batch_id)
     if batch.superseded:
         await _expect(connection, len(batch.superseded), _SUPERSEDE, *_columns(batch.superseded, 4), batch_id)
     if batch.blocks:
-        await connection.execute(_BLOCKS, *_columns(batch.blocks, 3), batch_id)
+        blocks = [(*block, batch_id) for block in batch.blocks]
+        await connection.copy_records_to_table(
+            "archive", records=blocks, columns=("bucket", "events", "payload", "batch_id")
+        )
 
 
 async def _write_journeys(connection: asyncpg.Connection, batch: Batch) -> None:
     if batch.gone:
         await _expect(connection, len(batch.gone), _GONE, *_columns(batch.gone, 3)[:2])
     if batch.journeys:
-        columns = _columns(batch.journeys, 17)
-        columns[5] = [orjson.dumps(due).decode() if due else None for due in columns[5]]
-        columns[6] = [_bigints(reached) for reached in columns[6]]
-        columns[15] = [orjson.dumps(value).decode() if value else "{}" for value in columns[15]]
-        await _expect(connection, len(batch.journeys), _JOURNEYS, *columns)
+        staged = [_staged(row) for row in batch.journeys]
+        await connection.copy_records_to_table("staged_journeys", records=staged, columns=_JOURNEY_COLUMNS)
+        await _expect(connection, len(staged), _JOURNEYS)
     homes = [(key, home) for key, home in batch.moved if home is not None]
     if homes:
-        await connection.execute(_MOVED, *_columns(homes, 2))
+        await connection.copy_records_to_table("staged_identifiers", records=homes, columns=("key", "journey_id"))
+        await connection.execute(_MOVED)
     if len(homes) < len(batch.moved):
         await connection.execute(_UNUSED, [key for key, home in batch.moved if home is None])
+
+
+def _staged(row: JourneyRow) -> JourneyRow:
+    """The row with arrays and maps as text, which the server turns into what the table has."""
+    due = orjson.dumps(row.due).decode() if row.due else None
+    value = orjson.dumps(row.value, option=orjson.OPT_SORT_KEYS).decode() if row.value else "{}"
+    reached = ",".join(["NULL" if at is None else str(at) for at in row.reached])
+    return row._replace(due=due, reached=f"{{{reached}}}", value=value)  # type: ignore[arg-type]
 
 
 async def _write_leftovers(connection: asyncpg.Connection, batch: Batch, batch_id: int) -> None:
@@ -253,9 +253,3 @@ async def _expect(connection: asyncpg.Connection, rows: int, statement: str, *co
 def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:
     """Rows turned into the column arrays that unnest takes."""
     return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
-
-
-def _bigints(values: object) -> str:
-    """A bigint array as PostgreSQL writes it: arrays of arrays cannot be unnested to one array a row."""
-    assert isinstance(values, list)
-    return "{" + ",".join("NULL" if value is None else str(value) for value in values) + "}"

@@ -20,9 +20,27 @@ _ENGINE_SETTINGS = {
     "timezone": "UTC",
 }
 
+#: Where a batch's rows lie before they are merged: COPY is the cheapest way in, and the server does the rest.
+_STAGING = """
+    CREATE TEMP TABLE staged_events (id uuid, source_id int, body_hash bigint, bucket smallint) ON COMMIT DELETE ROWS;
+    CREATE TEMP TABLE staged_identifiers (key uuid, journey_id uuid) ON COMMIT DELETE ROWS;
+    CREATE TEMP TABLE staged_journeys (
+        journey_id uuid, component uuid, rev bigint, stage smallint, stage_since bigint, due text, reached text,
+        first_seen bigint, last_seen bigint, events bigint, channel text, campaign text, owner text, account text,
+        score int, value text, state bytea
+    ) ON COMMIT DELETE ROWS;
+"""
+
 
 async def open_engine_connection(database_url: str) -> asyncpg.Connection:
     """A connection for the engine, on which uuid values are 16 raw bytes. Raises what asyncpg raises."""
     connection = await asyncpg.connect(database_url, server_settings=_ENGINE_SETTINGS, timeout=10)
     await connection.set_type_codec("uuid", schema="pg_catalog", format="binary", encoder=bytes, decoder=bytes)
+    return connection
+
+
+async def open_writer(database_url: str) -> asyncpg.Connection:
+    """An engine connection that batches can be committed on."""
+    connection = await open_engine_connection(database_url)
+    await connection.execute(_STAGING)
     return connection

@@ -14,6 +14,7 @@ from schemas.canonical import body_hash, canonical
 from schemas.decode import decode
 from schemas.event import Event
 from schemas.rejection import Rejection
+from store.archive import bucket_of
 from store.commit import DeadLetter
 
 EventKey = tuple[bytes, str]  #: (event id, source): what an event is known by, for ever
@@ -38,6 +39,7 @@ class Candidate(NamedTuple):
     #: None for a joint event about nobody
     subject: Subject | None
     body_hash: int
+    bucket: int  #: of the archive
     value: bytes
 
 
@@ -60,7 +62,15 @@ def take_in(intake: Intake, record: LogRecord, owner: str, rules: Rules) -> None
         intake.dead_letters.append(dead_letter(record, rejection, record.value))
         return
     assert record.value is not None, "decode refuses tombstones"
-    candidate = Candidate((event.id, event.source), record, event, subject, body_hash(record.value), record.value)
+    candidate = Candidate(
+        (event.id, event.source),
+        record,
+        event,
+        subject,
+        body_hash(record.value),
+        bucket_of(subject.persons[0].key) if subject is not None else 0,
+        record.value,
+    )
     known = intake.candidates.get(candidate.key)
     if known is None:
         intake.candidates[candidate.key] = candidate

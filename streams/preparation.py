@@ -50,8 +50,8 @@ class Preparation:
         self._owners = owners
         self._workspace = Workspace(rules)
         self._sources: dict[str, int] = {}
-        #: events of the batch that is being committed: the database does not know them yet
-        self._in_flight: dict[EventKey, Candidate] = {}
+        #: body hashes of the batch that is being committed: the database does not know them yet
+        self._in_flight: dict[EventKey, int] = {}
 
     async def prepare(self, intake: Intake, in_flight: "asyncio.Task[int] | None") -> Effects:
         """Fold a batch's candidates. `in_flight` is the commit of the batch before, which may still be running."""
@@ -71,27 +71,27 @@ class Preparation:
             await asyncio.sleep(0)
         effects.applied += fresh
         await self._reap(effects)
-        self._in_flight = {candidate.key: candidate for candidate in effects.applied}
+        self._in_flight = {c.key: c.body_hash for c in (*effects.applied, *effects.superseded)}
         self._evict(effects.harvest.touched)
         return effects
 
     def event_rows(self, candidates: Iterable[Candidate]) -> list[EventRow]:
         """Rows of the table `events`, in key order."""
-        return sorted(EventRow(c.event.id, self._sources[c.event.source], c.body_hash, _bucket(c)) for c in candidates)
+        sources = self._sources
+        return sorted([EventRow(c.event.id, sources[c.event.source], c.body_hash, c.bucket) for c in candidates])
 
     async def _look_up(self, candidates: list[Candidate], effects: Effects) -> tuple[list[Candidate], list[Candidate]]:
         """(those never seen, those known with other bytes); those known with the same bytes are counted."""
         await self._number_sources({candidate.event.source for candidate in candidates})
-        earlier: dict[tuple[bytes, int], int] = {
-            (c.event.id, self._sources[c.event.source]): c.body_hash for c in self._in_flight.values()
-        }
-        keys = [(c.event.id, self._sources[c.event.source]) for c in candidates]
-        rows = await known_events(self._reader, [key[0] for key in keys], [key[1] for key in keys])
-        earlier |= {(row.id, row.source_id): row.body_hash for row in rows}
+        ids = [candidate.event.id for candidate in candidates]
+        numbers = [self._sources[candidate.event.source] for candidate in candidates]
+        rows = await known_events(self._reader, ids, numbers)
+        names = {number: name for name, number in self._sources.items()}
+        earlier = self._in_flight | {(row.id, names[row.source_id]): row.body_hash for row in rows}
         fresh: list[Candidate] = []
         known: list[Candidate] = []
-        for candidate, key in zip(candidates, keys, strict=True):
-            body_hash = earlier.get(key)
+        for candidate in candidates:
+            body_hash = earlier.get(candidate.key)
             if body_hash is None:
                 fresh.append(candidate)
             elif body_hash == candidate.body_hash:
@@ -211,11 +211,7 @@ class ArchiveDamaged(TandemError):
 
 def archive_blocks(candidates: Iterable[Candidate]) -> list[tuple[int, int, bytes]]:
     """The batch's archive blocks: (bucket, events, payload)."""
-    return blocks_of((_bucket(c), Archived(*c.record[:4], c.value)) for c in candidates)
-
-
-def _bucket(candidate: Candidate) -> int:
-    return bucket_of(candidate.subject.persons[0].key) if candidate.subject is not None else 0
+    return blocks_of((c.bucket, Archived(*c.record[:4], c.value)) for c in candidates)
 
 
 def _order(candidate: Candidate) -> tuple[int, bytes, str]:

@@ -17,7 +17,7 @@ from projections.playbook import Rules
 from store.commit import Advance, Batch, Fenced, Hole, Stale, commit_batch
 from store.leases import dismiss, enrol, heartbeat, release, take
 from store.partitions import owners
-from store.session import open_engine_connection
+from store.session import open_engine_connection, open_writer
 from streams.intake import Intake, LogRecord, take_in
 from streams.positions import LogTruncated, Position, witness_of
 from streams.preparation import Effects, Preparation, archive_blocks
@@ -79,9 +79,9 @@ class Projector:
         """Work over one set of connections, until `stop` or an error."""
         self._positions, self._commit = {}, None
         async with AsyncExitStack() as stack:
-            writer, reader, control = [
-                await stack.enter_async_context(_connection(self._database_url)) for _ in range(3)
-            ]
+            writer = await stack.enter_async_context(_closing(await open_writer(self._database_url)))
+            reader = await stack.enter_async_context(_closing(await open_engine_connection(self._database_url)))
+            control = await stack.enter_async_context(_closing(await open_engine_connection(self._database_url)))
             consumer = AIOKafkaConsumer(**self._consumer_options)
             await consumer.start()
             stack.push_async_callback(consumer.stop)
@@ -259,9 +259,8 @@ def _log_record(partition_id: int, record: ConsumerRecord) -> LogRecord:
 
 
 @asynccontextmanager
-async def _connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """An engine connection that is closed at the end, or cut off if the server does not answer."""
-    connection = await open_engine_connection(database_url)
+async def _closing(connection: asyncpg.Connection) -> AsyncIterator[asyncpg.Connection]:
+    """Closes the connection at the end, or cuts it off if the server does not answer."""
     try:
         yield connection
     finally:
