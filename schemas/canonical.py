@@ -1,0 +1,15 @@
+"""One form for equal bodies: two encodings of the same JSON have the same canonical bytes."""
+
+from hashlib import blake2b
+
+import orjson
+
+
+def canonical(value: bytes) -> bytes:
+    """A decoded event's body with sorted keys and no spaces. `value` must be JSON that `decode` accepted."""
+    return orjson.dumps(orjson.loads(value), option=orjson.OPT_SORT_KEYS)
+
+
+def body_hash(value: bytes) -> int:
+    """A signed 64-bit digest of the bytes as they are. Equal hashes: equal bodies; others need `canonical`."""
+    return int.from_bytes(blake2b(value, digest_size=8).digest(), "big", signed=True)

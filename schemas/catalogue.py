@@ -1,0 +1,86 @@
+"""The catalogue: every known event type and version, who writes it, and how old versions become new ones."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from schemas import joint, marketing, sales
+from schemas.fields import Contract
+from schemas.upcasters import opportunity_won_v2
+
+Owner = Literal["marketing", "sales", "joint"]
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """One version of an event type."""
+
+    name: str
+    version: int
+    owner: Owner  #: the only department whose topic may carry it (law 6)
+    data: type[Contract]
+    #: data of this version into the next; None for the current version
+    upcast: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    #: whether it is about a person; the playbook's events are not
+    personal: bool = True
+
+
+_MARKETING: dict[str, type[Contract]] = {
+    "page_viewed": marketing.PageViewed,
+    "campaign_touched": marketing.CampaignTouched,
+    "email_sent": marketing.EmailSent,
+    "email_opened": marketing.EmailOpened,
+    "email_clicked": marketing.EmailClicked,
+    "email_unsubscribed": marketing.EmailUnsubscribed,
+    "form_submitted": marketing.FormSubmitted,
+    "content_downloaded": marketing.ContentDownloaded,
+    "event_attended": marketing.EventAttended,
+    "identified": marketing.Identified,
+    "consent_changed": marketing.ConsentChanged,
+    "lead_captured": marketing.LeadCaptured,
+    "lead_qualified": marketing.LeadQualified,
+}
+
+_SALES: dict[str, type[Contract]] = {
+    "lead_accepted": sales.LeadAccepted,
+    "lead_rejected": sales.LeadRejected,
+    "lead_recycled": sales.LeadRecycled,
+    "call_logged": sales.CallLogged,
+    "meeting_booked": sales.MeetingBooked,
+    "meeting_held": sales.MeetingHeld,
+    "opportunity_opened": sales.OpportunityOpened,
+    "opportunity_stage_changed": sales.OpportunityStageChanged,
+    "opportunity_lost": sales.OpportunityLost,
+    "contract_renewed": sales.ContractRenewed,
+    "contract_cancelled": sales.ContractCancelled,
+    "usage_reported": sales.UsageReported,
+    "support_ticket_opened": sales.SupportTicketOpened,
+    "satisfaction_answered": sales.SatisfactionAnswered,
+}
+
+_JOINT: dict[str, type[Contract]] = {
+    "identity_joined": joint.IdentityJoined,
+    "identity_split": joint.IdentitySplit,
+    "subject_erased": joint.SubjectErased,
+    "handoff_offered": joint.Handoff,
+    "handoff_accepted": joint.Handoff,
+    "handoff_rejected": joint.Handoff,
+    "handoff_withdrawn": joint.Handoff,
+}
+
+EVENT_TYPES: tuple[EventType, ...] = (
+    *(EventType(name, 1, "marketing", data) for name, data in _MARKETING.items()),
+    *(EventType(name, 1, "sales", data) for name, data in _SALES.items()),
+    EventType("opportunity_won", 1, "sales", sales.OpportunityWonV1, opportunity_won_v2),
+    EventType("opportunity_won", 2, "sales", sales.OpportunityWon),
+    EventType("playbook_proposed", 1, "joint", joint.PlaybookProposed, personal=False),
+    EventType("playbook_approved", 1, "joint", joint.PlaybookApproved, personal=False),
+    *(EventType(name, 1, "joint", data) for name, data in _JOINT.items()),
+)
+
+CATALOGUE: dict[tuple[str, int], EventType] = {(found.name, found.version): found for found in EVENT_TYPES}
+
+#: The version that the fold sees, by type.
+CURRENT: dict[str, int] = {}
+for _found in EVENT_TYPES:
+    CURRENT[_found.name] = max(_found.version, CURRENT.get(_found.name, 0))

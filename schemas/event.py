@@ -1,0 +1,18 @@
+"""The event as the fold sees it."""
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """One fact, checked against its contract and upcast to its type's current version."""
+
+    id: bytes  #: 16 bytes of the UUID
+    source: str
+    type: str
+    version: int  #: as the log has it, before upcasting
+    occurred_at: int  #: microseconds since 1970 UTC; the source's claim
+    #: (type, value) as the source wrote them, integers as decimal text, nulls dropped
+    identities: tuple[tuple[str, str], ...]
+    consent: dict[str, bool]
+    #: the Struct of the type's current version; a dict for custom types
+    data: object
