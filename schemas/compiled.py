@@ -4,7 +4,7 @@ tests/schemas/test_compiled.py proves that the two agree.
 """
 
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import annotated_types
 import msgspec

@@ -138,7 +138,8 @@ class Projector:
         self, records: dict[TopicPartition, list[ConsumerRecord]]
     ) -> tuple[Intake, dict[TopicPartition, Advance], list[Hole]]:
         """Decode and sort out the records; note how far each partition was read."""
-        intake, advances, holes = Intake(), {}, []
+        intake, holes = Intake(), list[Hole]()
+        advances: dict[TopicPartition, Advance] = {}
         for place, found in records.items():
             position = self._positions[place]
             lease, start, last = position.lease, position.next_offset, None

@@ -1,0 +1,39 @@
+# The two commands: `make demo` runs the main job, `make test` passes the tests. Both set up what they need.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: setup demo test lint bench clean
+
+setup: $(STAMP)
+
+$(STAMP): requirements.txt pyproject.toml sdk/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Tandem needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "setting up $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e ./sdk -e .
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	@$(BIN)/tandem demo $(DEMO)
+
+# Tests run against a real Apache Kafka (Java 17 and Maven) and a real PostgreSQL (from a wheel).
+test: $(STAMP)
+	@$(BIN)/python -c 'from deploy.embedded.kafka import check_kafka_needs as check; check()' 2>/dev/null || \
+		{ echo "make test needs Java 17 or newer and Maven on the PATH: install a JRE (17+) and maven" >&2; exit 1; }
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q $(TESTS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python -m bench $(BENCH)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info sdk/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The stack on one machine: Apache Kafka from Maven's jars, PostgreSQL from a wheel."""

@@ -1,0 +1,105 @@
+"""Kafka: how to reach it, and the topics that Tandem reads."""
+
+import ssl
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError
+
+from schemas.errors import TandemError
+
+OWNERS = ("marketing", "sales", "joint")
+
+_TOPIC_SETTINGS = {
+    "cleanup.policy": "delete",
+    "retention.ms": "-1",
+    "message.timestamp.type": "LogAppendTime",
+    # Above the event limit: a record that is too large belongs among the dead letters, not back at its producer.
+    "max.message.bytes": "16777216",
+}
+
+
+class KafkaUnreachable(TandemError):
+    """No broker answers, or it does not let us in."""
+
+
+class TopicUnfit(TandemError):
+    """A topic is set up so that records would be lost or mistimed."""
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSettings:
+    """Where Kafka is, and how to get in. `password` never shows in a repr."""
+
+    bootstrap: str
+    security: str = "PLAINTEXT"  #: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL
+    sasl_mechanism: str = "SCRAM-SHA-512"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    topic_prefix: str = "tandem"
+    partitions: int = 4
+
+    def client_options(self) -> dict[str, Any]:
+        """Keyword arguments for aiokafka's clients."""
+        options: dict[str, Any] = {"bootstrap_servers": self.bootstrap, "security_protocol": self.security}
+        if self.security in ("SSL", "SASL_SSL"):
+            context = ssl.create_default_context(cafile=self.ca_file)
+            if self.cert_file:
+                context.load_cert_chain(self.cert_file, self.key_file)
+            options["ssl_context"] = context
+        if self.security.startswith("SASL"):
+            options |= {
+                "sasl_mechanism": self.sasl_mechanism,
+                "sasl_plain_username": self.username,
+                "sasl_plain_password": self.password,
+            }
+        return options
+
+
+def event_topics(kafka: KafkaSettings) -> dict[str, str]:
+    """Owner -> topic."""
+    return {owner: f"{kafka.topic_prefix}.{owner}.events" for owner in OWNERS}
+
+
+async def ensure_topics(kafka: KafkaSettings) -> None:
+    """Create the event topics that are missing and check the others. Raises KafkaUnreachable or TopicUnfit."""
+    admin = AIOKafkaAdminClient(**kafka.client_options())
+    try:
+        await admin.start()
+        present = set(await admin.list_topics())
+        topics = list(event_topics(kafka).values())
+        missing = [topic for topic in topics if topic not in present]
+        if missing:
+            await _create(admin, missing, kafka.partitions)
+        for topic in topics:
+            await _check(admin, topic)
+    except KafkaConnectionError as error:
+        raise KafkaUnreachable(f"Kafka does not answer at {kafka.bootstrap}: {error}; check TANDEM_KAFKA") from error
+    except KafkaError as error:
+        raise KafkaUnreachable(f"Kafka at {kafka.bootstrap} refused: {error}") from error
+    finally:
+        await admin.close()
+
+
+async def _create(admin: AIOKafkaAdminClient, topics: list[str], partitions: int) -> None:
+    replicas = min(3, len((await admin.describe_cluster())["brokers"]))
+    answer = await admin.create_topics(
+        [NewTopic(topic, partitions, replicas, topic_configs=_TOPIC_SETTINGS) for topic in topics]
+    )
+    for topic, code, *message in answer.topic_errors:
+        if code not in (0, TopicAlreadyExistsError.errno):
+            raise TopicUnfit(f"topic {topic} could not be created (error {code}): {message}")
+
+
+async def _check(admin: AIOKafkaAdminClient, topic: str) -> None:
+    [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+    settings = {entry[0]: entry[1] for resource in answer.resources for entry in resource[4]}
+    if "compact" in settings.get("cleanup.policy", ""):
+        raise TopicUnfit(f"topic {topic} is compacted, so facts would vanish: set cleanup.policy=delete")
+    if settings.get("message.timestamp.type") != "LogAppendTime":
+        raise TopicUnfit(f"topic {topic} keeps the producer's time: set message.timestamp.type=LogAppendTime")

@@ -1,0 +1,81 @@
+"""The projector against real Kafka and PostgreSQL."""
+
+import asyncpg
+
+from streams.kafka import KafkaSettings
+from tests.support import body, expected_digest, produce, project, stored_digest
+
+
+async def test_facts_become_journeys(kafka_settings: KafkaSettings, database_url: str) -> None:
+    bodies = [
+        ("marketing", body(1)),
+        ("marketing", body(2, "form_submitted", who={"anonymous_id": "d1", "email": "a@x.org"}, data={"form": "f"})),
+        ("sales", body(3, "lead_accepted", who={"email": "A@x.org", "crm_lead": "l1"}, data={"owner": "rosa"})),
+    ]
+    await produce(kafka_settings, [(owner, n % 3, value) for n, (owner, value) in enumerate(bodies)])
+    counted = await project(kafka_settings, database_url, 3)
+    assert counted == {"read": 3, "applied": 3, "duplicates": 0, "dead": 0, "holes": 0}
+    assert await stored_digest(database_url) == expected_digest(bodies)
+
+
+async def test_conflicting_bodies_give_the_same_winner_in_either_order(
+    kafka_settings: KafkaSettings, database_url: str, postgres_server: str
+) -> None:
+    one, other = body(1, who={"user_id": "u1"}), body(1, who={"user_id": "u2"})
+    later = body(2, who={"user_id": "u2", "anonymous_id": "d9"})
+    digests, losers = set(), set()
+    for suffix, order in (("a", [one, other]), ("b", [other, one])):
+        settings = KafkaSettings(kafka_settings.bootstrap, topic_prefix=kafka_settings.topic_prefix + suffix)
+        url = await _fresh_database(postgres_server, settings.topic_prefix)
+        # each in a batch of its own, so that the second meets the first in the archive
+        for number, value in enumerate([order[0], later, order[1]], start=1):
+            await produce(settings, [("marketing", 0, value)])
+            counted = await project(settings, url, number)
+        assert counted == {"read": 3, "applied": 2, "duplicates": 0, "dead": 1, "holes": 0}
+        digests.add(await stored_digest(url))
+        losers.add(await _dead(url))
+        await _drop(postgres_server, settings.topic_prefix)
+    assert len(digests) == 1
+    assert len(losers) == 1
+    [(reason, payload)] = losers
+    assert reason == "conflict"
+    winner = other if payload == one else one
+    assert digests == {expected_digest([("marketing", winner), ("marketing", later)])}
+
+
+async def test_the_same_event_in_other_words_is_a_duplicate(kafka_settings: KafkaSettings, database_url: str) -> None:
+    plain = body(1)
+    spaced = plain.replace(b'":', b'" : ')
+    await produce(kafka_settings, [("marketing", 0, plain), ("marketing", 0, spaced), ("marketing", 1, plain)])
+    counted = await project(kafka_settings, database_url, 3)
+    await produce(kafka_settings, [("marketing", 2, spaced)])
+    counted = await project(kafka_settings, database_url, 4)
+    assert counted == {"read": 4, "applied": 1, "duplicates": 3, "dead": 0, "holes": 0}
+    assert await stored_digest(database_url) == expected_digest([("marketing", plain)])
+
+
+async def _fresh_database(server: str, name: str) -> str:
+    from store.migrate import migrate
+
+    admin = await asyncpg.connect(server)
+    await admin.execute(f"CREATE DATABASE {name}")
+    await admin.close()
+    url = f"{server.rsplit('/', 1)[0]}/{name}"
+    connection = await asyncpg.connect(url)
+    await migrate(connection)
+    await connection.close()
+    return url
+
+
+async def _drop(server: str, name: str) -> None:
+    admin = await asyncpg.connect(server)
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+async def _dead(url: str) -> tuple[str, bytes]:
+    connection = await asyncpg.connect(url)
+    row = await connection.fetchrow("SELECT reason, payload FROM dead_letters")
+    await connection.close()
+    assert row is not None
+    return row["reason"], row["payload"]
