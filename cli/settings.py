@@ -1,0 +1,108 @@
+"""Settings: the environment, read once, and the stack that runs in the data dir."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cli.errors import NoStack, UserError
+from streams.kafka import KafkaSettings
+
+STACK_FILE = "stack.json"
+_SECURITY = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where everything is. Secrets never show in a repr."""
+
+    kafka: KafkaSettings
+    database_url: str = field(repr=False)
+    api: str  #: base URL
+    playbook: Path | None  #: None for the default playbook
+
+
+def data_dir(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the embedded stack keeps its data: TANDEM_DATA_DIR, or .tandem in the working directory."""
+    return Path(environ.get("TANDEM_DATA_DIR", ".tandem"))
+
+
+def load_settings(folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings of a client or a single part. Raises NoStack where neither environment nor data dir says where to go."""
+    stack = read_stack(folder or data_dir(environ)) or {}
+    bootstrap = environ.get("TANDEM_KAFKA") or stack.get("kafka")
+    database_url = secret("TANDEM_DATABASE_URL", environ) or stack.get("database_url")
+    if not bootstrap or not database_url:
+        raise NoStack(
+            f"no stack is running in {folder or data_dir(environ)}: start one with `tandem up --detach`, or set "
+            "TANDEM_KAFKA and TANDEM_DATABASE_URL"
+        )
+    return Settings(
+        kafka=kafka_settings(bootstrap, environ),
+        database_url=database_url,
+        api=environ.get("TANDEM_API") or stack.get("api") or "http://127.0.0.1:8765",
+        playbook=playbook_path(environ),
+    )
+
+
+def api_url(folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> str:
+    """Base URL of the API. Raises NoStack where nothing says where it is."""
+    found = environ.get("TANDEM_API") or (read_stack(folder or data_dir(environ)) or {}).get("api")
+    if not found:
+        raise NoStack(
+            f"no stack is running in {folder or data_dir(environ)}: start one with `tandem up --detach`, or set "
+            "TANDEM_API to the address of one"
+        )
+    return found
+
+
+def read_stack(folder: Path) -> dict[str, str] | None:
+    """What the stack running in a data dir says of itself; None where none runs."""
+    try:
+        found: dict[str, str] = json.loads((folder / STACK_FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def kafka_settings(bootstrap: str, environ: Mapping[str, str] = os.environ) -> KafkaSettings:
+    """How to reach Kafka, from the environment. Raises UserError for settings that contradict each other."""
+    security = environ.get("TANDEM_KAFKA_SECURITY", "PLAINTEXT")
+    if security not in _SECURITY:
+        raise UserError(f"TANDEM_KAFKA_SECURITY is {security!r}: choose one of {', '.join(_SECURITY)}")
+    username, password = environ.get("TANDEM_KAFKA_USERNAME"), secret("TANDEM_KAFKA_PASSWORD", environ)
+    if security.startswith("SASL") and not (username and password):
+        raise UserError(f"{security} needs TANDEM_KAFKA_USERNAME and TANDEM_KAFKA_PASSWORD (or _PASSWORD_FILE)")
+    partitions = environ.get("TANDEM_PARTITIONS", "4")
+    if not partitions.isdigit() or not 1 <= int(partitions) <= 1_000:
+        raise UserError(f"TANDEM_PARTITIONS is {partitions!r}: give a number from 1 to 1000")
+    return KafkaSettings(
+        bootstrap=bootstrap,
+        security=security,
+        sasl_mechanism=environ.get("TANDEM_KAFKA_SASL_MECHANISM", "SCRAM-SHA-512"),
+        username=username,
+        password=password,
+        ca_file=environ.get("TANDEM_KAFKA_CA_FILE"),
+        cert_file=environ.get("TANDEM_KAFKA_CERT_FILE"),
+        key_file=environ.get("TANDEM_KAFKA_KEY_FILE"),
+        topic_prefix=environ.get("TANDEM_TOPIC_PREFIX", "tandem"),
+        partitions=int(partitions),
+    )
+
+
+def playbook_path(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The playbook file to use; None for the default one."""
+    found = environ.get("TANDEM_PLAYBOOK")
+    return Path(found) if found else None
+
+
+def secret(name: str, environ: Mapping[str, str] = os.environ) -> str | None:
+    """A secret from NAME, or from the file that NAME_FILE names. Raises UserError if that cannot be read."""
+    file = environ.get(f"{name}_FILE")
+    if environ.get(name) or not file:
+        return environ.get(name)
+    try:
+        return Path(file).read_text("utf-8").strip()
+    except OSError as error:
+        raise UserError(f"{name}_FILE names {file}, which cannot be read: {error.strerror}") from error

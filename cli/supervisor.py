@@ -1,0 +1,276 @@
+"""The supervisor behind `tandem up`: starts the parts, keeps them running, stops them in reverse order."""
+
+import asyncio
+import fcntl
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+from rich.console import Console
+
+from cli.errors import NoStack, UserError
+from cli.settings import STACK_FILE, kafka_settings, read_stack, secret
+from deploy.embedded.kafka import start_kafka, stop_kafka
+from deploy.embedded.postgres import start_postgres, stop_postgres
+from deploy.embedded.process import StartFailed, free_port, is_listening, last_line, spawn, stop, wait_until
+from store.migrate import migrate
+from streams.kafka import ensure_topics
+
+_DATABASE = "tandem"
+_RESTART_SECONDS = 10.0  #: pause before a part that keeps dying is started again, at most
+
+
+class PortInUse(UserError):
+    """Somebody listens on the port already."""
+
+
+class AlreadyRunning(UserError):
+    """A stack runs in this data dir."""
+
+
+def run(folder: Path, port: int, *, as_json: bool) -> None:
+    """Start everything, print the addresses, and keep it running until SIGTERM or SIGINT."""
+    with ended_by_signals() as ended, ExitStack() as stack:
+        addresses, children = start(folder, port, stack, ended)
+        print_addresses(addresses, as_json=as_json)
+        supervise(children, ended)
+
+
+def start(
+    folder: Path, port: int, stack: ExitStack, ended: Callable[[], bool]
+) -> tuple[dict[str, str], dict[str, "Child"]]:
+    """Start the parts; `stack` stops them. Returns the addresses and the parts that are to be kept running."""
+    say = Console(stderr=True, highlight=False).print
+    _make(folder)
+    stack.enter_context(_locked(folder))
+    if is_listening(port):
+        raise PortInUse(f"port {port} is in use: choose another one with --port")
+    logs = folder / "logs"
+    logs.mkdir(exist_ok=True)
+    bootstrap = os.environ.get("TANDEM_KAFKA") or _embedded_kafka(folder, logs, stack, say)
+    database_url = secret("TANDEM_DATABASE_URL") or _embedded_postgres(folder, logs, stack, say)
+    say("topics and tables")
+    asyncio.run(_prepare(bootstrap, database_url))
+    environment = {"TANDEM_KAFKA": bootstrap, "TANDEM_DATABASE_URL": database_url}
+    children = {
+        "work": Child(["work"], logs / "work.log", environment),
+        "serve": Child(["serve", "--port", str(port)], logs / "serve.log", environment),
+    }
+    say("projector and API")
+    for child in children.values():
+        stack.callback(child.stop)
+        child.start()
+    api = f"http://127.0.0.1:{port}"
+    wait_until(lambda: ended() or _answers(api), children["serve"].process, children["serve"].log, "the API")
+    addresses = {"api": api, "kafka": bootstrap, "database_url": database_url, "data_dir": str(folder.resolve())}
+    _publish(folder, addresses)
+    stack.callback((folder / STACK_FILE).unlink, missing_ok=True)
+    return addresses, children
+
+
+class Child:
+    """A part that runs as a process of its own and is started again when it dies."""
+
+    def __init__(self, arguments: list[str], log: Path, environment: Mapping[str, str]) -> None:
+        self.arguments, self.log, self.environment = arguments, log, environment
+        self.deaths = 0
+        self.due = 0.0  #: on the monotonic clock: when it may start again
+        self.process: subprocess.Popen[bytes]
+
+    def start(self) -> None:
+        """Start it."""
+        self.process = spawn([*_tandem(), *self.arguments], self.log, self.environment)
+
+    def stop(self) -> None:
+        """Stop it, if it runs."""
+        if hasattr(self, "process"):
+            stop(self.process)
+
+    def keep(self) -> None:
+        """Start it again if it has died: at once the first time, with growing pauses then."""
+        if self.process.poll() is None:
+            return
+        now = time.monotonic()
+        if self.due == 0.0:
+            pause = min(_RESTART_SECONDS, 0.2 * 2**self.deaths)
+            self.deaths, self.due = self.deaths + 1, now + pause
+            line = f"{self.arguments[0]} ended (exit code {self.process.returncode}): {last_line(self.log)}"
+            print(f"tandem: {line}; starting it again in {pause:.1f} s", file=sys.stderr, flush=True)
+        elif now >= self.due:
+            self.due = 0.0
+            self.start()
+
+
+def supervise(children: dict[str, Child], ended: Callable[[], bool]) -> None:
+    """Keep the children running until `ended`."""
+    while not ended():
+        for child in children.values():
+            child.keep()
+        time.sleep(0.1)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[Callable[[], bool]]:
+    """Whether SIGTERM or SIGINT came; while inside, they end nothing by themselves."""
+    came: list[int] = []
+    before = {sign: signal.signal(sign, lambda *_: came.append(1)) for sign in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: bool(came)
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
+
+
+def start_detached(folder: Path, port: int) -> dict[str, str]:
+    """Start `tandem up` in the background and wait until it is ready. Raises StartFailed with its last words."""
+    _make(folder)
+    with _locked(folder):
+        (folder / "logs").mkdir(exist_ok=True)
+        log = folder / "logs" / "up.log"
+        log.unlink(missing_ok=True)
+    if is_listening(port):
+        raise PortInUse(f"port {port} is in use: choose another one with --port")
+    process = spawn([*_tandem(), "up", "--data-dir", str(folder), "--port", str(port)], log, tied=False)
+    try:
+        with Console(stderr=True).status("starting the stack"):
+            wait_until(lambda: read_stack(folder) is not None, process, log, "the stack", seconds=180)
+    except KeyboardInterrupt:
+        stop(process)
+        raise
+    except StartFailed as error:
+        stop(process)
+        raise StartFailed(last_line(log).removeprefix("tandem: ")) from error
+    process.returncode = 0  # it goes on without us
+    return read_stack(folder) or {}
+
+
+def stop_running(folder: Path) -> None:
+    """Stop the stack of a data dir and wait until it has stopped. Raises NoStack."""
+    found = read_stack(folder)
+    if found is None or not _is_locked(folder):
+        raise NoStack(f"no stack is running in {folder}")
+    os.kill(int(found["pid"]), signal.SIGTERM)
+    deadline = time.monotonic() + 60
+    while _is_locked(folder):
+        if time.monotonic() > deadline:
+            raise UserError(f"the stack (process {found['pid']}) does not stop: see {folder / 'logs'}")
+        time.sleep(0.05)
+
+
+def print_addresses(addresses: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print where everything is; the database's password is left to stack.json."""
+    shown = {name: value for name, value in addresses.items() if name not in ("database_url", "pid")}
+    if as_json:
+        print(json.dumps(shown), flush=True)
+        return
+    for name, value in shown.items():
+        print(f"{name:9} {value}", flush=True)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable-{secrets.token_hex(4)}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"the data dir {folder} cannot be used: {error.strerror}; choose another --data-dir") from error
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise AlreadyRunning(f"a stack is running in {folder} already: see `tandem status`") from error
+        (folder / STACK_FILE).unlink(missing_ok=True)  # of a supervisor that was killed
+        yield
+
+
+def _is_locked(folder: Path) -> bool:
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+def _embedded_kafka(folder: Path, logs: Path, stack: ExitStack, say: Callable[[str], None]) -> str:
+    say("Kafka")
+    home = folder / "kafka"
+    home.mkdir(exist_ok=True)
+    broker = start_kafka(home, _port(folder, "kafka"), logs / "kafka.log")
+    stack.callback(stop_kafka, broker)
+    return broker.bootstrap
+
+
+def _embedded_postgres(folder: Path, logs: Path, stack: ExitStack, say: Callable[[str], None]) -> str:
+    say("PostgreSQL")
+    server = start_postgres(folder / "postgres", _port(folder, "postgres"), logs / "postgres.log")
+    stack.callback(stop_postgres, server)
+    return asyncio.run(_own_database(server.url))
+
+
+def _port(folder: Path, name: str) -> int:
+    """The port this part had last time, if it is free; else another one."""
+    remembered = folder / f"{name}.port"
+    port = int(remembered.read_text("ascii")) if remembered.exists() else free_port()
+    if is_listening(port):
+        port = free_port()
+    remembered.write_text(str(port), "ascii")
+    return port
+
+
+async def _own_database(server_url: str) -> str:
+    connection = await asyncpg.connect(server_url)
+    try:
+        await connection.execute(f"CREATE DATABASE {_DATABASE}")
+    except asyncpg.DuplicateDatabaseError:
+        pass
+    finally:
+        await connection.close()
+    return f"{server_url.rsplit('/', 1)[0]}/{_DATABASE}"
+
+
+async def _prepare(bootstrap: str, database_url: str) -> None:
+    await ensure_topics(kafka_settings(bootstrap))
+    try:
+        connection = await asyncpg.connect(database_url, timeout=10)
+    except (OSError, asyncpg.PostgresError, TimeoutError, ValueError) as error:
+        raise UserError(f"the database does not let us in: {error}; check TANDEM_DATABASE_URL") from error
+    try:
+        await migrate(connection)
+    finally:
+        await connection.close()
+
+
+def _answers(api: str) -> bool:
+    try:
+        return httpx.get(f"{api}/readyz", timeout=2).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+def _publish(folder: Path, addresses: dict[str, str]) -> None:
+    """Write stack.json at once and for our eyes only: it holds the database's password."""
+    draft = folder / f"{STACK_FILE}.draft"
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    draft.write_text(json.dumps(addresses | {"pid": str(os.getpid())}), "utf-8")
+    draft.replace(folder / STACK_FILE)
+
+
+def _tandem() -> list[str]:
+    return [sys.executable, "-c", "from cli.main import main; main()"]

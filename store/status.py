@@ -1,0 +1,36 @@
+"""How far the projection has come, and law 4's equation."""
+
+from typing import NamedTuple
+
+import asyncpg
+
+_PARTITIONS = """
+    SELECT topic, partition, next_offset, next_offset - first_offset AS read, applied, duplicates, dead, holes,
+           worker IS NOT NULL AS leased
+    FROM partitions WHERE log_epoch = (SELECT log_epoch FROM projection)
+    ORDER BY topic, partition
+"""
+
+
+class Progress(NamedTuple):
+    """One partition: what was read of it, and what became of that."""
+
+    topic: str
+    partition: int
+    next_offset: int
+    read: int
+    applied: int
+    duplicates: int
+    dead: int
+    holes: int
+    leased: bool  #: whether a worker holds it
+
+    @property
+    def sound(self) -> bool:
+        """Law 4: every record read is accounted for."""
+        return self.read == self.applied + self.duplicates + self.dead + self.holes
+
+
+async def progress(connection: asyncpg.Connection) -> list[Progress]:
+    """Every partition of the current log epoch."""
+    return [Progress(*row) for row in await connection.fetch(_PARTITIONS)]
