@@ -17,7 +17,7 @@ def digest(
 
     Example: tandem digest --json
     """
-    from cli.settings import load_settings  # noqa: PLC0415 (keeps `tandem --help` fast)
+    from cli.settings import load_settings
 
     found = asyncio.run(_read(load_settings().database_url))
     if as_json:
@@ -27,8 +27,8 @@ def digest(
 
 
 async def _read(database_url: str) -> tuple[int, str]:
-    from audit.digest import projection_digest  # noqa: PLC0415
-    from store.session import open_engine_connection  # noqa: PLC0415
+    from audit.digest import projection_digest
+    from store.session import open_engine_connection
 
     connection = await open_engine_connection(database_url)
     try:

@@ -133,6 +133,8 @@ class Rules:
     """A playbook compiled for the fold: stages are indices, every look-up is one dictionary access."""
 
     names: tuple[str, ...]
+    #: stages that take no `from`, in order
+    main_line: tuple[int, ...]
     #: per stage: the stages it may be entered from
     enter_from: tuple[frozenset[int], ...]
     by_event: dict[str, tuple[int, ...]]
@@ -155,7 +157,7 @@ def compile_rules(playbook: Playbook) -> Rules:
     """Turn names into indices once, so that the fold never compares text."""
     names = tuple(stage.name for stage in playbook.stages)
     index = {name: i for i, name in enumerate(names)}
-    main_line = [i for i, stage in enumerate(playbook.stages) if stage.from_ is None]
+    main_line = tuple(i for i, stage in enumerate(playbook.stages) if stage.from_ is None)
     enter_from = tuple(
         frozenset(i for i in main_line if i < own)
         if stage.from_ is None
@@ -177,6 +179,7 @@ def compile_rules(playbook: Playbook) -> Rules:
     )
     return Rules(
         names=names,
+        main_line=main_line,
         enter_from=enter_from,
         by_event=by_event,
         by_score=_thresholds(playbook, "score"),

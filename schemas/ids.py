@@ -8,3 +8,8 @@ NAMESPACE = uuid5(NAMESPACE_URL, "https://tandem.dev/events")
 def event_id(source: str, own_id: str) -> UUID:
     """The id of the event that `source` knows as `own_id`: the same for ever, so that sending twice changes nothing."""
     return uuid5(NAMESPACE, f"{source}\n{own_id}")
+
+
+def format_id(raw: bytes) -> str:
+    """A UUID's 16 bytes as text."""
+    return str(UUID(bytes=raw))

@@ -1,0 +1,89 @@
+"""The HTTP API: queries over the projection, and ingest."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+from aiokafka.errors import KafkaError
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from api import health, ingest, queries
+from api.context import Context
+from api.problems import on_http_error, on_invalid_request, on_unexpected
+from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
+from schemas.errors import TandemError
+from streams.gateway import Gateway
+from streams.kafka import KafkaSettings, KafkaUnreachable
+
+_POOL = 8
+
+
+class SchemaMissing(TandemError):
+    """The database was not migrated."""
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+def create_app(
+    *,
+    database_url: str,
+    kafka: KafkaSettings | None,
+    playbook_path: Path | None = None,
+    clock: Callable[[], int] = _now,
+) -> FastAPI:
+    """The application. `clock` gives microseconds since 1970 UTC; without `kafka` there is no ingest."""
+    rules = compile_rules(load_playbook(playbook_path or DEFAULT_PLAYBOOK))
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        pool = await asyncpg.create_pool(
+            database_url,
+            min_size=2,
+            max_size=_POOL,
+            command_timeout=30,
+            server_settings={"application_name": "tandem-api", "default_transaction_read_only": "on", "jit": "off"},
+        )
+        gateway = Gateway(kafka) if kafka is not None else None
+        try:
+            await _check_schema(pool)
+            if gateway is not None:
+                await _connect(gateway)
+            app.state.context = Context(pool, gateway, rules, clock)
+            yield
+        finally:
+            if gateway is not None:
+                await gateway.stop()
+            await pool.close()
+
+    app = FastAPI(
+        title="Tandem",
+        version="1",
+        summary="Customer journeys computed from the facts of marketing and sales.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    for router in (health.router, queries.router, ingest.router):
+        app.include_router(router)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(RequestValidationError, on_invalid_request)
+    app.add_exception_handler(Exception, on_unexpected)
+    return app
+
+
+async def _check_schema(pool: asyncpg.Pool) -> None:
+    if await pool.fetchval("SELECT to_regclass('journeys')") is None:
+        raise SchemaMissing("the database has no tables of Tandem: run `tandem up` once, or migrate it")
+
+
+async def _connect(gateway: Gateway) -> None:
+    try:
+        await gateway.start()
+    except (KafkaError, OSError) as error:
+        raise KafkaUnreachable(f"Kafka does not answer: {error}; check TANDEM_KAFKA") from error

@@ -1,0 +1,26 @@
+"""What requests need, made once for the process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import asyncpg
+from fastapi import Request
+
+from projections.playbook import Rules
+from streams.gateway import Gateway
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The open parts."""
+
+    pool: asyncpg.Pool
+    gateway: Gateway | None
+    rules: Rules
+    clock: Callable[[], int]  #: microseconds since 1970 UTC
+
+
+def context_of(request: Request) -> Context:
+    """The context of the application that a request came to."""
+    found: Context = request.app.state.context
+    return found

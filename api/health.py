@@ -1,0 +1,33 @@
+"""Whether the process lives, whether it can work, and its figures."""
+
+import asyncpg
+from fastapi import APIRouter, Request
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import Response
+
+from api.context import context_of
+from api.problems import problem
+
+router = APIRouter()
+
+
+@router.get("/healthz", summary="The process lives")
+async def healthz() -> dict[str, str]:
+    """Always answers while the process can."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", summary="Queries can be answered")
+async def readyz(request: Request) -> Response:
+    """503 while the database does not answer."""
+    try:
+        await context_of(request).pool.fetchval("SELECT 1", timeout=3)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        return problem(503, "Not ready", "the database does not answer", Retry_After="1")
+    return Response(b'{"status":"ready"}', media_type="application/json")
+
+
+@router.get("/metrics", summary="Figures for Prometheus")
+async def metrics() -> Response:
+    """Prometheus text format."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,172 @@
+"""Queries: journeys, funnel, accounts, dead letters."""
+
+import base64
+import uuid
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import APIRouter, Path, Query, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from api.context import Context, context_of
+from projections.identifiers import PERSON_TYPES, normalise
+from projections.view import journey_view, time_text
+from store import queries as store
+from store.queries import Filter
+
+router = APIRouter(prefix="/v1")
+
+Limit = Annotated[int, Query(ge=1, le=200)]
+Text = Annotated[str | None, Query(max_length=512, pattern=r"^[^\x00]*$")]
+
+
+def _json(body: object) -> Response:
+    return Response(orjson.dumps(body), media_type="application/json")
+
+
+@router.get("/journeys/{identifier:path}", summary="One journey, by any identifier or journey id it has or had")
+async def journey(request: Request, identifier: str) -> Response:
+    """`identifier` is `type:value`, such as `email:ana@example.com`, or `journey:` with an id."""
+    context = context_of(request)
+    key = _key(identifier, context)
+    async with context.pool.acquire() as connection:
+        found = await store.find_journey(connection, key)
+    if found is None:
+        raise HTTPException(404, f"no event has named {identifier}")
+    return _json(journey_view(found, context.rules, context.clock()))
+
+
+def _key(identifier: str, context: Context) -> bytes:
+    type_, colon, value = identifier.partition(":")
+    if not colon or (type_ != "journey" and type_ not in PERSON_TYPES):
+        raise HTTPException(422, f"write type:value, with one of the types journey, {', '.join(PERSON_TYPES)}")
+    if type_ == "journey":
+        try:
+            return uuid.UUID(value).bytes
+        except ValueError as error:
+            raise HTTPException(422, f"{value[:64]} is no journey id: it has the form of a UUID") from error
+    regions = set(context.rules.phone_regions.values()) if type_ == "phone" else set()
+    for region in (None, *sorted(regions)):
+        found = normalise(type_, value[:512], region)
+        if found is not None:
+            return found.key
+    raise HTTPException(422, f"{type_}:{value[:64]} names nobody: the value is blocked or cannot be read")
+
+
+@router.get("/journeys", summary="Journeys, in pages")
+async def journeys(
+    request: Request,
+    stage: Text = None,
+    account: Text = None,
+    channel: Text = None,
+    owner: Text = None,
+    changed_since: Annotated[datetime | None, Query()] = None,
+    cursor: Text = None,
+    limit: Limit = 50,
+) -> Response:
+    """In the order of journey ids. `next_cursor` is null on the last page."""
+    context = context_of(request)
+    if changed_since is not None and changed_since.tzinfo is None:
+        raise HTTPException(422, "changed_since has no offset: end it with Z or an offset such as -03:00")
+    wanted = Filter(_stage(stage, context), account, channel, owner, changed_since)
+    async with context.pool.acquire() as connection:
+        items = await store.list_journeys(connection, context.rules, context.clock(), wanted, _after(cursor), limit + 1)
+    more = len(items) > limit
+    items = items[:limit]
+    return _json({"items": items, "next_cursor": _cursor(items[-1]["journey_id"]) if more else None})
+
+
+def _stage(name: str | None, context: Context) -> int | None:
+    if name is None:
+        return None
+    if name not in context.rules.names:
+        raise HTTPException(422, f"there is no stage {name[:64]!r}: choose one of {', '.join(context.rules.names)}")
+    return context.rules.names.index(name)
+
+
+def _cursor(journey_id: str) -> str:
+    return base64.urlsafe_b64encode(uuid.UUID(journey_id).bytes).decode().rstrip("=")
+
+
+def _after(cursor: str | None) -> uuid.UUID | None:
+    if cursor is None:
+        return None
+    try:
+        return uuid.UUID(bytes=base64.urlsafe_b64decode(cursor + "=="))
+    except (ValueError, UnicodeEncodeError) as error:
+        raise HTTPException(422, "the cursor is none that this API gave out") from error
+
+
+@router.get("/funnel", summary="How many journeys reached each stage")
+async def funnel(request: Request, by: Annotated[Literal["channel", "campaign"] | None, Query()] = None) -> Response:
+    """Counts, conversion and median time between the stages of the main line; split by first touchpoint."""
+    context = context_of(request)
+    async with context.pool.acquire() as connection:
+        total = await store.funnel(connection, context.rules, context.clock(), None)
+        groups = await store.funnel(connection, context.rules, context.clock(), by) if by else []
+    empty: dict[str, Any] = {"journeys": 0, "stages": [], "beside": {}, "value": {}}
+    return _json({"total": total[0] if total else empty, "by": by, "groups": groups})
+
+
+@router.get("/accounts/{account:path}", summary="What an account's journeys add up to")
+async def account(request: Request, account: str) -> Response:
+    """`account` as the sources write it."""
+    context = context_of(request)
+    found = normalise("account", account[:512]) if "\0" not in account else None
+    async with context.pool.acquire() as connection:
+        rollup = await store.account_rollup(connection, context.rules, context.clock(), found.value) if found else None
+    if rollup is None:
+        raise HTTPException(404, f"no event has named the account {account[:64]}")
+    return _json(rollup)
+
+
+@router.get("/dead-letters", summary="Records that could not be applied, and why")
+async def dead_letters(request: Request, reason: Text = None, cursor: Text = None, limit: Limit = 50) -> Response:
+    """In the order of partitions and offsets."""
+    async with context_of(request).pool.acquire() as connection:
+        rows = await store.list_dead_letters(connection, reason, _place(cursor), limit + 1)
+    items = [
+        {
+            "topic": row["topic"],
+            "partition": row["partition"],
+            "offset": row["record_offset"],
+            "reason": row["reason"],
+            "field": row["field"],
+            "message": row["message"],
+            "bytes": row["bytes"],
+            "recorded_at": time_text(row["recorded_at"]),
+        }
+        for row in rows[:limit]
+    ]
+    last = rows[limit - 1] if len(rows) > limit else None
+    return _json({"items": items, "next_cursor": f"{last['partition_id']}-{last['record_offset']}" if last else None})
+
+
+def _place(cursor: str | None) -> tuple[int, int]:
+    if cursor is None:
+        return (-1, -1)
+    partition, dash, offset = cursor.partition("-")
+    if not (dash and partition.isascii() and partition.isdigit() and offset.isascii() and offset.isdigit()):
+        raise HTTPException(422, "the cursor is none that this API gave out")
+    if int(partition) >= 2**31 or int(offset) >= 2**63:
+        raise HTTPException(422, "the cursor is none that this API gave out")
+    return (int(partition), int(offset))
+
+
+@router.get("/dead-letters/{topic}/{partition}/{offset}", summary="A dead letter's original bytes")
+async def dead_letter(
+    request: Request,
+    topic: str,
+    partition: Annotated[int, Path(ge=0, le=2**31 - 1)],
+    offset: Annotated[int, Path(ge=0, le=2**63 - 1)],
+) -> Response:
+    """The bytes as Kafka had them; none for a tombstone."""
+    if "\0" in topic:
+        raise HTTPException(404, "there is no such topic")
+    async with context_of(request).pool.acquire() as connection:
+        found, payload = await store.dead_letter_bytes(connection, topic, partition, offset)
+    if not found:
+        raise HTTPException(404, f"there is no dead letter at {topic} {partition} {offset}")
+    return Response(payload or b"", media_type="application/octet-stream")

@@ -1,0 +1,122 @@
+"""The read model: one stored journey as people and programs read it, at a time T."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from projections.journey import Fact, Journey, Link
+from projections.lifecycle import Entry, Lifecycle, advance
+from projections.moments import MILESTONES, Moment
+from projections.playbook import Rules
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_AUTHORITIES = ("ruling", "crm", "login", "form")
+
+
+def time_text(micros: int) -> str:
+    """RFC 3339 in UTC with microseconds."""
+    return (_EPOCH + timedelta(microseconds=micros)).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def journey_view(journey: Journey, rules: Rules, at: int) -> dict[str, Any]:
+    """A journey as a JSON object; what time alone changes is as it is at `at`, microseconds since 1970 UTC."""
+    assert journey.life is not None, "a stored journey has a lifecycle"
+    life = msgspec.structs.replace(journey.life, history=list(journey.life.history), reached=list(journey.life.reached))
+    advance(life, at, rules)
+    account, owner = journey.current("account").get(""), journey.current("owner").get("")
+    return {
+        "journey_id": str(uuid.UUID(bytes=journey.journey_id)),
+        "version": journey.events,
+        "stage": rules.names[life.stage],
+        "stage_since": time_text(life.history[-1].at),
+        "history": [_entry(entry, rules) for entry in life.history],
+        "reached": {
+            name: time_text(when) for name, when in zip(rules.names, life.reached, strict=True) if when is not None
+        },
+        "flags": flags(life, rules),
+        "identifiers": [
+            {"type": known.type, "value": known.value, "first_seen": time_text(known.at)}
+            for known in sorted(journey.identifiers.values(), key=lambda known: (known.type, known.value))
+        ],
+        "refused_links": [_refused(link, journey) for link in sorted(journey.refused)],
+        "touchpoints": [_touchpoint(moment) for moment in journey.moments if moment.channel is not None],
+        "milestones": [_milestone(moment) for moment in journey.moments if moment.type in MILESTONES],
+        "activity": _activity(journey.moments),
+        "traits": _values(journey.current("trait")),
+        "consent": _values(journey.current("consent")),
+        "account": account.value if account else None,
+        "owner": owner.value if owner else None,
+        "score": life.score,
+        "value": dict(sorted(life.value.items())),
+        "first_seen": time_text(life.history[0].at),
+        "last_seen": time_text(max(journey.last_seen, life.history[0].at)),
+        "as_of": time_text(at),
+    }
+
+
+def flags(life: Lifecycle, rules: Rules) -> list[str]:
+    """What is odd about a journey: a stage of the main line whose criterion was met before an earlier stage's."""
+    line = [(stage, at) for stage, at in enumerate(life.reached) if at is not None and stage in rules.main_line]
+    return [
+        f"{rules.names[later]}-before-{rules.names[earlier]}"
+        for i, (earlier, earlier_at) in enumerate(line)
+        for later, later_at in line[i + 1 :]
+        if later_at < earlier_at
+    ]
+
+
+def _entry(entry: Entry, rules: Rules) -> dict[str, Any]:
+    event = {"id": str(uuid.UUID(bytes=entry.id)), "source": entry.source} if entry.id is not None else None
+    cause = "silence" if event is None else "event"
+    return {"stage": rules.names[entry.stage], "at": time_text(entry.at), "cause": cause, "event": event}
+
+
+def _refused(link: Link, journey: Journey) -> dict[str, Any]:
+    ends = [str(uuid.UUID(bytes=end)) for end in (link.a, link.b)]
+    own = [f"{known.type}:{known.value}" for end in (link.a, link.b) if (known := journey.identifiers.get(end))]
+    return {
+        "identifiers": own,
+        "journeys": ends,
+        "limit": link.refused,
+        "authority": _AUTHORITIES[link.authority],
+        "at": time_text(link.at),
+        "event": {"id": str(uuid.UUID(bytes=link.id)), "source": link.source},
+    }
+
+
+def _touchpoint(moment: Moment) -> dict[str, Any]:
+    return {
+        "at": time_text(moment.at),
+        "type": moment.type,
+        "channel": moment.channel,
+        "campaign": moment.campaign,
+        "count": moment.count,
+        "cost": moment.cost,
+        "event": {"id": str(uuid.UUID(bytes=moment.id)), "source": moment.source},
+    }
+
+
+def _milestone(moment: Moment) -> dict[str, Any]:
+    return {
+        "at": time_text(moment.at),
+        "type": moment.type,
+        "amount": moment.amount,
+        "currency": moment.currency,
+        "note": moment.note,
+        "event": {"id": str(uuid.UUID(bytes=moment.id)), "source": moment.source},
+    }
+
+
+def _activity(moments: list[Moment]) -> dict[str, int]:
+    """Events by type."""
+    counts: dict[str, int] = {}
+    for moment in moments:
+        counts[moment.type] = counts.get(moment.type, 0) + moment.count
+    return dict(sorted(counts.items()))
+
+
+def _values(facts: dict[str, Fact]) -> dict[str, Any]:
+    """Names and values; a fact of None was deleted."""
+    return {name: fact.value for name, fact in sorted(facts.items()) if fact.value is not None}

@@ -1,0 +1,212 @@
+"""Reads for the API: one statement a question, each served by an index or one scan of narrow columns."""
+
+import uuid
+from typing import Any, NamedTuple
+
+import asyncpg
+import orjson
+
+from projections.journey import Journey, decode_journey
+from projections.playbook import Rules
+from projections.view import time_text
+
+#: A connection, or one lent by a pool.
+Reader = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+_JOURNEY = """
+    SELECT j.journey_id, j.component, j.rev, j.state
+    FROM identifiers i JOIN journeys j USING (journey_id) WHERE i.key = $1
+"""
+
+#: The stage at time $1: the last one that silence has led to by then, else the folded one.
+_STAGE_NOW = """
+    coalesce((SELECT (entry ->> 1)::smallint FROM jsonb_array_elements(due) WITH ORDINALITY AS d (entry, n)
+              WHERE (entry ->> 0)::bigint <= $1 ORDER BY n DESC LIMIT 1), stage)
+"""
+
+_LIST = f"""
+    SELECT journey_id, {_STAGE_NOW} AS stage, stage_since, events, first_seen, last_seen, channel, campaign, owner,
+           account, score, value
+    FROM journeys
+    WHERE ($2::uuid IS NULL OR journey_id > $2)
+      AND ($3::smallint IS NULL OR {_STAGE_NOW} = $3)
+      AND ($4::text IS NULL OR account = $4)
+      AND ($5::text IS NULL OR channel = $5)
+      AND ($6::text IS NULL OR owner = $6)
+      AND ($7::timestamptz IS NULL OR journey_id IN (
+              SELECT c.journey_id FROM changes c
+              WHERE c.batch_id IN (SELECT batch_id FROM batches WHERE committed_at >= $7)))
+    ORDER BY journey_id LIMIT $8
+"""
+
+_FUNNEL = """
+    WITH line AS (
+        SELECT {by} AS name, value,
+               ARRAY(SELECT reached[stage + 1] FROM unnest($1::int[]) WITH ORDINALITY AS s (stage, n) ORDER BY n) AS at
+        FROM journeys
+    ), spread AS (
+        SELECT name, n, at[n] AS own, CASE WHEN n > 1 THEN at[n - 1] END AS before,
+               EXISTS (SELECT FROM unnest(at[n:]) AS later WHERE later IS NOT NULL) AS reached
+        FROM line, generate_series(1, cardinality($1::int[])) AS n
+    )
+    SELECT name, n, count(*) FILTER (WHERE reached) AS reached,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY (own - before)) FILTER (WHERE own >= before) AS median
+    FROM spread GROUP BY name, n ORDER BY name NULLS LAST, n
+"""
+
+_GROUPS = """
+    SELECT name, sum(journeys)::bigint AS journeys, jsonb_object_agg(currency, total) FILTER (WHERE total > 0) AS value
+    FROM (
+        SELECT {by} AS name, currency, sum(minor::numeric) AS total,
+               count(*) FILTER (WHERE currency = '') AS journeys
+        FROM journeys,
+             LATERAL (SELECT '' AS currency, '0' AS minor UNION ALL SELECT * FROM jsonb_each_text(value)) AS amounts
+        GROUP BY 1, 2
+    ) AS sums GROUP BY name
+"""
+
+_STAGES_NOW = f"SELECT {{by}} AS name, {_STAGE_NOW} AS stage, count(*) AS journeys FROM journeys GROUP BY 1, 2"
+
+_ACCOUNT = f"SELECT {_STAGE_NOW} AS stage, score, value, last_seen FROM journeys WHERE account = $2"
+
+_DEAD_LETTERS = """
+    SELECT p.topic, p.partition, p.log_epoch, d.partition_id, d.record_offset, d.reason, d.field, d.message,
+           d.recorded_at, length(d.payload) AS bytes
+    FROM dead_letters d JOIN partitions p USING (partition_id)
+    WHERE ($1::text IS NULL OR d.reason = $1) AND (d.partition_id, d.record_offset) > ($2, $3)
+    ORDER BY d.partition_id, d.record_offset LIMIT $4
+"""
+
+_DEAD_LETTER = """
+    SELECT d.payload FROM dead_letters d JOIN partitions p USING (partition_id)
+    WHERE p.topic = $1 AND p.partition = $2 AND d.record_offset = $3 ORDER BY p.log_epoch DESC LIMIT 1
+"""
+
+_BY = {None: "NULL::text", "channel": "channel", "campaign": "campaign"}
+
+
+class Filter(NamedTuple):
+    """Which journeys a list holds; None does not restrict."""
+
+    stage: int | None = None
+    account: str | None = None
+    channel: str | None = None
+    owner: str | None = None
+    changed_since: Any = None  #: an aware datetime
+
+
+async def find_journey(connection: Reader, key: bytes) -> Journey | None:
+    """The journey that an identifier's key, or a present or former journey id, finds."""
+    row = await connection.fetchrow(_JOURNEY, uuid.UUID(bytes=key))
+    if row is None:
+        return None
+    return decode_journey(row["journey_id"].bytes, row["rev"], row["state"])
+
+
+async def list_journeys(
+    connection: Reader, rules: Rules, at: int, wanted: Filter, after: uuid.UUID | None, limit: int
+) -> list[dict[str, Any]]:
+    """Summaries of journeys in the order of their ids, from behind `after`."""
+    rows = await connection.fetch(_LIST, at, after, *wanted, limit)
+    return [_summary(row, rules) for row in rows]
+
+
+def _summary(row: asyncpg.Record, rules: Rules) -> dict[str, Any]:
+    return {
+        "journey_id": str(row["journey_id"]),
+        "version": row["events"],
+        "stage": rules.names[row["stage"]],
+        "stage_since": time_text(row["stage_since"]),
+        "first_seen": time_text(row["first_seen"]),
+        "last_seen": time_text(row["last_seen"]),
+        "channel": row["channel"],
+        "campaign": row["campaign"],
+        "owner": row["owner"],
+        "account": row["account"],
+        "score": row["score"],
+        "value": orjson.loads(row["value"]),
+    }
+
+
+async def funnel(connection: Reader, rules: Rules, at: int, by: str | None) -> list[dict[str, Any]]:
+    """The funnel of the main line, split by channel or campaign of the first touchpoint, or not at all.
+
+    A journey has reached a stage if it met that stage's criterion or a later one's. Conversion is the share of those
+    that reached the stage before; the median is over journeys that met both criteria in that order.
+    """
+    column, line = _BY[by], list(rules.main_line)
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        rows = await connection.fetch(_FUNNEL.format(by=column), line)
+        groups = await connection.fetch(_GROUPS.format(by=column))
+        present = await connection.fetch(_STAGES_NOW.format(by=column), at)
+    now = {(row["name"], row["stage"]): row["journeys"] for row in present}
+    sizes = {row["name"]: row for row in groups}
+    found: dict[str | None, list[dict[str, Any]]] = {name: [] for name in sizes}
+    for row in rows:
+        stage = line[row["n"] - 1]
+        before = found[row["name"]][-1]["reached"] if found[row["name"]] else None
+        found[row["name"]].append(
+            {
+                "stage": rules.names[stage],
+                "reached": row["reached"],
+                "now": now.get((row["name"], stage), 0),
+                "conversion": round(row["reached"] / before, 4) if before else None,
+                "median_seconds": row["median"] / 1_000_000 if row["median"] is not None else None,
+            }
+        )
+    order = sorted(found, key=lambda name: (-sizes[name]["journeys"], name is None, name or ""))
+    return [_group(by, name, found[name], sizes[name], now, rules) for name in order]
+
+
+def _group(
+    by: str | None,
+    name: str | None,
+    stages: list[dict[str, Any]],
+    size: asyncpg.Record,
+    now: dict[tuple[str | None, int], int],
+    rules: Rules,
+) -> dict[str, Any]:
+    beside = [stage for stage in range(len(rules.names)) if stage not in rules.main_line]
+    return {
+        **({by: name} if by else {}),
+        "journeys": size["journeys"],
+        "stages": stages,
+        "beside": {rules.names[stage]: now.get((name, stage), 0) for stage in beside},
+        "value": orjson.loads(size["value"]) if size["value"] else {},
+    }
+
+
+async def account_rollup(connection: Reader, rules: Rules, at: int, account: str) -> dict[str, Any] | None:
+    """What an account's journeys add up to; None for an account that no event has named."""
+    rows = await connection.fetch(_ACCOUNT, at, account)
+    if not rows:
+        return None
+    stages: dict[str, int] = {}
+    value: dict[str, int] = {}
+    for row in rows:
+        stages[rules.names[row["stage"]]] = stages.get(rules.names[row["stage"]], 0) + 1
+        for currency, amount in orjson.loads(row["value"]).items():
+            value[currency] = value.get(currency, 0) + amount
+    return {
+        "account": account,
+        "journeys": len(rows),
+        "stages": {name: stages[name] for name in rules.names if name in stages},
+        "score": sum(row["score"] for row in rows),
+        "value": dict(sorted(value.items())),
+        "last_seen": time_text(max(row["last_seen"] for row in rows)),
+    }
+
+
+async def list_dead_letters(
+    connection: Reader, reason: str | None, after: tuple[int, int], limit: int
+) -> list[asyncpg.Record]:
+    """Dead letters in the order of (partition id, offset), from behind `after`."""
+    return list(await connection.fetch(_DEAD_LETTERS, reason, *after, limit))
+
+
+async def dead_letter_bytes(
+    connection: Reader, topic: str, partition: int, offset: int
+) -> tuple[bool, bytes | None]:
+    """(whether there is such a dead letter, its original bytes)."""
+    row = await connection.fetchrow(_DEAD_LETTER, topic, partition, offset)
+    return (row is not None, row["payload"] if row is not None else None)
