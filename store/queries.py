@@ -204,9 +204,7 @@ async def list_dead_letters(
     return list(await connection.fetch(_DEAD_LETTERS, reason, *after, limit))
 
 
-async def dead_letter_bytes(
-    connection: Reader, topic: str, partition: int, offset: int
-) -> tuple[bool, bytes | None]:
+async def dead_letter_bytes(connection: Reader, topic: str, partition: int, offset: int) -> tuple[bool, bytes | None]:
     """(whether there is such a dead letter, its original bytes)."""
     row = await connection.fetchrow(_DEAD_LETTER, topic, partition, offset)
     return (row is not None, row["payload"] if row is not None else None)

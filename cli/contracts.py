@@ -1,0 +1,76 @@
+"""`tandem contracts`: the event contracts, checked against the released ones and exported."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.errors import UserError
+
+app = typer.Typer()
+contracts = typer.Typer(help="The event contracts.", no_args_is_help=True)
+app.add_typer(contracts, name="contracts")
+
+
+class Incompatible(UserError):
+    """The contracts break what was released."""
+
+
+@contracts.command()
+def check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False) -> None:
+    """Compare the contracts with the released ones; exit code 1 and one line for each incompatible change.
+
+    Example: tandem contracts check
+    """
+    from schemas.compatibility import incompatibilities, present_schemas, released_schemas
+
+    found = incompatibilities(released_schemas(), present_schemas())
+    if as_json:
+        typer.echo(json.dumps([one._asdict() for one in found]))
+    else:
+        for one in found:
+            typer.echo(f"{one.schema}  {one.field or '(event)'}  {one.rule}: {one.message}")
+        if not found:
+            typer.echo("compatible with the released contracts")
+    if found:
+        raise typer.Exit(1)
+
+
+@contracts.command()
+def export(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to; made if it is not there.")],
+) -> None:
+    """Write a JSON Schema (2020-12) for each event type and version, and asyncapi.json for the topics.
+
+    Example: tandem contracts export --out build/contracts
+    """
+    from schemas.compatibility import present_schemas
+    from schemas.export import asyncapi
+
+    out.mkdir(parents=True, exist_ok=True)
+    for name, schema in (*present_schemas().items(), ("asyncapi.json", asyncapi())):
+        _write(out / name, schema)
+    typer.echo(f"{out}: {len(present_schemas())} schemas and asyncapi.json")
+
+
+@contracts.command()
+def release() -> None:
+    """Add the present contracts to the released set. Refuses what would break it.
+
+    Example: tandem contracts release
+    """
+    from schemas.compatibility import RELEASED, incompatibilities, present_schemas, released_schemas
+
+    present = present_schemas()
+    broken = incompatibilities(released_schemas(), present)
+    if broken:
+        first = broken[0]
+        raise Incompatible(f"{first.schema} {first.field}: {first.rule}; give the type a new version and an upcaster")
+    for name, schema in present.items():
+        _write(RELEASED / name, schema)
+    typer.echo(f"{len(present)} contracts released")
+
+
+def _write(path: Path, document: object) -> None:
+    path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", "utf-8")

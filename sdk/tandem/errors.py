@@ -1,0 +1,51 @@
+"""What can go wrong, by name."""
+
+from collections.abc import Sequence
+
+
+class TandemError(Exception):
+    """The root of the SDK's errors."""
+
+
+class InvalidEvent(TandemError):
+    """An event breaks its contract and was not sent. `field` is a dotted path."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+
+class BufferFull(TandemError):
+    """No place in the buffer became free in time; the event was not taken."""
+
+
+class DeliveryFailed(TandemError):
+    """An event was not delivered. `reason` is the server's word for a refused event, else the error's name."""
+
+    def __init__(self, event_id: str, reason: str, message: str) -> None:
+        super().__init__(f"event {event_id} was not delivered ({reason}): {message}")
+        self.event_id = event_id
+        self.reason = reason
+
+
+class Undelivered(TandemError):
+    """The producer was closed while events had failed; `events` holds (id, bytes) of each."""
+
+    def __init__(self, events: Sequence[tuple[str, bytes]]) -> None:
+        ids = ", ".join(event_id for event_id, _ in events[:5])
+        super().__init__(f"{len(events)} events were not delivered: {ids}{', ...' if len(events) > 5 else ''}")
+        self.events = tuple(events)
+
+
+class ApiError(TandemError):
+    """The API answered with an error."""
+
+    def __init__(self, status: int, title: str, detail: str) -> None:
+        super().__init__(f"{status} {title}: {detail}")
+        self.status = status
+        self.detail = detail
+
+
+class NotFound(ApiError):
+    """The API knows no such journey or account."""

@@ -1,0 +1,134 @@
+"""Over HTTP, for systems that do not speak Kafka."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import msgspec
+
+from tandem.envelope import Encoded
+from tandem.errors import DeliveryFailed
+from tandem.transport import Receipt
+
+_BATCH = 500  #: events of one request, at most
+_BATCH_BYTES = 4 * 1024 * 1024
+_LONGEST_PAUSE = 10.0  #: seconds between two tries
+_RETRIED = frozenset({408, 429, 500, 502, 503, 504})
+
+_Item = tuple[Encoded, "asyncio.Future[Receipt]"]
+
+
+class HttpTransport:
+    """One request at a time, in order; the same bytes again until they are answered or the time is over."""
+
+    def __init__(
+        self, base_url: str, owner: str, delivery_timeout: float, jitter: Callable[[], float] = random.random
+    ) -> None:
+        self._url = f"{base_url.rstrip('/')}/v1/events"
+        self._owner = owner
+        self._delivery_timeout = delivery_timeout
+        self._jitter = jitter
+        self._queue: asyncio.Queue[_Item] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+        self._client: httpx.AsyncClient | None = None
+
+    async def start(self) -> None:
+        """Make ready; the first request connects."""
+        self._client = httpx.AsyncClient(timeout=30)
+        self._task = asyncio.create_task(self._run(self._client))
+
+    async def stop(self) -> None:
+        """Disconnect; events not answered yet fail."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        while not self._queue.empty():
+            _fail([self._queue.get_nowait()], "stopped", "the producer was stopped")
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def send(self, event: Encoded) -> "asyncio.Future[Receipt]":
+        """Queue an event for the next request."""
+        answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait((event, answer))
+        return answer
+
+    async def _run(self, client: httpx.AsyncClient) -> None:
+        held: _Item | None = None
+        while True:
+            batch = [held or await self._queue.get()]
+            held, size = None, len(batch[0][0].value)
+            while len(batch) < _BATCH and not self._queue.empty() and held is None:
+                item = self._queue.get_nowait()
+                size += len(item[0].value)
+                if size > _BATCH_BYTES:
+                    held = item
+                else:
+                    batch.append(item)
+            try:
+                await self._deliver(client, batch)
+            except asyncio.CancelledError:
+                _fail([*batch, *([held] if held else [])], "stopped", "the producer was stopped")
+                raise
+
+    async def _deliver(self, client: httpx.AsyncClient, batch: list[_Item]) -> None:
+        body = b"[" + b",".join(event.value for event, _ in batch) + b"]"
+        clock = asyncio.get_running_loop().time
+        deadline, tries, last = clock() + self._delivery_timeout, 0, "no answer"
+        while True:
+            pause = min(_LONGEST_PAUSE, 0.1 * 2**tries) * (0.5 + self._jitter())
+            try:
+                answer = await client.post(self._url, params={"owner": self._owner}, content=body)
+            except httpx.TransportError as error:
+                last = f"{type(error).__name__} {error}".strip()
+            else:
+                if answer.status_code == httpx.codes.OK:
+                    _settle(batch, answer)
+                    return
+                last = _detail(answer)
+                if answer.status_code not in _RETRIED:
+                    _fail(batch, str(answer.status_code), last)
+                    return
+                pause = max(pause, _retry_after(answer))
+            if clock() + pause > deadline:
+                _fail(batch, "timeout", f"not answered in {self._delivery_timeout} s; the last try said: {last}")
+                return
+            tries += 1
+            await asyncio.sleep(pause)
+
+
+def _retry_after(answer: httpx.Response) -> float:
+    said = answer.headers.get("retry-after", "")
+    return min(float(said), _LONGEST_PAUSE) if said.isascii() and said.isdigit() else 0.0
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        found: dict[str, Any] = answer.json()
+    except ValueError:
+        return f"{answer.status_code} {answer.text[:200]}"
+    return str(found.get("detail") or found.get("title") or found)
+
+
+def _settle(batch: list[_Item], answer: httpx.Response) -> None:
+    results = msgspec.json.decode(answer.content)["results"]
+    if len(results) != len(batch):
+        _fail(batch, "protocol", f"{len(batch)} events were sent and {len(results)} answered")
+        return
+    for (event, future), result in zip(batch, results, strict=True):
+        if future.done():
+            continue
+        if result["status"] == "accepted":
+            future.set_result(Receipt(event.id, result["topic"], result["partition"], result["offset"]))
+        else:
+            future.set_exception(
+                DeliveryFailed(event.id, result["reason"], f"{result['field']}: {result['message']}".lstrip(": "))
+            )
+
+
+def _fail(batch: list[_Item], reason: str, message: str) -> None:
+    for event, future in batch:
+        if not future.done():
+            future.set_exception(DeliveryFailed(event.id, reason, message))
