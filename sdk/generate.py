@@ -51,7 +51,8 @@ def module(schemas: list[dict[str, Any]]) -> str:
     return (
         _HEADER
         + "".join(classes)
-        + f"\n\n#: Every known type in its current version.\nEVENT_TYPES: dict[str, type[EventData]] = {{\n{table}\n}}\n"
+        + "\n\n#: Every known type in its current version.\n"
+        + f"EVENT_TYPES: dict[str, type[EventData]] = {{\n{table}\n}}\n"
     )
 
 
