@@ -28,14 +28,33 @@ def data_dir(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(environ.get("TANDEM_DATA_DIR", ".tandem"))
 
 
+def running_dir(environ: Mapping[str, str] = os.environ) -> Path:
+    """The data dir of the stack that commands mean by default: data_dir() if one runs there, else the last started."""
+    folder = data_dir(environ)
+    if "TANDEM_DATA_DIR" in environ or read_stack(folder) is not None:
+        return folder
+    try:
+        last = Path(current_file(environ).read_text("utf-8"))
+    except OSError:
+        return folder
+    return last if read_stack(last) is not None else folder
+
+
+def current_file(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where `tandem up` notes its data dir, so that commands in other folders find the stack."""
+    state = environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "tandem" / "current"
+
+
 def load_settings(folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings of a client or a single part. Raises NoStack where neither environment nor data dir says where to go."""
-    stack = read_stack(folder or data_dir(environ)) or {}
+    folder = folder or running_dir(environ)
+    stack = read_stack(folder) or {}
     bootstrap = environ.get("TANDEM_KAFKA") or stack.get("kafka")
     database_url = secret("TANDEM_DATABASE_URL", environ) or stack.get("database_url")
     if not bootstrap or not database_url:
         raise NoStack(
-            f"no stack is running in {folder or data_dir(environ)}: start one with `tandem up --detach`, or set "
+            f"no stack is running in {folder}: start one with `tandem up --detach`, or set "
             "TANDEM_KAFKA and TANDEM_DATABASE_URL"
         )
     return Settings(
@@ -48,10 +67,11 @@ def load_settings(folder: Path | None = None, environ: Mapping[str, str] = os.en
 
 def api_url(folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> str:
     """Base URL of the API. Raises NoStack where nothing says where it is."""
-    found = environ.get("TANDEM_API") or (read_stack(folder or data_dir(environ)) or {}).get("api")
+    folder = folder or running_dir(environ)
+    found = environ.get("TANDEM_API") or (read_stack(folder) or {}).get("api")
     if not found:
         raise NoStack(
-            f"no stack is running in {folder or data_dir(environ)}: start one with `tandem up --detach`, or set "
+            f"no stack is running in {folder}: start one with `tandem up --detach`, or set "
             "TANDEM_API to the address of one"
         )
     return found

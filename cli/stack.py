@@ -47,9 +47,9 @@ def down(data_dir: DataDir = None) -> None:
     Example: tandem down --data-dir ./data
     """
     from cli import supervisor
-    from cli.settings import data_dir as default_dir
+    from cli.settings import running_dir
 
-    supervisor.stop_running(data_dir or default_dir())
+    supervisor.stop_running(data_dir or running_dir())
     typer.echo("stopped")
 
 

@@ -19,7 +19,7 @@ import httpx
 from rich.console import Console
 
 from cli.errors import NoStack, UserError
-from cli.settings import STACK_FILE, kafka_settings, read_stack, secret
+from cli.settings import STACK_FILE, current_file, kafka_settings, read_stack, secret
 from deploy.embedded.kafka import start_kafka, stop_kafka
 from deploy.embedded.postgres import start_postgres, stop_postgres
 from deploy.embedded.process import StartFailed, free_port, is_listening, last_line, spawn, stop, wait_until
@@ -270,6 +270,8 @@ def _publish(folder: Path, addresses: dict[str, str]) -> None:
     draft.touch(mode=0o600)
     draft.write_text(json.dumps(addresses | {"pid": str(os.getpid())}), "utf-8")
     draft.replace(folder / STACK_FILE)
+    current_file().parent.mkdir(parents=True, exist_ok=True)
+    current_file().write_text(str(folder.resolve()), "utf-8")
 
 
 def _tandem() -> list[str]:

@@ -1,0 +1,102 @@
+"""Journeys and funnels as people read them in a terminal."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+_BAR = 24
+
+
+def print_journey(found: dict[str, Any]) -> None:
+    """One journey, event by event."""
+    console = Console(highlight=False)
+    names = ", ".join(f"{one['type']}:{one['value']}" for one in found["identifiers"])
+    console.print(f"[bold]{escape(names)}[/bold]")
+    facts = [f"stage [bold]{found['stage']}[/bold]", f"score {found['score']}", f"{found['version']} events"]
+    facts += [f"{name} {escape(str(found[name]))}" for name in ("owner", "account") if found[name]]
+    facts += [f"value {money(amount, currency)}" for currency, amount in found["value"].items()]
+    console.print(", ".join(facts))
+    for flag in found["flags"]:
+        console.print(f"[yellow]flag: {flag}[/yellow]")
+    console.print(timeline(found))
+
+
+def timeline(found: dict[str, Any]) -> Table:
+    """Stages, touchpoints and milestones in order of time."""
+    lines = [(entry["at"], 1, f"[bold]-> {entry['stage']}[/bold]" + _cause(entry)) for entry in found["history"]]
+    lines += [(one["at"], 0, escape(_touch(one))) for one in found["touchpoints"]]
+    touched = {one["event"]["id"] for one in found["touchpoints"]}
+    lines += [(one["at"], 0, escape(_deed(one))) for one in found["milestones"] if one["event"]["id"] not in touched]
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for at, _, text in sorted(lines, key=lambda line: line[:2]):
+        table.add_row(datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M"), text)
+    return table
+
+
+def _cause(entry: dict[str, Any]) -> str:
+    return " (by silence)" if entry["cause"] == "silence" else ""
+
+
+def _touch(one: dict[str, Any]) -> str:
+    place = "/".join(part for part in (one["channel"], one["campaign"]) if part)
+    cost = "".join(f", cost {money(amount, currency)}" for currency, amount in (one["cost"] or {}).items())
+    times = f" x{one['count']}" if one["count"] > 1 else ""
+    return f"{one['type']} via {place}{times}{cost}"
+
+
+def _deed(one: dict[str, Any]) -> str:
+    amount = f" {money(one['amount'], one['currency'])}" if one["amount"] is not None and one["currency"] else ""
+    note = f" ({one['note']})" if one["note"] else ""
+    return f"{one['type']}{amount}{note}"
+
+
+def money(minor: int, currency: str) -> str:
+    """An amount as people write it; currencies with an odd minor unit are left in it."""
+    return f"{minor:,} {currency}" if currency == "XXX" else f"{minor / 100:,.2f} {currency}"
+
+
+def print_funnel(found: dict[str, Any]) -> None:
+    """The funnel with bars, then a line for each group."""
+    console = Console(highlight=False)
+    console.print(funnel_table(found["total"]))
+    if found["by"]:
+        console.print(_groups(found["groups"], found["by"]))
+
+
+def funnel_table(total: dict[str, Any]) -> Table:
+    """The stages of the main line with bars."""
+    table = Table("stage", box=None)
+    for name in ("reached", "", "now", "conversion", "median time"):
+        table.add_column(name, justify="left" if name == "" else "right")
+    most = max((stage["reached"] for stage in total["stages"]), default=0) or 1
+    for stage in total["stages"]:
+        bar = "\u2588" * round(stage["reached"] / most * _BAR)
+        conversion = f"{stage['conversion']:.1%}" if stage["conversion"] is not None else "-"
+        median = _duration(stage["median_seconds"])
+        table.add_row(stage["stage"], f"{stage['reached']:,}", bar, f"{stage['now']:,}", conversion, median)
+    for name, count in total["beside"].items():
+        table.add_row(name, "", "", f"{count:,}", "", "", style="dim")
+    return table
+
+
+def _groups(groups: list[dict[str, Any]], by: str) -> Table:
+    stages = [stage["stage"] for stage in groups[0]["stages"]] if groups else []
+    table = Table(by, box=None)
+    for stage in stages:
+        table.add_column(stage, justify="right")
+    table.add_column("value", justify="right")
+    for group in groups:
+        value = ", ".join(money(amount, currency) for currency, amount in group["value"].items())
+        name = group[by] if group[by] is not None else "(none)"
+        table.add_row(name, *(f"{stage['reached']:,}" for stage in group["stages"]), value)
+    return table
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    spent = timedelta(seconds=round(seconds))
+    return f"{spent.days} d {spent.seconds // 3600} h" if spent.days else str(spent)
