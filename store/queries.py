@@ -45,7 +45,9 @@ _FUNNEL = """
                ARRAY(SELECT reached[stage + 1] FROM unnest($1::int[]) WITH ORDINALITY AS s (stage, n) ORDER BY n) AS at
         FROM journeys
     ), spread AS (
-        SELECT name, n, at[n] AS own, CASE WHEN n > 1 THEN at[n - 1] END AS before,
+        SELECT name, n, at[n] AS own,
+               (SELECT e FROM unnest(at[:n - 1]) WITH ORDINALITY AS p (e, i)
+                WHERE e IS NOT NULL ORDER BY i DESC LIMIT 1) AS before,
                EXISTS (SELECT FROM unnest(at[n:]) AS later WHERE later IS NOT NULL) AS reached
         FROM line, generate_series(1, cardinality($1::int[])) AS n
     )
@@ -132,7 +134,8 @@ async def funnel(connection: Reader, rules: Rules, at: int, by: str | None) -> l
     """The funnel of the main line, split by channel or campaign of the first touchpoint, or not at all.
 
     A journey has reached a stage if it met that stage's criterion or a later one's. Conversion is the share of those
-    that reached the stage before; the median is over journeys that met both criteria in that order.
+    that reached the stage before. The median is over journeys that met the criterion itself, from the one met before
+    it on the line; those that met them in the other order are left out.
     """
     column, line = _BY[by], list(rules.main_line)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
