@@ -109,10 +109,15 @@ def advance(life: Lifecycle, until: int, rules: Rules) -> None:
 
 
 def _next_silence(life: Lifecycle, rules: Rules) -> tuple[int, int] | None:
-    """(time, stage) of the next move by silence, if nothing else happens."""
+    """(time, stage) of the next move by silence, if nothing else happens.
+
+    Silence counts from the last time the type was heard, or from the last stage that an event led to, if that came
+    later: who was won back today is not at risk today.
+    """
     entered = life.history[-1].at
+    led = next(entry.at for entry in reversed(life.history) if entry.id is not None)
     due = [
-        (max(life.heard[rule.of] + rule.after, entered), rule.stage)
+        (max(max(life.heard[rule.of], led) + rule.after, entered), rule.stage)
         for rule in rules.silences
         if life.stage in rule.sources and rule.of in life.heard
     ]
@@ -123,7 +128,7 @@ def due_times(life: Lifecycle, rules: Rules) -> list[tuple[int, int]]:
     """[(time, stage)]: all moves that silence alone would make from here on, in order."""
     if not life.heard:
         return []
-    ahead = msgspec.structs.replace(life, history=life.history[-1:], reached=list(life.reached))
+    ahead = msgspec.structs.replace(life, history=list(life.history), reached=list(life.reached))
     seen = len(ahead.history)
     advance(ahead, 2**62, rules)
     return [(entry.at, entry.stage) for entry in ahead.history[seen:]]

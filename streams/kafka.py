@@ -76,7 +76,7 @@ async def ensure_topics(kafka: KafkaSettings) -> None:
         missing = [topic for topic in topics if topic not in present]
         if missing:
             await _create(admin, missing, kafka.partitions)
-        for topic in topics:
+        for topic in present & set(topics):
             await _check(admin, topic)
     except KafkaConnectionError as error:
         raise KafkaUnreachable(f"Kafka does not answer at {kafka.bootstrap}: {error}; check TANDEM_KAFKA") from error

@@ -35,6 +35,7 @@ _RECOVERABLE = (
     OSError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what a connection cut off in the middle of an answer may raise
     TimeoutError,
 )
 

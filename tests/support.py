@@ -1,6 +1,7 @@
 """What tests of the running system share: producing, projecting, comparing with the in-memory fold."""
 
 import asyncio
+import os
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -41,7 +42,9 @@ async def produce(kafka: KafkaSettings, records: Iterable[tuple[str, int, bytes 
     await ensure_topics(kafka)
     topics = event_topics(kafka)
     async with AIOKafkaProducer(**kafka.client_options(), max_request_size=16 * 1024 * 1024) as producer:
-        sent = [await producer.send(topics[owner], value, partition=number) for owner, number, value in records]
+        sent = [
+            await producer.send(topics[owner], value, key=b"k", partition=number) for owner, number, value in records
+        ]
         await asyncio.gather(*sent)
 
 
@@ -57,9 +60,9 @@ async def worker(kafka: KafkaSettings, database_url: str) -> AsyncIterator["asyn
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """Wait for a condition of the running system."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + float(os.environ.get("TANDEM_TEST_PATIENCE", "60"))
     while not await condition():
         assert time.monotonic() < deadline, "the condition did not come true"
         await asyncio.sleep(0.02)

@@ -1,0 +1,134 @@
+"""The mutant gate: seeded bugs in the laws' own code, each of which the suite must catch."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("schemas", "projections", "store", "streams", "audit", "cli", "api", "deploy", "tests", "sdk")
+
+
+class Mutant(NamedTuple):
+    """One bug: replacements of text in files, and the tests one of which must fail."""
+
+    edits: tuple[tuple[str, str, str], ...]
+    tests: tuple[str, ...]
+
+
+_TRANSACTION = "tests/faults/test_transaction.py"
+
+MUTANTS = {
+    "the fence is not checked": Mutant(
+        (("store/commit.py", "if fenced != len(advances):", "if False:"),),
+        (f"{_TRANSACTION}::test_a_worker_that_lost_its_partition_writes_nothing",),
+    ),
+    "offsets move outside the transaction": Mutant(
+        (
+            (
+                "store/commit.py",
+                "    async with connection.transaction():\n        batch_id = await _fence(",
+                "    batch_id = await _fence(connection, batch.advances)\n"
+                "    async with connection.transaction():\n        (",
+            ),
+        ),
+        (f"{_TRANSACTION}::test_crash_before_and_after_every_step_of_the_transaction",),
+    ),
+    "dead letters are written after the transaction": Mutant(
+        (
+            (
+                "store/commit.py",
+                "        await _write_leftovers(connection, batch, batch_id)\n",
+                "",
+            ),
+            (
+                "store/commit.py",
+                "    return batch_id\n\n\nasync def _fence",
+                "    await _write_leftovers(connection, batch, batch_id)\n    return batch_id\n\n\nasync def _fence",
+            ),
+        ),
+        (f"{_TRANSACTION}::test_crash_before_and_after_every_step_of_the_transaction",),
+    ),
+    "dedupe is off": Mutant(
+        (
+            ("streams/preparation.py", "            if body_hash is None:\n", "            if True:\n"),
+            (
+                "store/commit.py",
+                "await _expect(connection, len(batch.events), _EVENTS, batch_id)",
+                "await connection.execute(_EVENTS, batch_id)",
+            ),
+        ),
+        (f"{_TRANSACTION}::test_duplicates_have_one_effect_and_are_counted",),
+    ),
+    "arrival order is used": Mutant(
+        (
+            (
+                "projections/journey.py",
+                "len(self.moments) > 1 and self.moments[-2].order < moment.order",
+                "len(self.moments) > 1",
+            ),
+        ),
+        ("tests/laws/test_convergence.py::test_any_order_and_any_restarts_give_the_same_bytes",),
+    ),
+    "links are judged as they come": Mutant(
+        (
+            (
+                "projections/identity.py",
+                "sorted(links, key=lambda link: (*link.strength, RANK[identifiers[link.b].type], link.b))",
+                "list(links)",
+            ),
+        ),
+        ("tests/laws/test_convergence.py::test_any_order_and_any_restarts_give_the_same_bytes",),
+    ),
+    "the conflict's first arrival wins": Mutant(
+        (("streams/preparation.py", "elif precedes(archived.value, candidate.value):", "elif True:"),),
+        ("tests/streams/test_projector.py::test_conflicting_bodies_give_the_same_winner_in_either_order",),
+    ),
+    "holes are passed over": Mutant(
+        (("streams/positions.py", "if record.offset > self.next_offset:", "if False:"),),
+        ("tests/faults/test_log.py::test_a_missing_offset_is_recorded_as_a_hole",),
+    ),
+    "the log is not recognised": Mutant(
+        (("streams/positions.py", "if witness_of(record) != self.lease.witness:", "if False:"),),
+        ("tests/faults/test_log.py::test_a_recreated_topic_halts",),
+    ),
+    "a shorter silence is not judged again": Mutant(
+        (
+            (
+                "projections/journey.py",
+                "self.settled &= self.moments[-1].at < known.last + rules.shortest_silence[known.type]",
+                "pass",
+            ),
+        ),
+        ("tests/projections/test_silence.py",),
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(MUTANTS))
+def test_the_suite_catches(name: str, tmp_path: Path, kafka: str, postgres_server: str) -> None:
+    mutant = MUTANTS[name]
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for file, old, new in mutant.edits:
+        source = (tmp_path / file).read_text("utf-8")
+        assert source.count(old) == 1, f"{file} has changed: bring the mutant up to date"
+        (tmp_path / file).write_text(source.replace(old, new), "utf-8")
+    environment = {
+        **os.environ,
+        "TANDEM_TEST_KAFKA": kafka,
+        "TANDEM_TEST_DATABASE_URL": postgres_server,
+        "TANDEM_TEST_PATIENCE": "8",
+        "TANDEM_TEST_PROFILE": "first-failure",
+    }
+    environment.pop("PYTEST_XDIST_WORKER", None)
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *mutant.tests]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, f"the mutant lives: {name}\n{done.stdout[-2000:]}"
+    assert "1 failed" in done.stdout
