@@ -24,7 +24,7 @@ from streams.preparation import Effects, Preparation, archive_blocks
 
 log = structlog.get_logger(__name__)
 
-BATCH_RECORDS = 8_192  #: at most, when behind; when not, a batch is what has come meanwhile
+BATCH_RECORDS = 16_384  #: at most, when behind; when not, a batch is what has come meanwhile
 _IDLE_MS = 200
 _LEASE_ROUND_SECONDS = 2.0
 _DECODE_SLICE = 256

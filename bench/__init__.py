@@ -1,0 +1,1 @@
+"""Measurements: what the engine does on this machine, on a real Apache Kafka and a real PostgreSQL."""

@@ -1,0 +1,196 @@
+"""The scenarios: catch-up, live latency, reads."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import quantiles
+from subprocess import Popen
+
+import aiohttp
+import asyncpg
+import psutil
+from aiokafka import AIOKafkaProducer
+
+from bench.services import Place
+from bench.workload import Record, events
+from deploy.embedded.process import free_port
+from streams.kafka import event_topics
+
+_MIB = 1024 * 1024
+_LIVE_CUSTOMERS = 20_000
+_READERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class CaughtUp:
+    """What a catch-up came to."""
+
+    events_per_s: float
+    journeys: int
+    worker_rss_mb: float  #: at its highest
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Percentiles in milliseconds."""
+
+    p50_ms: float
+    p99_ms: float
+
+
+async def fill(place: Place, records: Iterable[Record]) -> int:
+    """Produce all records and wait for the broker. Returns how many."""
+    topic = event_topics(place.kafka)["marketing"]
+    sent = 0
+    options = place.kafka.client_options()
+    async with AIOKafkaProducer(**options, linger_ms=20, max_batch_size=256 * 1024) as producer:
+        for record in records:
+            await producer.send(topic, record.value, key=record.key)
+            sent += 1
+    return sent
+
+
+async def catch_up(place: Place, number: int, customers: int, seed: int, *, session: int = 5) -> CaughtUp:
+    """Broker to committed transactions: events a second from the moment the worker holds its partitions."""
+    await fill(place, events(number, customers, seed, session=session))
+    connection = await asyncpg.connect(place.database_url)
+    with place.running("work") as worker:
+        await _until_held(connection, worker)
+        start = time.perf_counter()
+        rss = 0.0
+        while await _applied(connection) < number:
+            rss = max(rss, _rss(worker))
+            await asyncio.sleep(0.1)
+        seconds = time.perf_counter() - start
+        rss = max(rss, _rss(worker))
+    journeys = await connection.fetchval("SELECT count(*) FROM journeys")
+    applied = await connection.fetchval("SELECT sum(applied) FROM partitions")
+    assert applied == number, f"only {applied:,} of {number:,} events were applied: the workload is at fault"
+    await connection.close()
+    return CaughtUp(number / seconds, journeys, rss)
+
+
+async def live(place: Place, rate: int, seconds: int, seed: int) -> Latency:
+    """From `send` to queryable, for every event at a fixed rate; the first seconds are for warming up.
+
+    A journey is queryable once its transaction is visible, and with it the partition's next offset (law 3): so the
+    offsets tell the time for every event, at a cost that does not disturb.
+    """
+    connection = await asyncpg.connect(place.database_url)
+    warm_up = 3 * rate
+    with place.running("work") as worker:
+        await _until_held(connection, worker)
+        sent: dict[tuple[int, int], float] = {}
+        latencies: list[float] = []
+        done = asyncio.Event()
+        watcher = asyncio.create_task(_watch(connection, sent, latencies, done))
+        records = list(events(warm_up + rate * seconds, _LIVE_CUSTOMERS, seed))
+        await _send_at(place, records, rate, sent, warm_up)
+        done.set()
+        await watcher
+    await connection.close()
+    return _percentiles(latencies)
+
+
+async def reads(place: Place, seconds: int, customers: int) -> tuple[float, Latency]:
+    """(single journeys read over HTTP a second, latency) by eight clients that each wait for their answer."""
+    port = free_port()
+    latencies: list[float] = []
+    with place.running("serve", "--port", str(port)):
+        base = f"http://127.0.0.1:{port}"
+        async with aiohttp.ClientSession() as session:
+            await _until_ready(session, base)
+            end = time.perf_counter() + seconds
+
+            async def read(first: int) -> None:
+                number = first
+                while time.perf_counter() < end:
+                    number = (number * 7919 + 13) % customers
+                    start = time.perf_counter()
+                    async with session.get(f"{base}/v1/journeys/user_id:u{number}") as response:
+                        await response.read()
+                        assert response.status in {200, 404}, response.status
+                    latencies.append((time.perf_counter() - start) * 1000)
+
+            await asyncio.gather(*(read(n) for n in range(_READERS)))
+    return len(latencies) / seconds, _percentiles(latencies)
+
+
+async def _send_at(
+    place: Place, records: list[Record], rate: int, sent: dict[tuple[int, int], float], warm_up: int
+) -> None:
+    topic = event_topics(place.kafka)["marketing"]
+    acknowledged: list[asyncio.Future[None]] = []
+    async with AIOKafkaProducer(**place.kafka.client_options()) as producer:
+        start = time.perf_counter()
+        for number, record in enumerate(records):
+            wait = start + number / rate - time.perf_counter()
+            if wait > 0.002:
+                await asyncio.sleep(wait)
+            at = time.perf_counter()
+            future = await producer.send(topic, record.value, key=record.key)
+            if number >= warm_up:
+                acknowledged.append(asyncio.ensure_future(_note(future, at, sent)))
+        await asyncio.gather(*acknowledged)
+
+
+async def _note(future: "asyncio.Future[object]", at: float, sent: dict[tuple[int, int], float]) -> None:
+    metadata = await future
+    sent[metadata.partition, metadata.offset] = at  # type: ignore[attr-defined]
+
+
+async def _watch(
+    connection: asyncpg.Connection,
+    sent: dict[tuple[int, int], float],
+    latencies: list[float],
+    done: asyncio.Event,
+) -> None:
+    """Ask for the offsets all the time; note for every event when its own was passed."""
+    passed: list[tuple[float, dict[int, int]]] = []
+    seen: dict[int, int] = {}
+    while not (done.is_set() and all(offset < seen.get(partition, 0) for partition, offset in sent)):
+        rows = await connection.fetch("SELECT partition, next_offset FROM partitions WHERE topic LIKE '%marketing%'")
+        now = time.perf_counter()
+        found = {row["partition"]: row["next_offset"] for row in rows}
+        if found != seen:
+            seen = found
+            passed.append((now, found))
+        await asyncio.sleep(0.002)
+    for partition in {place[0] for place in sent}:
+        steps = iter(passed)
+        at, found = next(steps)
+        for offset in sorted(offset for where, offset in sent if where == partition):
+            while found.get(partition, 0) <= offset:
+                at, found = next(steps)
+            latencies.append((at - sent[partition, offset]) * 1000)
+
+
+async def _until_held(connection: asyncpg.Connection, worker: "Popen[bytes]") -> None:
+    while not await connection.fetchval("SELECT count(*) FROM partitions WHERE worker IS NOT NULL"):
+        assert worker.poll() is None, "the worker ended: see its log"
+        await asyncio.sleep(0.01)
+
+
+async def _applied(connection: asyncpg.Connection) -> int:
+    return await connection.fetchval("SELECT coalesce(sum(next_offset), 0)::bigint FROM partitions") or 0
+
+
+async def _until_ready(session: aiohttp.ClientSession, base: str) -> None:
+    while True:
+        try:
+            async with session.get(f"{base}/readyz") as response:
+                if response.status == 200:
+                    return
+        except aiohttp.ClientError:
+            pass
+        await asyncio.sleep(0.05)
+
+
+def _rss(process: "Popen[bytes]") -> float:
+    return float(psutil.Process(process.pid).memory_info().rss) / _MIB
+
+
+def _percentiles(latencies: list[float]) -> Latency:
+    cuts = quantiles(latencies, n=100)
+    return Latency(cuts[49], cuts[98])

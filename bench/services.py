@@ -1,0 +1,86 @@
+"""What a measurement runs against: servers of its own, a database for each scenario, workers as processes."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import Popen
+from uuid import uuid4
+
+import asyncpg
+
+from deploy.embedded.kafka import start_kafka, stop_kafka
+from deploy.embedded.postgres import start_postgres, stop_postgres
+from deploy.embedded.process import free_port, spawn, stop
+from store.migrate import migrate
+from streams.kafka import KafkaSettings, ensure_topics
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """A running Apache Kafka and PostgreSQL, and a folder for logs."""
+
+    bootstrap: str
+    postgres: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Topics and a database of one scenario."""
+
+    kafka: KafkaSettings
+    database_url: str
+    folder: Path
+
+    @contextmanager
+    def running(self, *arguments: str) -> Iterator["Popen[bytes]"]:
+        """`tandem` with these arguments, as a process, on this place."""
+        environment = {
+            "TANDEM_KAFKA": self.kafka.bootstrap,
+            "TANDEM_TOPIC_PREFIX": self.kafka.topic_prefix,
+            "TANDEM_DATABASE_URL": self.database_url,
+        }
+        log = self.folder / f"{arguments[0]}-{self.kafka.topic_prefix}.log"
+        process = spawn([sys.executable, "-c", "from cli.main import main; main()", *arguments], log, environment)
+        try:
+            yield process
+        finally:
+            stop(process)
+
+
+@contextmanager
+def servers() -> Iterator[Servers]:
+    """Servers with empty data dirs, gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="tandem-bench-", dir=os.environ.get("TANDEM_BENCH_DIR")))
+    try:
+        broker = start_kafka(folder / "kafka", free_port(), folder / "kafka.log")
+        try:
+            postgres = start_postgres(folder / "postgres", free_port(), folder / "postgres.log")
+            try:
+                yield Servers(broker.bootstrap, postgres.url, folder)
+            finally:
+                stop_postgres(postgres)
+        finally:
+            stop_kafka(broker)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def make_place(on: Servers) -> Place:
+    """Fresh topics and a fresh, migrated database."""
+    name = f"bench_{uuid4().hex[:8]}"
+    admin = await asyncpg.connect(on.postgres)
+    await admin.execute(f"CREATE DATABASE {name}")
+    await admin.close()
+    url = f"{on.postgres.rsplit('/', 1)[0]}/{name}"
+    connection = await asyncpg.connect(url)
+    await migrate(connection)
+    await connection.close()
+    kafka = KafkaSettings(bootstrap=on.bootstrap, topic_prefix=name)
+    await ensure_topics(kafka)
+    return Place(kafka, url, on.folder)

@@ -1,0 +1,84 @@
+"""A seeded stream of marketing events, as departments' systems would send them."""
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+_START = datetime(2026, 1, 1, tzinfo=UTC)
+_STEP = timedelta(seconds=5)
+_ACTIVE = 200  #: customers who are in a session at the same time
+_TYPES = ("page_viewed",) * 5 + ("email_opened", "form_submitted", "campaign_touched", "referral_made")
+_DATA: dict[str, dict[str, Any]] = {
+    "page_viewed": {"url": "https://example.com/pricing"},
+    "form_submitted": {"form": "contact"},
+    "referral_made": {"to": "a friend"},
+}
+
+
+class Record(NamedTuple):
+    """One record: its partition key and its value."""
+
+    key: bytes
+    value: bytes
+
+
+def events(
+    number: int, customers: int, seed: int, *, late: float = 0.03, linked: float = 0.3, session: int = 5
+) -> Iterator[Record]:
+    """`number` events of `customers`, of whom some 200 are in a session of about `session` events at a time.
+
+    `late` is the share of events that come up to a day late, `linked` the share that name a device and a user.
+    """
+    chance = random.Random(seed)
+    active: list[list[int]] = []
+    for index in range(number):
+        customer = _whose(chance, active, customers, session)
+        at = _START + index * _STEP
+        if chance.random() < late:
+            at -= timedelta(seconds=chance.randrange(86_400))
+        yield _event(chance, customer, at, linked)
+
+
+def _whose(chance: random.Random, active: list[list[int]], customers: int, session: int) -> int:
+    if len(active) < _ACTIVE:
+        active.append([chance.randrange(customers), 1 + chance.randrange(2 * session - 1)])
+    place = chance.randrange(len(active))
+    customer, left = active[place]
+    active[place][1] = left - 1
+    if left <= 1:
+        active[place] = active[-1]
+        active.pop()
+    return customer
+
+
+def _event(chance: random.Random, customer: int, at: datetime, linked: float) -> Record:
+    identities = [{"type": "anonymous_id", "value": f"d{customer}-{chance.randrange(2)}"}]
+    draw = chance.random()
+    if draw < linked:
+        identities.append({"type": "user_id", "value": f"u{customer}"})
+    elif draw < linked + 0.1:
+        identities = [
+            {"type": "email", "value": f"u{customer}@example.com"},
+            {"type": "user_id", "value": f"u{customer}"},
+        ]
+    type_ = chance.choice(_TYPES)
+    event = {
+        "id": str(_uuid7(chance, at)),
+        "type": type_,
+        "version": 1,
+        "source": "bench",
+        "occurred_at": at.isoformat(),
+        "identities": identities,
+        "data": _DATA.get(type_, {})
+        | {"channel": chance.choice(("search", "mail", "social")), "campaign": f"c{chance.randrange(5)}"},
+    }
+    return Record(identities[-1]["value"].encode(), msgspec.json.encode(event))
+
+
+def _uuid7(chance: random.Random, at: datetime) -> UUID:
+    milliseconds = int(at.timestamp() * 1000)
+    return UUID(int=milliseconds << 80 | 7 << 76 | chance.getrandbits(12) << 64 | 2 << 62 | chance.getrandbits(62))
