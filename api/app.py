@@ -16,6 +16,7 @@ from api.context import Context
 from api.problems import on_http_error, on_invalid_request, on_unexpected
 from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
 from schemas.errors import TandemError
+from store.status import has_tables
 from streams.gateway import Gateway
 from streams.kafka import KafkaSettings, KafkaUnreachable
 
@@ -24,6 +25,10 @@ _POOL = 8
 
 class SchemaMissing(TandemError):
     """The database was not migrated."""
+
+
+class DatabaseUnreachable(TandemError):
+    """The database does not answer, or does not let us in."""
 
 
 def _now() -> int:
@@ -77,8 +82,20 @@ def create_app(
     return app
 
 
-async def _check_schema(pool: asyncpg.Pool) -> None:
-    if await pool.fetchval("SELECT to_regclass('journeys')") is None:
+async def check_database(database_url: str) -> None:
+    """Look once whether the API could work. Raises DatabaseUnreachable or SchemaMissing."""
+    try:
+        connection = await asyncpg.connect(database_url, timeout=10)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, ValueError) as error:
+        raise DatabaseUnreachable(f"the database does not let us in: {error}; check TANDEM_DATABASE_URL") from error
+    try:
+        await _check_schema(connection)
+    finally:
+        await connection.close()
+
+
+async def _check_schema(connection: asyncpg.Connection | asyncpg.Pool) -> None:
+    if not await has_tables(connection):
         raise SchemaMissing("the database has no tables of Tandem: run `tandem up` once, or migrate it")
 
 

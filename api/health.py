@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from api.context import context_of
 from api.problems import problem
+from store.status import has_tables
 
 router = APIRouter()
 
@@ -21,7 +22,7 @@ async def healthz() -> dict[str, str]:
 async def readyz(request: Request) -> Response:
     """503 while the database does not answer."""
     try:
-        await context_of(request).pool.fetchval("SELECT 1", timeout=3)
+        await has_tables(context_of(request).pool, timeout=3)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
         return problem(503, "Not ready", "the database does not answer", Retry_After="1")
     return Response(b'{"status":"ready"}', media_type="application/json")

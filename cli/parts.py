@@ -34,12 +34,13 @@ def run_worker(settings: Settings) -> None:
 
 
 def run_api(settings: Settings, host: str, port: int) -> None:
-    """Serve HTTP until SIGTERM or SIGINT. Raises PortInUse."""
+    """Serve HTTP until SIGTERM or SIGINT. Raises DatabaseUnreachable, SchemaMissing and KafkaUnreachable."""
     import uvicorn
 
-    from api.app import create_app
+    from api.app import check_database, create_app
 
     log_to_stderr()
+    asyncio.run(check_database(settings.database_url))
     app = create_app(database_url=settings.database_url, kafka=settings.kafka, playbook_path=settings.playbook)
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, loop="uvloop", http="httptools")
 

@@ -34,3 +34,8 @@ class Progress(NamedTuple):
 async def progress(connection: asyncpg.Connection) -> list[Progress]:
     """Every partition of the current log epoch."""
     return [Progress(*row) for row in await connection.fetch(_PARTITIONS)]
+
+
+async def has_tables(connection: asyncpg.Connection | asyncpg.Pool, timeout: float = 10) -> bool:
+    """Whether the database was migrated. `timeout` is in seconds."""
+    return await connection.fetchval("SELECT to_regclass('journeys')", timeout=timeout) is not None

@@ -1,0 +1,188 @@
+"""The real funnel of Olist, imported as a user would: by commands, through Kafka, into journeys."""
+
+import csv
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from deploy.embedded.process import free_port
+from tandem import Client, NotFound, Producer, events
+
+ROOT = Path(__file__).parents[2]
+DATA = Path(os.environ.get("TANDEM_OLIST", ROOT.parent / "shared" / "data" / "olist"))
+MAPPING = ROOT / "examples" / "olist" / "mapping.yaml"
+SEED = 4
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("stack"),
+    pytest.mark.skipif(
+        not list(DATA.glob("*.csv")),
+        reason="the Olist data is not here (CC BY-NC-SA keeps it out of the repository); TANDEM_OLIST names its folder",
+    ),
+]
+
+#: origin: (won, leads), as issue 4 has them from the files
+FUNNEL = {
+    "organic_search": (271, 2296),
+    "paid_search": (195, 1586),
+    "social": (75, 1350),
+    "unknown": (179, 1099),
+    "direct_traffic": (56, 499),
+    "email": (15, 493),
+    "referral": (24, 284),
+    "other": (4, 150),
+    "display": (6, 118),
+    "other_publicities": (3, 65),
+    "empty": (14, 60),
+}
+
+
+class Stack:
+    """`tandem` on a data dir of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.addresses: dict[str, str] = {}
+
+    def run(self, *arguments: str) -> str:
+        """A command's standard output; it must succeed."""
+        environment = {**os.environ, "TANDEM_DATA_DIR": str(self.folder / "data"), "XDG_STATE_HOME": str(self.folder)}
+        command = [sys.executable, "-c", "from cli.main import main; main()", *arguments]
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{arguments}: {done.stderr[-2000:]}"
+        return done.stdout
+
+    def json(self, *arguments: str) -> Any:
+        """A command's JSON."""
+        return json.loads(self.run(*arguments, "--json"))
+
+    def up(self) -> None:
+        """Start it."""
+        self.addresses = self.json("up", "--detach", "--port", str(free_port()))
+
+    def load(self, *files: Path) -> None:
+        """Import files and wait until they are applied."""
+        self.run("import", "--mapping", str(MAPPING), *map(str, files))
+        self.run("status", "--wait")
+
+    def down(self) -> None:
+        """Stop it."""
+        self.run("down")
+
+
+@pytest.fixture
+def stack(own_folder: Path) -> Iterator[Stack]:
+    running = Stack(own_folder)
+    running.up()
+    yield running
+    running.down()
+
+
+def read_counts(stack: Stack) -> dict[str, int]:
+    partitions = stack.json("status", "--wait")["partitions"]
+    return {
+        name: sum(found[name] for found in partitions) for name in ("applied", "duplicates", "dead_letters", "holes")
+    }
+
+
+def test_the_true_funnel_twice_and_after_a_restart(stack: Stack) -> None:
+    files = sorted(DATA.glob("*.csv"))
+    stack.load(*files)
+    check_funnel(stack.json("funnel", "--by", "channel"))
+    digest = stack.run("digest")
+    assert read_counts(stack) == {"applied": 8842, "duplicates": 0, "dead_letters": 0, "holes": 0}
+
+    stack.load(*files)
+    assert read_counts(stack) == {"applied": 8842, "duplicates": 8842, "dead_letters": 0, "holes": 0}
+    assert stack.run("digest") == digest
+
+    stack.down()
+    stack.up()
+    assert stack.run("digest") == digest
+    check_pages(stack.addresses["api"])
+    check_a_killed_worker_comes_back(stack)
+    check_the_sdk(stack)
+
+
+def check_funnel(funnel: dict[str, Any]) -> None:
+    found = {}
+    for group in funnel["groups"]:
+        stages = {stage["stage"]: stage["reached"] for stage in group["stages"]}
+        found[group["channel"]] = (stages["customer"], stages["marketing-qualified"])
+    assert found == FUNNEL
+    total = {stage["stage"]: stage["reached"] for stage in funnel["total"]["stages"]}
+    assert (total["marketing-qualified"], total["customer"]) == (8000, 842)
+    assert funnel["total"]["value"] == {"XXX": 61_784_006}
+
+
+def check_pages(api: str) -> None:
+    with Client(api, timeout=30) as client:
+        seen = [journey["journey_id"] for journey in client.journeys()]
+        with pytest.raises(NotFound):
+            client.journey("email", "nobody@example.org")
+    assert len(seen) == len(set(seen)) == 8000
+    problem = httpx.get(f"{api}/v1/journeys", params={"stage": "nonsense"})
+    assert problem.status_code == 422
+    assert problem.headers["content-type"] == "application/problem+json"
+
+
+def check_a_killed_worker_comes_back(stack: Stack) -> None:
+    supervisor = psutil.Process(int(json.loads((stack.folder / "data" / "stack.json").read_text())["pid"]))
+    [worker] = [child for child in supervisor.children() if "work" in child.cmdline()]
+    worker.kill()
+    psutil.wait_procs([worker], timeout=10)
+    with Producer(owner="marketing", source="web", kafka=stack.addresses["kafka"]) as producer:
+        producer.emit(events.LeadCaptured(channel="fair"), identities={"email": "first@example.org"}).result()
+    stack.run("status", "--wait")
+    assert stack.json("journey", "email:first@example.org")["stage"] != "visitor"
+
+
+def check_the_sdk(stack: Stack) -> None:
+    api = stack.addresses["api"]
+    with Producer(owner="sales", source="crm", http=api) as producer:
+        receipt = producer.emit(events.OpportunityOpened(), identities={"email": "first@example.org"}).result()
+        assert receipt.topic == "tandem.sales.events"
+    stack.run("status", "--wait")
+    with Client(api) as client:
+        assert client.journey("email", "first@example.org")["stage"] == "opportunity"
+    bad = httpx.post(f"{api}/v1/events", content=b'{"id": 1}')
+    assert bad.status_code == 422
+
+
+def test_shuffled_rows_and_deals_first_give_the_same_digest(own_folder: Path) -> None:
+    print(f"seed {SEED}")
+    digests = set()
+    shuffled = own_folder / "rows"
+    shuffled.mkdir()
+    for file in DATA.glob("*.csv"):
+        shuffle(file, shuffled / file.name)
+    deals_first = sorted(shuffled.glob("*.csv"), key=lambda file: "deals" not in file.name)
+    for name, files in (("plain", sorted(DATA.glob("*.csv"))), ("shuffled", deals_first)):
+        stack = Stack(own_folder / name)
+        stack.folder.mkdir()
+        stack.up()
+        try:
+            for file in files:
+                stack.load(file)
+            digests.add(stack.run("digest"))
+        finally:
+            stack.down()
+    assert len(digests) == 1
+
+
+def shuffle(file: Path, target: Path) -> None:
+    with file.open(newline="", encoding="utf-8") as source:
+        head, *rows = list(csv.reader(source))
+    random.Random(SEED).shuffle(rows)
+    with target.open("w", newline="", encoding="utf-8") as sink:
+        csv.writer(sink).writerows([head, *rows])
