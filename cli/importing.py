@@ -89,7 +89,7 @@ class _Producers:
         """The producer of a source."""
         if (owner, source) not in self._started:
             kafka = self._settings.kafka
-            options = kafka.client_options()
+            options = kafka.producer_options()
             producer = AsyncProducer(
                 owner=owner,
                 source=source,

@@ -1,9 +1,13 @@
 """One part of the stack in this process: the projector, or the API."""
 
 import asyncio
+import faulthandler
 import gc
 import signal
 import sys
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import structlog
 import uvloop
@@ -14,12 +18,21 @@ from cli.settings import Settings
 #: default the collector took half of the projector's time.
 _GC_THRESHOLD = 500_000
 
+_STANDSTILL_SECONDS = 60
+
 
 def run_worker(settings: Settings) -> None:
-    """Project until SIGTERM or SIGINT."""
+    """Run the Faust application with the projector in it until SIGTERM or SIGINT.
+
+    Raises named errors that need a person. A process whose event loop stands still ends itself, with its stacks in
+    the log: whoever started it starts another.
+    """
+    from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
+    from streams.app import create_app, host
     from streams.worker import run
 
     log_to_stderr()
+    rules = compile_rules(load_playbook(settings.playbook or DEFAULT_PLAYBOOK))
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD, 50, 100)
 
@@ -28,9 +41,19 @@ def run_worker(settings: Settings) -> None:
         loop = asyncio.get_running_loop()
         for sign in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sign, stop.set)
-        await run(settings.kafka, settings.database_url, settings.playbook, stop)
+        project = partial(run, settings.kafka, settings.database_url, rules)
+        alive = asyncio.create_task(_stay_alive())
+        with TemporaryDirectory(prefix="tandem-faust-") as folder:
+            await host(create_app(settings.kafka, Path(folder)), project, stop)
+        alive.cancel()
 
     uvloop.run(until_stopped())
+
+
+async def _stay_alive() -> None:
+    while True:
+        faulthandler.dump_traceback_later(_STANDSTILL_SECONDS, exit=True)
+        await asyncio.sleep(1)
 
 
 def run_api(settings: Settings, host: str, port: int) -> None:

@@ -58,11 +58,15 @@ def load_settings(folder: Path | None = None, environ: Mapping[str, str] = os.en
             "TANDEM_KAFKA and TANDEM_DATABASE_URL"
         )
     return Settings(
-        kafka=kafka_settings(bootstrap, environ),
+        kafka=kafka_settings(bootstrap, {**_from_stack(stack), **environ}),
         database_url=database_url,
         api=environ.get("TANDEM_API") or stack.get("api") or "http://127.0.0.1:8765",
         playbook=playbook_path(environ),
     )
+
+
+def _from_stack(stack: Mapping[str, str]) -> dict[str, str]:
+    return {"TANDEM_KAFKA_IDEMPOTENCE": stack.get("kafka_idempotence", "on")}
 
 
 def api_url(folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> str:
@@ -108,6 +112,7 @@ def kafka_settings(bootstrap: str, environ: Mapping[str, str] = os.environ) -> K
         key_file=environ.get("TANDEM_KAFKA_KEY_FILE"),
         topic_prefix=environ.get("TANDEM_TOPIC_PREFIX", "tandem"),
         partitions=int(partitions),
+        idempotent=environ.get("TANDEM_KAFKA_IDEMPOTENCE", "on") != "off",
     )
 
 

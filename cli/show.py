@@ -77,9 +77,13 @@ async def _play(settings: Settings, facts: Sequence[Fact], console: Console, end
 async def _stream(settings: Settings, facts: Sequence[Fact], sent: list[int], ended: Callable[[], bool]) -> None:
     """Publish through one producer for each source, as each department's systems would."""
     sources = sorted({(fact.owner, fact.source) for fact in facts})
+    options = settings.kafka.producer_options()
+    bootstrap, prefix = options.pop("bootstrap_servers"), settings.kafka.topic_prefix
     producers = {
-        place: await tandem.AsyncProducer(owner=place[0], source=place[1], kafka=settings.kafka.bootstrap).start()
-        for place in sources
+        (owner, source): await tandem.AsyncProducer(
+            owner=owner, source=source, kafka=bootstrap, topic_prefix=prefix, **options
+        ).start()
+        for owner, source in sources
     }
     started = time.monotonic()
     for number, fact in enumerate(facts):

@@ -79,6 +79,22 @@ def status(
 
 
 @app.command()
+def migrate(data_dir: DataDir = None) -> None:
+    """Make the topics and tables that are missing, and return. `tandem up` does it by itself.
+
+    Example: TANDEM_KAFKA=host:9092 TANDEM_DATABASE_URL=postgresql://... tandem migrate
+    """
+    import asyncio
+
+    from cli.preparing import prepare
+    from cli.settings import load_settings
+
+    settings = load_settings(data_dir)
+    asyncio.run(prepare(settings.kafka, settings.database_url))
+    typer.echo("topics and tables are there")
+
+
+@app.command()
 def work(data_dir: DataDir = None) -> None:
     """Run one projector until interrupted. Start it several times to share the partitions.
 

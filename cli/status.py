@@ -15,7 +15,7 @@ from rich.table import Table
 from cli.settings import Settings
 from store.status import Progress as PartitionProgress
 from store.status import progress
-from streams.kafka import event_topics
+from streams.kafka import TopicUnfit, describe
 
 _PAUSE_SECONDS = 0.2
 
@@ -84,22 +84,14 @@ async def _broker(settings: Settings) -> tuple[dict[tuple[str, int], int], str]:
     consumer = AIOKafkaConsumer(**settings.kafka.client_options())
     try:
         await asyncio.wait_for(consumer.start(), 10)
-        places = [
-            TopicPartition(topic, number)
-            for topic in event_topics(settings.kafka).values()
-            for number in consumer.partitions_for_topic(topic) or await _partitions(consumer, topic)
-        ]
+        _, found = await describe(settings.kafka)
+        places = [TopicPartition(place.topic, place.partition) for place in found]
         ends = await consumer.end_offsets(places)
         return {(place.topic, place.partition): end for place, end in ends.items()}, "ok"
-    except (KafkaError, OSError, TimeoutError) as error:
+    except (KafkaError, TopicUnfit, OSError, TimeoutError) as error:
         return {}, f"does not answer: {error or type(error).__name__}"
     finally:
         await consumer.stop()
-
-
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    await consumer.topics()
-    return consumer.partitions_for_topic(topic) or set()
 
 
 async def _api(settings: Settings) -> str:

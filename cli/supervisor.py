@@ -19,14 +19,15 @@ import httpx
 from rich.console import Console
 
 from cli.errors import NoStack, UserError
+from cli.preparing import prepare
 from cli.settings import STACK_FILE, current_file, kafka_settings, read_stack, secret
-from deploy.embedded.kafka import start_kafka, stop_kafka
+from deploy.embedded.kafka import Kafka, KafkaUnavailable, start_kafka, stop_kafka
+from deploy.embedded.memory import start_memory_broker
 from deploy.embedded.postgres import start_postgres, stop_postgres
 from deploy.embedded.process import StartFailed, free_port, is_listening, last_line, spawn, stop, wait_until
-from store.migrate import migrate
-from streams.kafka import ensure_topics
 
 _DATABASE = "tandem"
+_STEADY_SECONDS = 60.0  #: a part that ran for longer is started again at once
 _RESTART_SECONDS = 10.0  #: pause before a part that keeps dying is started again, at most
 
 
@@ -57,11 +58,17 @@ def start(
         raise PortInUse(f"port {port} is in use: choose another one with --port")
     logs = folder / "logs"
     logs.mkdir(exist_ok=True)
-    bootstrap = os.environ.get("TANDEM_KAFKA") or _embedded_kafka(folder, logs, stack, say)
+    external = os.environ.get("TANDEM_KAFKA")
+    broker = None if external else _embedded_kafka(folder, logs, stack, say)
+    bootstrap = broker.bootstrap if broker else str(external)
     database_url = secret("TANDEM_DATABASE_URL") or _embedded_postgres(folder, logs, stack, say)
     say("topics and tables")
-    asyncio.run(_prepare(bootstrap, database_url))
+    log_epoch = asyncio.run(prepare(kafka_settings(bootstrap), database_url))
+    if log_epoch is not None:
+        say(f"the log of the broker before is gone with it: log epoch {log_epoch} begins; archive and journeys stay")
     environment = {"TANDEM_KAFKA": bootstrap, "TANDEM_DATABASE_URL": database_url}
+    if broker and not broker.durable:
+        environment["TANDEM_KAFKA_IDEMPOTENCE"] = "off"
     children = {
         "work": Child(["work"], logs / "work.log", environment),
         "serve": Child(["serve", "--port", str(port)], logs / "serve.log", environment),
@@ -73,6 +80,8 @@ def start(
     api = f"http://127.0.0.1:{port}"
     wait_until(lambda: ended() or _answers(api), children["serve"].process, children["serve"].log, "the API")
     addresses = {"api": api, "kafka": bootstrap, "database_url": database_url, "data_dir": str(folder.resolve())}
+    if broker and not broker.durable:
+        addresses["kafka_idempotence"] = "off"
     _publish(folder, addresses)
     stack.callback((folder / STACK_FILE).unlink, missing_ok=True)
     return addresses, children
@@ -84,11 +93,13 @@ class Child:
     def __init__(self, arguments: list[str], log: Path, environment: Mapping[str, str]) -> None:
         self.arguments, self.log, self.environment = arguments, log, environment
         self.deaths = 0
+        self.started = 0.0  #: on the monotonic clock
         self.due = 0.0  #: on the monotonic clock: when it may start again
         self.process: subprocess.Popen[bytes]
 
     def start(self) -> None:
         """Start it."""
+        self.started = time.monotonic()
         self.process = spawn([*_tandem(), *self.arguments], self.log, self.environment)
 
     def stop(self) -> None:
@@ -102,6 +113,8 @@ class Child:
             return
         now = time.monotonic()
         if self.due == 0.0:
+            if now - self.started > _STEADY_SECONDS:
+                self.deaths = 0
             pause = min(_RESTART_SECONDS, 0.2 * 2**self.deaths)
             self.deaths, self.due = self.deaths + 1, now + pause
             line = f"{self.arguments[0]} ended (exit code {self.process.returncode}): {last_line(self.log)}"
@@ -169,7 +182,8 @@ def stop_running(folder: Path) -> None:
 
 def print_addresses(addresses: Mapping[str, Any], *, as_json: bool) -> None:
     """Print where everything is; the database's password is left to stack.json."""
-    shown = {name: value for name, value in addresses.items() if name not in ("database_url", "pid")}
+    hidden = ("database_url", "pid", "kafka_idempotence")
+    shown = {name: value for name, value in addresses.items() if name not in hidden}
     if as_json:
         print(json.dumps(shown), flush=True)
         return
@@ -207,13 +221,20 @@ def _is_locked(folder: Path) -> bool:
     return False
 
 
-def _embedded_kafka(folder: Path, logs: Path, stack: ExitStack, say: Callable[[str], None]) -> str:
+def _embedded_kafka(folder: Path, logs: Path, stack: ExitStack, say: Callable[[str], None]) -> Kafka:
+    """Apache Kafka; where it cannot run and has kept nothing here, a broker in memory."""
     say("Kafka")
-    home = folder / "kafka"
+    home, port = folder / "kafka", _port(folder, "kafka")
     home.mkdir(exist_ok=True)
-    broker = start_kafka(home, _port(folder, "kafka"), logs / "kafka.log")
+    try:
+        broker = start_kafka(home, port, logs / "kafka.log")
+    except KafkaUnavailable as error:
+        if (home / "log").exists():
+            raise
+        say(f"{error}. Until then a broker in memory takes its place: what it holds is gone when the stack stops")
+        broker = start_memory_broker(port, logs / "kafka.log")
     stack.callback(stop_kafka, broker)
-    return broker.bootstrap
+    return broker
 
 
 def _embedded_postgres(folder: Path, logs: Path, stack: ExitStack, say: Callable[[str], None]) -> str:
@@ -242,18 +263,6 @@ async def _own_database(server_url: str) -> str:
     finally:
         await connection.close()
     return f"{server_url.rsplit('/', 1)[0]}/{_DATABASE}"
-
-
-async def _prepare(bootstrap: str, database_url: str) -> None:
-    await ensure_topics(kafka_settings(bootstrap))
-    try:
-        connection = await asyncpg.connect(database_url, timeout=10)
-    except (OSError, asyncpg.PostgresError, TimeoutError, ValueError) as error:
-        raise UserError(f"the database does not let us in: {error}; check TANDEM_DATABASE_URL") from error
-    try:
-        await migrate(connection)
-    finally:
-        await connection.close()
 
 
 def _answers(api: str) -> bool:

@@ -1,5 +1,7 @@
 """The partitions that the projection reads, and what it was built with."""
 
+from collections.abc import Sequence
+
 import asyncpg
 
 from schemas.errors import TandemError
@@ -17,6 +19,12 @@ _PROJECTION = """
     INSERT INTO projection (log_epoch, cluster_id, playbook) VALUES (1, $1, $2)
     ON CONFLICT (singleton) DO UPDATE SET singleton = true
     RETURNING log_epoch, cluster_id, playbook
+"""
+
+_NEW_EPOCH = """
+    UPDATE projection SET log_epoch = log_epoch + 1, cluster_id = $1
+    WHERE starts_with(cluster_id, $2) AND cluster_id <> $1
+    RETURNING log_epoch
 """
 
 _ATTACH = """
@@ -50,8 +58,18 @@ async def begin_projection(connection: asyncpg.Connection, cluster_id: str, play
     return int(log_epoch)
 
 
+async def begin_log_epoch(connection: asyncpg.Connection, cluster_id: str, forgetful: str) -> int | None:
+    """Follow another cluster if the one before kept nothing: its id began with `forgetful`. Returns the new log epoch.
+
+    None where the cluster is the same, none was followed yet, or the one before keeps its log. Journeys, archive and
+    known events stay; offsets begin again.
+    """
+    found: int | None = await connection.fetchval(_NEW_EPOCH, cluster_id, forgetful)
+    return found
+
+
 async def attach(
-    connection: asyncpg.Connection, log_epoch: int, cluster_id: str, partitions: list[tuple[str, int, str]]
+    connection: asyncpg.Connection, log_epoch: int, cluster_id: str, partitions: Sequence[tuple[str, int, str]]
 ) -> None:
     """Write down partitions, given as (topic, partition, owner), that were not known yet."""
     topics, numbers, owners = (list(column) for column in zip(*partitions, strict=True))

@@ -38,7 +38,7 @@ class Gateway:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._topics = event_topics(kafka)
-        self._options = kafka.client_options()
+        self._options = kafka.producer_options()
         self._producer: AIOKafkaProducer | None = None
         self._pending = 0
 
@@ -46,7 +46,6 @@ class Gateway:
         """Connect. Raises what aiokafka raises."""
         producer = AIOKafkaProducer(
             **self._options,
-            enable_idempotence=True,
             linger_ms=2,
             max_request_size=MAX_BYTES + 65_536,
             request_timeout_ms=int(_ACKNOWLEDGE_SECONDS * 1000),

@@ -2,7 +2,7 @@
 
 import ssl
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -43,14 +43,13 @@ class KafkaSettings:
     key_file: str | None = None
     topic_prefix: str = "tandem"
     partitions: int = 4
+    idempotent: bool = True  #: whether producers may be; only the in-memory broker refuses
 
     def client_options(self) -> dict[str, Any]:
         """Keyword arguments for aiokafka's clients."""
         options: dict[str, Any] = {"bootstrap_servers": self.bootstrap, "security_protocol": self.security}
-        if self.security in ("SSL", "SASL_SSL"):
-            context = ssl.create_default_context(cafile=self.ca_file)
-            if self.cert_file:
-                context.load_cert_chain(self.cert_file, self.key_file)
+        context = self.ssl_context()
+        if context is not None:
             options["ssl_context"] = context
         if self.security.startswith("SASL"):
             options |= {
@@ -60,10 +59,51 @@ class KafkaSettings:
             }
         return options
 
+    def producer_options(self) -> dict[str, Any]:
+        """Keyword arguments for aiokafka's producer."""
+        return {**self.client_options(), "enable_idempotence": self.idempotent}
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """What TLS needs; None without TLS."""
+        if self.security not in ("SSL", "SASL_SSL"):
+            return None
+        context = ssl.create_default_context(cafile=self.ca_file)
+        if self.cert_file:
+            context.load_cert_chain(self.cert_file, self.key_file)
+        return context
+
 
 def event_topics(kafka: KafkaSettings) -> dict[str, str]:
     """Owner -> topic."""
     return {owner: f"{kafka.topic_prefix}.{owner}.events" for owner in OWNERS}
+
+
+class Place(NamedTuple):
+    """One partition of an event topic, and the department that writes there."""
+
+    topic: str
+    partition: int
+    owner: str
+
+
+async def describe(kafka: KafkaSettings) -> tuple[str, list[Place]]:
+    """(cluster id, all partitions of the event topics). Raises TopicUnfit where a topic is missing.
+
+    Asks the cluster each time: a consumer's own metadata may be empty for a while after its start.
+    """
+    owners = {topic: owner for owner, topic in event_topics(kafka).items()}
+    admin = AIOKafkaAdminClient(**kafka.client_options())
+    try:
+        await admin.start()
+        cluster_id = str((await admin.describe_cluster())["cluster_id"])
+        described = await admin.describe_topics(list(owners))
+    finally:
+        await admin.close()
+    for found in described:
+        if found["error_code"]:
+            raise TopicUnfit(f"topic {found['topic']} cannot be read (error {found['error_code']}): run `tandem up`")
+    places = [Place(f["topic"], p["partition"], owners[f["topic"]]) for f in described for p in f["partitions"]]
+    return cluster_id, places
 
 
 async def ensure_topics(kafka: KafkaSettings) -> None:

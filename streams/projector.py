@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from projections.playbook import Rules
+from schemas.errors import TandemError
 from store.commit import Advance, Batch, Fenced, Hole, Stale, commit_batch
 from store.leases import dismiss, enrol, heartbeat, release, take
 from store.partitions import owners
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 BATCH_RECORDS = 16_384  #: at most, when behind; when not, a batch is what has come meanwhile
 _IDLE_MS = 200
 _LEASE_ROUND_SECONDS = 2.0
+_STANDSTILL_SECONDS = 30.0
 _DECODE_SLICE = 256
 _RECOVERABLE = (
     Fenced,
@@ -38,6 +40,10 @@ _RECOVERABLE = (
     asyncpg.InternalClientError,  # what a connection cut off in the middle of an answer may raise
     TimeoutError,
 )
+
+
+class Standstill(TandemError):
+    """The broker holds records, and the consumer delivers none."""
 
 
 class Projector:
@@ -103,8 +109,8 @@ class Projector:
         preparation: Preparation,
         rounds: "asyncio.Task[None]",
     ) -> None:
-        due = 0.0
         clock = asyncio.get_running_loop().time
+        due, heard = 0.0, clock()
         while not stop.is_set():
             if rounds.done():
                 rounds.result()
@@ -113,13 +119,17 @@ class Projector:
                 due = clock() + _LEASE_ROUND_SECONDS
             records = await self._fetch(consumer)
             if records:
+                heard = clock()
                 intake, advances, holes = await self._read(records)
                 effects = await preparation.prepare(intake, self._commit)
                 batch = _batch(preparation, effects, advances, holes)
                 await self._settle()
                 self._commit = asyncio.create_task(commit_batch(writer, batch))
-            else:
-                await self._settle()
+                continue
+            await self._settle()
+            if clock() >= heard + _STANDSTILL_SECONDS and self._positions:
+                await self._check_for_standstill(consumer)
+                heard = clock()
         await self._settle()
 
     async def _fetch(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, list[ConsumerRecord]]:
@@ -155,6 +165,16 @@ class Projector:
                     lease.partition_id, lease.epoch, start, position.next_offset, witness_of(last), 0, 0, 0, 0
                 )
         return intake, advances, holes
+
+    async def _check_for_standstill(self, consumer: AIOKafkaConsumer) -> None:
+        """Nothing came for a while: that is well only where the broker has nothing. Raises Standstill."""
+        ends = await consumer.end_offsets(list(self._positions))
+        behind = {str(place): end for place, end in ends.items() if end > self._positions[place].next_offset}
+        if behind:
+            raise Standstill(
+                f"the broker holds records up to {behind}, but none came in {_STANDSTILL_SECONDS:.0f} s: "
+                "start the worker again"
+            )
 
     async def _settle(self) -> None:
         """Wait for the running commit. Raises what it raised."""

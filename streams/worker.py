@@ -1,16 +1,14 @@
 """The worker: one projector, wired to Kafka and PostgreSQL."""
 
 import asyncio
-from pathlib import Path
 from uuid import uuid4
 
 import structlog
-from aiokafka.admin import AIOKafkaAdminClient
 
-from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
+from projections.playbook import Rules
 from store.partitions import attach, begin_projection
 from store.session import open_engine_connection
-from streams.kafka import KafkaSettings, ensure_topics, event_topics
+from streams.kafka import KafkaSettings, describe, ensure_topics
 from streams.projector import Projector
 
 log = structlog.get_logger(__name__)
@@ -18,13 +16,12 @@ log = structlog.get_logger(__name__)
 _MIB = 1024 * 1024
 
 
-async def run(kafka: KafkaSettings, database_url: str, playbook_path: Path | None, stop: asyncio.Event) -> None:
+async def run(kafka: KafkaSettings, database_url: str, rules: Rules, stop: asyncio.Event) -> None:
     """Project until `stop` is set. The database must be migrated; topics are created where they are missing.
 
     Raises named errors (TandemError) that need a person: another cluster, another playbook, a log that was truncated
     or recreated, topics that lose records.
     """
-    rules = compile_rules(load_playbook(playbook_path or DEFAULT_PLAYBOOK))
     await ensure_topics(kafka)
     log_epoch = await _prepare(kafka, database_url, rules.digest)
     projector = Projector(
@@ -53,23 +50,11 @@ def consumer_options(kafka: KafkaSettings) -> dict[str, object]:
 
 async def _prepare(kafka: KafkaSettings, database_url: str, playbook: str) -> int:
     """Write down what is projected from where. Returns the log epoch."""
-    admin = AIOKafkaAdminClient(**kafka.client_options())
-    await admin.start()
-    try:
-        cluster_id = (await admin.describe_cluster())["cluster_id"]
-        topics = {topic: owner for owner, topic in event_topics(kafka).items()}
-        described = await admin.describe_topics(list(topics))
-    finally:
-        await admin.close()
-    partitions = [
-        (found["topic"], partition["partition"], topics[found["topic"]])
-        for found in described
-        for partition in found["partitions"]
-    ]
+    cluster_id, places = await describe(kafka)
     connection = await open_engine_connection(database_url)
     try:
         log_epoch = await begin_projection(connection, cluster_id, playbook)
-        await attach(connection, log_epoch, cluster_id, partitions)
+        await attach(connection, log_epoch, cluster_id, places)
     finally:
         await connection.close()
     return log_epoch

@@ -52,7 +52,7 @@ async def produce(kafka: KafkaSettings, records: Iterable[tuple[str, int, bytes 
 async def worker(kafka: KafkaSettings, database_url: str) -> AsyncIterator["asyncio.Task[None]"]:
     """A projector in this process."""
     stop = asyncio.Event()
-    task = asyncio.create_task(run(kafka, database_url, None, stop))
+    task = asyncio.create_task(run(kafka, database_url, RULES, stop))
     try:
         yield task
     finally:

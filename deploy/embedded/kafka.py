@@ -24,6 +24,7 @@ class Kafka:
 
     process: "subprocess.Popen[bytes]"
     bootstrap: str  #: host:port
+    durable: bool = True  #: whether its log outlives it
 
 
 def check_kafka_needs() -> None:

@@ -4,10 +4,10 @@ import asyncio
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownError
 
 from tandem.envelope import MAX_BYTES, Encoded
-from tandem.errors import DeliveryFailed
+from tandem.errors import DeliveryFailed, TandemError
 from tandem.transport import Receipt
 
 
@@ -34,6 +34,12 @@ class KafkaTransport:
         producer = AIOKafkaProducer(**self._options)
         try:
             await producer.start()
+        except UnknownError as error:
+            await producer.stop()
+            raise TandemError(
+                "the broker refuses idempotent producers (an in-memory broker does): pass enable_idempotence=False; "
+                "a retried event may then be written twice, which Tandem takes as one by its id"
+            ) from error
         except BaseException:
             await producer.stop()
             raise

@@ -39,7 +39,7 @@ def check(done: "subprocess.CompletedProcess[str]", *words: str) -> None:
     "command",
     [
         *(["status"], ["down"], ["digest"], ["funnel"], ["journeys"], ["journey", "email:a@b.org"], ["dead-letters"]),
-        *(["work"], ["serve"]),
+        *(["work"], ["serve"], ["migrate"]),
     ],
     ids=" ".join,
 )
@@ -52,7 +52,7 @@ def test_wrong_api_port(command: list[str], tmp_path: Path) -> None:
     check(tandem(*command, folder=tmp_path, TANDEM_API="http://127.0.0.1:1"), "127.0.0.1:1")
 
 
-@pytest.mark.parametrize("command", ["digest", "work", "serve", "status"])
+@pytest.mark.parametrize("command", ["digest", "work", "serve", "status", "migrate"])
 def test_wrong_server_ports(command: str, tmp_path: Path) -> None:
     done = tandem(command, folder=tmp_path, **NOWHERE)
     assert done.returncode != 0
