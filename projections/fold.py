@@ -1,9 +1,10 @@
 """The fold: events into journeys, one event at a time, whatever order they come in."""
 
+from functools import cache
 from typing import Any
 
 from projections.identifiers import ANONYMOUS, Identifier
-from projections.identity import Subject, identify, resolve
+from projections.identity import Subject, identify, resolve, within_limits
 from projections.journey import Fact, Journey, Known, Link, Order
 from projections.moments import moment_of
 from projections.playbook import Rules
@@ -59,7 +60,7 @@ def _nothing_new(workspace: Workspace, subject: Subject, order: Order) -> bool:
         if home is None:
             return False
         known = workspace.journeys[home].identifiers[person.key]
-        if order < (known.at, known.id, known.source):
+        if order[0] <= known.at and order < known.order:
             return False
     if len(persons) == 1:
         return True
@@ -75,25 +76,59 @@ def _nothing_new(workspace: Workspace, subject: Subject, order: Order) -> bool:
 
 def _connect(workspace: Workspace, subject: Subject, order: Order) -> None:
     """Add the event's identifiers and links to their component, and judge the component again."""
-    persons = subject.persons
-    homes = {workspace.home[person.key] for person in persons if person.key in workspace.home}
+    homes = {workspace.home[person.key] for person in subject.persons if person.key in workspace.home}
+    if not homes and _extend(workspace, Journey(subject.persons[0].key), subject, order):
+        return
+    if len(homes) == 1:
+        [journey] = [workspace.journeys[home] for home in homes]
+        if journey.component is None and _extend(workspace, journey, subject, order):
+            return
     old = workspace.component(homes)
     identifiers: dict[bytes, Known] = {}
     links: dict[tuple[bytes, bytes], Link] = {}
     for journey in old.values():
         identifiers.update(journey.identifiers)
         links.update(journey.links)
-    for person in persons:
+    _note(identifiers, links, subject, order)
+    groups, verdicts = resolve(identifiers, links.values(), workspace.rules)
+    regroup(workspace, old, identifiers, groups, verdicts)
+
+
+def _extend(workspace: Workspace, journey: Journey, subject: Subject, order: Order) -> bool:
+    """Add identifiers and links that leave one person, or make a new one, under one id; False where they may not.
+
+    A shortcut to what judging the whole component comes to, for the commonest case.
+    """
+    first = journey.identifiers.get(journey.journey_id)
+    if first is not None and order[0] <= first.at:
+        return False  # a journey is called by its first identifier, and that may change
+    fresh = [person for person in subject.persons if person.key not in journey.identifiers]
+    if fresh and not within_limits([*journey.identifiers.values(), *fresh], workspace.rules):
+        return False
+    _note(journey.identifiers, journey.links, subject, order)
+    workspace.adopt(journey)
+    return True
+
+
+def _note(
+    identifiers: dict[bytes, Known], links: dict[tuple[bytes, bytes], Link], subject: Subject, order: Order
+) -> None:
+    """Keep what the event says about identity where it says it first."""
+    for person in subject.persons:
         known = identifiers.get(person.key)
         if known is None or order < known.order:
             identifiers[person.key] = Known(person.key, person.type, person.value, *order)
-    anchor, rank = persons[0].key, subject.authority
-    for person in persons[1:]:
+    anchor, rank = subject.persons[0].key, subject.authority
+    for person in subject.persons[1:]:
         link = links.get((anchor, person.key))
         if link is None or (rank, *order) < link.strength:
             links[anchor, person.key] = Link(anchor, person.key, rank, *order)
-    groups, verdicts = resolve(identifiers, links.values(), workspace.rules)
-    regroup(workspace, old, identifiers, groups, verdicts)
+
+
+@cache
+def _teaches(kind: type) -> bool:
+    """Whether data of this class may hold facts."""
+    return hasattr(kind, "owner") or hasattr(kind, "traits")
 
 
 def _learn(journey: Journey, event: Event, anchor: Identifier, account: Identifier | None) -> None:
@@ -101,10 +136,11 @@ def _learn(journey: Journey, event: Event, anchor: Identifier, account: Identifi
     order = (event.occurred_at, event.id, event.source)
     if account is not None:
         journey.learn(Fact(anchor.key, "account", "", *order, account.value))
-    for purpose, granted in event.consent.items():
-        journey.learn(Fact(anchor.key, "consent", purpose, *order, granted))
+    if event.consent:
+        for purpose, granted in event.consent.items():
+            journey.learn(Fact(anchor.key, "consent", purpose, *order, granted))
     data: Any = event.data
-    if isinstance(data, dict):
+    if not _teaches(data.__class__):
         return
     owner = getattr(data, "owner", None)
     if owner is not None:

@@ -49,15 +49,15 @@ def identifier_key(type_: str, value: str) -> bytes:
     return bytes(digest)
 
 
-@lru_cache(maxsize=32_768)
+@lru_cache(maxsize=131_072)  # some 50 MB: as many identifiers as the projector keeps journeys of
 def normalise(type_: str, value: str, region: str | None = None) -> Identifier | None:
     """The identifier that (type, value) means, or None where the value names nobody.
 
     None is given for blocked values, e-mail addresses without a domain, and phone numbers that cannot be
     read. `region` is the ISO 3166 code in which a phone number without country code is read.
     """
-    text = unicodedata.normalize("NFC", value).strip()
-    if text.lower() in BLOCKED_VALUES or _ALL_ZERO.fullmatch(text):
+    text = (value if value.isascii() else unicodedata.normalize("NFC", value)).strip()
+    if text.lower() in BLOCKED_VALUES or (text[0] in "0-" and _ALL_ZERO.fullmatch(text)):
         return None
     if type_ == "email":
         normal = _email(text)

@@ -40,21 +40,21 @@ def identify(identities: tuple[tuple[str, str], ...], region: str | None, ruling
 
     Events of one session name the same identifiers again and again, so answers are kept.
     """
-    found = {normalise(type_, value, region if type_ == "phone" else None) for type_, value in identities}
-    usable = sorted(identifier for identifier in found if identifier is not None)
-    persons = tuple(identifier for identifier in usable if identifier.type != ACCOUNT)
-    account = next((identifier for identifier in usable if identifier.type == ACCOUNT), None)
-    types = {person.type for person in persons}
-    if ruling:
-        authority = RULING
-    elif types & {"crm_contact", "crm_lead"}:
-        authority = CRM
-    else:
-        authority = LOGIN if "user_id" in types else FORM
-    return Subject(persons, account, authority)
+    found = [normalise(type_, value, region if type_ == "phone" else None) for type_, value in identities]
+    usable = sorted({identifier for identifier in found if identifier is not None})
+    persons = tuple([identifier for identifier in usable if identifier.type != ACCOUNT])
+    account = usable[len(persons)] if len(persons) < len(usable) else None  # accounts sort last
+    return Subject(persons, account, RULING if ruling else _authority(persons))
 
 
-def within_limits(identifiers: Iterable[Known], rules: Rules) -> bool:
+def _authority(persons: tuple[Identifier, ...]) -> int:
+    types = [person.type for person in persons]
+    if "crm_contact" in types or "crm_lead" in types:
+        return CRM
+    return LOGIN if "user_id" in types else FORM
+
+
+def within_limits(identifiers: Iterable[Known | Identifier], rules: Rules) -> bool:
     """Whether all of them could be one person."""
     room = rules.limits.copy()
     for known in identifiers:

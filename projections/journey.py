@@ -144,15 +144,21 @@ class Journey:
                 return
             self.groups[group] = moment
         self.moments.append(moment)
-        newest = len(self.moments) > 1 and self.moments[-2].order < moment.order
-        if newest and self.settled and self.life is not None:
+        if self.settled and self.life is not None and self._newest():
             step(self.life, moment, rules)
         else:
             self.settled = False
 
+    def _newest(self) -> bool:
+        """Whether the last moment of the list is the last by law 2's order."""
+        if len(self.moments) < 2:
+            return False
+        before, last = self.moments[-2], self.moments[-1]
+        return before.at < last.at or (before.at == last.at and before.order < last.order)
+
     def _repeat(self, known: Moment, moment: Moment, rules: Rules) -> None:
         """Another event of a group that is there already."""
-        if moment.order < known.order:
+        if moment.at <= known.at and moment.order < known.order:
             self.settled = False
         elif moment.at > known.last and known.type in rules.silent_types:
             # A later moment may have been judged under the shorter silence.

@@ -115,7 +115,7 @@ def _milestone_detail(moment: Moment, data: Any) -> None:
 
 def absorb(moment: Moment, other: Moment) -> None:
     """Add another moment of the same group: the earliest stands for both, counts and costs add up."""
-    if other.order < moment.order:
+    if other.at <= moment.at and other.order < moment.order:
         moment.at, moment.id, moment.source = other.order
     moment.last = max(moment.last, other.last)
     moment.count += other.count

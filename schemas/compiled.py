@@ -13,13 +13,16 @@ from pydantic.fields import FieldInfo
 
 
 def struct_of(model: type[BaseModel], **instead: Any) -> type[msgspec.Struct]:
-    """The Struct of a model; `instead` names fields that get another type than the model's."""
+    """The Struct of a model; `instead` names fields that get another type than the model's, and must be there.
+
+    Data left raw may be missing: then it is an empty object.
+    """
     hints = get_type_hints(model, include_extras=True)
     required: list[Any] = []
     optional: list[Any] = []
     for name, field in model.model_fields.items():
         type_ = instead.get(name) or _convert(hints[name])
-        if field.is_required():
+        if field.is_required() or (name in instead and type_ is not msgspec.Raw):
             required.append((name, type_))
         else:
             optional.append((name, type_, _default(field, type_)))

@@ -10,6 +10,7 @@ EARLIEST = 0
 LATEST = 4_102_444_800_000_000  #: 2100-01-01T00:00:00Z, exclusive
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+_TAILS = frozenset({"Z", "+00:00"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -18,11 +19,8 @@ def parse_time(text: str, field: str) -> int:
 
     At most six fractional digits are taken: the seventh would be dropped in silence.
     """
-    match = _RFC3339.fullmatch(text)
-    if match is None:
-        raise Rejection("invalid_value", field, "a time is written as in 2026-01-31T13:05:00.250Z, to the microsecond")
-    if match[2] is None:
-        raise Rejection("naive_time", field, "the time has no offset: end it with Z or an offset such as -03:00")
+    if text[4:17:3] != "--T::" or text[19:] not in _TAILS:
+        _check_form(text, field)
     try:
         passed = datetime.fromisoformat(text) - _EPOCH
     except ValueError as error:
@@ -33,3 +31,12 @@ def parse_time(text: str, field: str) -> int:
     if not EARLIEST <= micros < LATEST:
         raise Rejection("time_out_of_range", field, "the time lies outside 1970 to 2099: check the source's clock")
     return micros
+
+
+def _check_form(text: str, field: str) -> None:
+    """Everything but the commonest form, which `fromisoformat` reads as strictly."""
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        raise Rejection("invalid_value", field, "a time is written as in 2026-01-31T13:05:00.250Z, to the microsecond")
+    if match[2] is None:
+        raise Rejection("naive_time", field, "the time has no offset: end it with Z or an offset such as -03:00")

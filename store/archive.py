@@ -14,7 +14,7 @@ import zstandard
 BUCKETS = 64
 
 
-class Archived(msgspec.Struct, array_like=True, frozen=True):
+class Archived(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One event as it was recorded. Times are microseconds since 1970 UTC."""
 
     partition_id: int

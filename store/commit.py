@@ -233,7 +233,7 @@ def _staged(row: JourneyRow) -> JourneyRow:
     due = orjson.dumps(row.due).decode() if row.due else None
     value = orjson.dumps(row.value, option=orjson.OPT_SORT_KEYS).decode() if row.value else "{}"
     reached = ",".join(["NULL" if at is None else str(at) for at in row.reached])
-    return row._replace(due=due, reached=f"{{{reached}}}", value=value)  # type: ignore[arg-type]
+    return JourneyRow(*row[:5], due, f"{{{reached}}}", *row[7:15], value, row.state)  # type: ignore[arg-type]
 
 
 async def _write_leftovers(connection: asyncpg.Connection, batch: Batch, batch_id: int) -> None:

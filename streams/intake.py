@@ -5,7 +5,8 @@ Pure: what a batch's records are by themselves. What was applied in earlier batc
 
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import NamedTuple
+
+import msgspec
 
 from projections.fold import subject_of
 from projections.identity import Subject
@@ -20,7 +21,7 @@ from store.commit import DeadLetter
 EventKey = tuple[bytes, str]  #: (event id, source): what an event is known by, for ever
 
 
-class LogRecord(NamedTuple):
+class LogRecord(msgspec.Struct, frozen=True, gc=False):
     """One record of an event topic. `recorded_at` is microseconds since 1970 UTC, by the broker."""
 
     partition_id: int
@@ -30,7 +31,7 @@ class LogRecord(NamedTuple):
     value: bytes | None
 
 
-class Candidate(NamedTuple):
+class Candidate(msgspec.Struct, frozen=True, gc=False):
     """An event that may be folded, if it was not folded before."""
 
     key: EventKey

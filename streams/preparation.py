@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 import asyncpg
+import msgspec
 
 from projections.fold import apply, subject_of
 from projections.journey import Journey
@@ -17,7 +18,7 @@ from schemas.event import Event
 from store.archive import Archived, blocks_of, bucket_of, read_block, read_buckets
 from store.commit import CHANGED, CREATED, MERGED, VANISHED, Change, DeadLetter, EventRow
 from store.loading import KnownEvent, known_events, load_journeys, source_ids
-from streams.intake import Candidate, EventKey, Intake, conflict, dead_letter, precedes, same_body
+from streams.intake import Candidate, EventKey, Intake, LogRecord, conflict, dead_letter, precedes, same_body
 
 _SLICE = 256  #: events folded between two chances for the running commit to go on
 CACHED_JOURNEYS = 25_000  #: kept in memory between batches
@@ -150,7 +151,7 @@ class Preparation:
         subjects = [subject for subject in (old_subject, winner.subject) if subject is not None]
         keys = [person.key for subject in subjects for person in subject.persons]
         await self._load([winner])
-        await self._load([winner._replace(subject=old_subject)])
+        await self._load([msgspec.structs.replace(winner, subject=old_subject)])
         component = workspace.component({workspace.home[key] for key in keys if key in workspace.home})
         members = {key for journey in component.values() for key in journey.identifiers}
         events = await self._events_of(members, replacing=winner.key)
@@ -211,7 +212,11 @@ class ArchiveDamaged(TandemError):
 
 def archive_blocks(candidates: Iterable[Candidate]) -> list[tuple[int, int, bytes]]:
     """The batch's archive blocks: (bucket, events, payload)."""
-    return blocks_of((c.bucket, Archived(*c.record[:4], c.value)) for c in candidates)
+    return blocks_of([(c.bucket, _archived(c.record, c.value)) for c in candidates])
+
+
+def _archived(record: LogRecord, value: bytes) -> Archived:
+    return Archived(record.partition_id, record.offset, record.recorded_at, record.received_at, value)
 
 
 def _order(candidate: Candidate) -> tuple[int, bytes, str]:

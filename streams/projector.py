@@ -274,9 +274,10 @@ def _count(effects: Effects) -> tuple[dict[int, int], dict[int, int]]:
 
 def _log_record(partition_id: int, record: ConsumerRecord) -> LogRecord:
     received_at = None
-    for name, value in record.headers:
-        if name == "received_at":
-            received_at = value.decode("ascii", "replace")
+    if record.headers:
+        for name, value in record.headers:
+            if name == "received_at":
+                received_at = value.decode("ascii", "replace")
     return LogRecord(partition_id, record.offset, record.timestamp * 1000, received_at, record.value)
 
 

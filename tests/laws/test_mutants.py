@@ -68,8 +68,8 @@ MUTANTS = {
         (
             (
                 "projections/journey.py",
-                "len(self.moments) > 1 and self.moments[-2].order < moment.order",
-                "len(self.moments) > 1",
+                "return before.at < last.at or (before.at == last.at and before.order < last.order)",
+                "return True",
             ),
         ),
         ("tests/laws/test_convergence.py::test_any_order_and_any_restarts_give_the_same_bytes",),
