@@ -110,12 +110,6 @@ _BATCHES = """
     SELECT $1, * FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::int[], $6::int[], $7::int[], $8::bigint[])
 """
 
-_EVENTS = """
-    INSERT INTO events (id, source_id, body_hash, bucket, batch_id)
-    SELECT id, source_id, body_hash, bucket, $1 FROM staged_events
-    ON CONFLICT DO NOTHING
-"""
-
 _SUPERSEDE = """
     UPDATE events e SET body_hash = u.body_hash, bucket = u.bucket, batch_id = $5
     FROM unnest($1::uuid[], $2::int[], $3::bigint[], $4::smallint[]) AS u (id, source_id, body_hash, bucket)
@@ -160,9 +154,11 @@ _HOLES = """
     SELECT *, $4::bigint FROM unnest($1::int[], $2::bigint[], $3::bigint[])
 """
 
+_STALE = "another worker has changed what this batch read: nothing was written, fold again"
+
 _NUMBER = "UPDATE projection SET feed_seq = feed_seq + $1 RETURNING feed_seq"
 
-_EVENT_COLUMNS = EventRow._fields
+_EVENT_COLUMNS = (*EventRow._fields, "batch_id")
 _JOURNEY_COLUMNS = JourneyRow._fields
 _CHANGE_COLUMNS = ("seq", *Change._fields, "batch_id")
 
@@ -202,8 +198,7 @@ async def _fence(connection: asyncpg.Connection, advances: list[Advance]) -> int
 
 async def _write_events(connection: asyncpg.Connection, batch: Batch, batch_id: int) -> None:
     if batch.events:
-        await connection.copy_records_to_table("staged_events", records=batch.events, columns=_EVENT_COLUMNS)
-        await _expect(connection, len(batch.events), _EVENTS, batch_id)
+        await _write_new_events(connection, batch.events, batch_id)
     if batch.superseded:
         await _expect(connection, len(batch.superseded), _SUPERSEDE, *_columns(batch.superseded, 4), batch_id)
     if batch.blocks:
@@ -211,6 +206,15 @@ async def _write_events(connection: asyncpg.Connection, batch: Batch, batch_id: 
         await connection.copy_records_to_table(
             "archive", records=blocks, columns=("bucket", "events", "payload", "batch_id")
         )
+
+
+async def _write_new_events(connection: asyncpg.Connection, events: list[EventRow], batch_id: int) -> None:
+    """The key is the last word on duplicates: events were looked up before, another worker may have come since."""
+    rows = [(*event, batch_id) for event in events]
+    try:
+        await connection.copy_records_to_table("events", records=rows, columns=_EVENT_COLUMNS)
+    except asyncpg.UniqueViolationError as error:
+        raise Stale(_STALE) from error
 
 
 async def _write_journeys(connection: asyncpg.Connection, batch: Batch) -> None:
@@ -247,7 +251,7 @@ async def _expect(connection: asyncpg.Connection, rows: int, statement: str, *co
     """Run a statement that must write exactly so many rows; fewer means that this worker's copy is old."""
     status = await connection.execute(statement, *columns)
     if int(status.rsplit(" ", 1)[1]) != rows:
-        raise Stale("another worker has changed what this batch read: nothing was written, fold again")
+        raise Stale(_STALE)
 
 
 def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:

@@ -22,7 +22,6 @@ _ENGINE_SETTINGS = {
 
 #: Where a batch's rows lie before they are merged: COPY is the cheapest way in, and the server does the rest.
 _STAGING = """
-    CREATE TEMP TABLE staged_events (id uuid, source_id int, body_hash bigint, bucket smallint) ON COMMIT DELETE ROWS;
     CREATE TEMP TABLE staged_identifiers (key uuid, journey_id uuid) ON COMMIT DELETE ROWS;
     CREATE TEMP TABLE staged_journeys (
         journey_id uuid, component uuid, rev bigint, stage smallint, stage_since bigint, due text, reached text,

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
+from operator import attrgetter
 
 import asyncpg
 import msgspec
@@ -219,6 +220,5 @@ def _archived(record: LogRecord, value: bytes) -> Archived:
     return Archived(record.partition_id, record.offset, record.recorded_at, record.received_at, value)
 
 
-def _order(candidate: Candidate) -> tuple[int, bytes, str]:
-    event = candidate.event
-    return (event.occurred_at, event.id, event.source)
+#: law 2's order
+_order = attrgetter("event.occurred_at", "event.id", "event.source")

@@ -5,6 +5,7 @@ connection or a commit, the answer is the same: forget all, read the fence, go o
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -240,9 +241,9 @@ def _batch(
         missing[hole.partition_id] = missing.get(hole.partition_id, 0) + hole.to_offset - hole.from_offset
     counted = [
         advance._replace(
-            applied=applied.get(advance.partition_id, 0),
+            applied=applied[advance.partition_id],
             duplicates=effects.duplicates[advance.partition_id],
-            dead=dead.get(advance.partition_id, 0),
+            dead=dead[advance.partition_id],
             holes=missing.get(advance.partition_id, 0),
         )
         for advance in advances.values()
@@ -261,15 +262,10 @@ def _batch(
     )
 
 
-def _count(effects: Effects) -> tuple[dict[int, int], dict[int, int]]:
+def _count(effects: Effects) -> tuple[Counter[int], Counter[int]]:
     """Applied and dead records by partition."""
-    applied: dict[int, int] = {}
-    dead: dict[int, int] = {}
-    for candidate in effects.applied:
-        applied[candidate.record.partition_id] = applied.get(candidate.record.partition_id, 0) + 1
-    for letter in effects.dead_letters:
-        dead[letter.partition_id] = dead.get(letter.partition_id, 0) + 1
-    return applied, dead
+    applied = Counter([candidate.record.partition_id for candidate in effects.applied])
+    return applied, Counter([letter.partition_id for letter in effects.dead_letters])
 
 
 def _log_record(partition_id: int, record: ConsumerRecord) -> LogRecord:
