@@ -16,7 +16,7 @@ from cli.settings import Settings
 
 #: Objects allocated between two looks for garbage cycles. The fold makes many objects and no cycles: at Python's
 #: default the collector took half of the projector's time.
-_GC_THRESHOLD = 500_000
+_GC_THRESHOLD = 2_000_000
 
 _STANDSTILL_SECONDS = 60
 

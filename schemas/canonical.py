@@ -1,8 +1,11 @@
 """One form for equal bodies: two encodings of the same JSON have the same canonical bytes."""
 
 from hashlib import blake2b
+from struct import Struct
 
 import orjson
+
+_signed = Struct(">q")
 
 
 def canonical(value: bytes) -> bytes:
@@ -12,4 +15,5 @@ def canonical(value: bytes) -> bytes:
 
 def body_hash(value: bytes) -> int:
     """A signed 64-bit digest of the bytes as they are. Equal hashes: equal bodies; others need `canonical`."""
-    return int.from_bytes(blake2b(value, digest_size=8).digest(), "big", signed=True)
+    found: int = _signed.unpack(blake2b(value, digest_size=8).digest())[0]
+    return found

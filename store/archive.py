@@ -4,6 +4,7 @@ A batch's events lie in 64 buckets, by their anchor identifier: to fold a person
 read. One block is one zstd frame of a MessagePack list.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 
@@ -35,15 +36,20 @@ def bucket_of(anchor: bytes) -> int:
     return anchor[-1] % BUCKETS
 
 
-def blocks_of(events: Iterable[tuple[int, Archived]]) -> list[tuple[int, int, bytes]]:
-    """(bucket, number of events, payload) for each bucket in (bucket, event) pairs, by bucket."""
+async def blocks_of(events: Iterable[tuple[int, Archived]]) -> list[tuple[int, int, bytes]]:
+    """(bucket, number of events, payload) for each bucket in (bucket, event) pairs, by bucket.
+
+    Compresses in a thread, in one call: it leaves the interpreter to others meanwhile.
+    """
     by_bucket: dict[int, list[Archived]] = defaultdict(list)
     for bucket, event in events:
         by_bucket[bucket].append(event)
-    return [
-        (bucket, len(found), _compressor.compress(_encoder.encode(found)))
-        for bucket, found in sorted(by_bucket.items())
-    ]
+    if not by_bucket:
+        return []
+    buckets = sorted(by_bucket)
+    plain = [_encoder.encode(by_bucket[bucket]) for bucket in buckets]
+    packed = await asyncio.to_thread(_compressor.multi_compress_to_buffer, plain, threads=1)
+    return [(bucket, len(by_bucket[bucket]), packed[n].tobytes()) for n, bucket in enumerate(buckets)]
 
 
 def open_block(payload: bytes) -> list[Archived]:

@@ -36,6 +36,7 @@ class Effects:
         self.harvest = Harvest([], [], [])
         self.rows: list[JourneyRow] = []
         self.changes: list[Change] = []
+        self.blocks: list[tuple[int, int, bytes]] = []  #: of the archive
 
 
 class Preparation:
@@ -66,6 +67,7 @@ class Preparation:
                 await self._judge_conflict(candidate, effects)
         await self._load(fresh)
         fresh.sort(key=_order)
+        packing = asyncio.create_task(_archive_blocks([*fresh, *effects.superseded]))
         for start in range(0, len(fresh), _SLICE):
             for candidate in fresh[start : start + _SLICE]:
                 if candidate.subject is not None:
@@ -73,6 +75,7 @@ class Preparation:
             await asyncio.sleep(0)
         effects.applied += fresh
         await self._reap(effects)
+        effects.blocks = await packing
         self._in_flight = {c.key: c.body_hash for c in (*effects.applied, *effects.superseded)}
         self._evict(effects.harvest.touched)
         return effects
@@ -211,9 +214,9 @@ class ArchiveDamaged(TandemError):
     """The archive does not hold what the table `events` says it holds."""
 
 
-def archive_blocks(candidates: Iterable[Candidate]) -> list[tuple[int, int, bytes]]:
+async def _archive_blocks(candidates: Iterable[Candidate]) -> list[tuple[int, int, bytes]]:
     """The batch's archive blocks: (bucket, events, payload)."""
-    return blocks_of([(c.bucket, _archived(c.record, c.value)) for c in candidates])
+    return await blocks_of([(c.bucket, _archived(c.record, c.value)) for c in candidates])
 
 
 def _archived(record: LogRecord, value: bytes) -> Archived:

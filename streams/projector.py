@@ -22,7 +22,7 @@ from store.partitions import owners
 from store.session import open_engine_connection, open_writer
 from streams.intake import Intake, LogRecord, take_in
 from streams.positions import LogTruncated, Position, witness_of
-from streams.preparation import Effects, Preparation, archive_blocks
+from streams.preparation import Effects, Preparation
 
 log = structlog.get_logger(__name__)
 
@@ -252,7 +252,7 @@ def _batch(
         advances=sorted(counted),
         events=preparation.event_rows(effects.applied),
         superseded=preparation.event_rows(effects.superseded),
-        blocks=archive_blocks([*effects.applied, *effects.superseded]),
+        blocks=effects.blocks,
         journeys=effects.rows,
         gone=effects.harvest.gone,
         moved=effects.harvest.moved,
