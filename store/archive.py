@@ -7,6 +7,7 @@ read. One block is one zstd frame of a MessagePack list.
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -47,7 +48,7 @@ async def blocks_of(events: Iterable[tuple[int, Archived]]) -> list[tuple[int, i
     if not by_bucket:
         return []
     buckets = sorted(by_bucket)
-    plain = [_encoder.encode(by_bucket[bucket]) for bucket in buckets]
+    plain: list[Any] = [_encoder.encode(by_bucket[bucket]) for bucket in buckets]
     packed = await asyncio.to_thread(_compressor.multi_compress_to_buffer, plain, threads=1)
     return [(bucket, len(by_bucket[bucket]), packed[n].tobytes()) for n, bucket in enumerate(buckets)]
 
