@@ -16,6 +16,7 @@ from api.context import Context
 from api.problems import on_http_error, on_invalid_request, on_unexpected
 from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
 from schemas.errors import TandemError
+from store.session import open_connection
 from store.status import has_tables
 from streams.gateway import Gateway
 from streams.kafka import KafkaSettings, KafkaUnreachable
@@ -25,10 +26,6 @@ _POOL = 8
 
 class SchemaMissing(TandemError):
     """The database was not migrated."""
-
-
-class DatabaseUnreachable(TandemError):
-    """The database does not answer, or does not let us in."""
 
 
 def _now() -> int:
@@ -84,10 +81,7 @@ def create_app(
 
 async def check_database(database_url: str) -> None:
     """Look once whether the API could work. Raises DatabaseUnreachable or SchemaMissing."""
-    try:
-        connection = await asyncpg.connect(database_url, timeout=10)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, ValueError) as error:
-        raise DatabaseUnreachable(f"the database does not let us in: {error}; check TANDEM_DATABASE_URL") from error
+    connection = await open_connection(database_url)
     try:
         await _check_schema(connection)
     finally:

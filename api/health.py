@@ -22,6 +22,7 @@ async def healthz() -> dict[str, str]:
 async def readyz(request: Request) -> Response:
     """503 while the database does not answer."""
     try:
+        # whether it answers is the question: it was migrated, or the application would not have started
         await has_tables(context_of(request).pool, timeout=3)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
         return problem(503, "Not ready", "the database does not answer", Retry_After="1")

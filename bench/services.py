@@ -16,7 +16,7 @@ import asyncpg
 from deploy.embedded.kafka import start_kafka, stop_kafka
 from deploy.embedded.postgres import start_postgres, stop_postgres
 from deploy.embedded.process import free_port, spawn, stop
-from store.migrate import migrate
+from store.migrate import create_database, migrate
 from streams.kafka import KafkaSettings, ensure_topics
 
 
@@ -74,10 +74,7 @@ def servers() -> Iterator[Servers]:
 async def make_place(on: Servers) -> Place:
     """Fresh topics and a fresh, migrated database."""
     name = f"bench_{uuid4().hex[:8]}"
-    admin = await asyncpg.connect(on.postgres)
-    await admin.execute(f"CREATE DATABASE {name}")
-    await admin.close()
-    url = f"{on.postgres.rsplit('/', 1)[0]}/{name}"
+    url = await create_database(on.postgres, name)
     connection = await asyncpg.connect(url)
     await migrate(connection)
     await connection.close()

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cli.errors import UserError
+from cli.producers import producer_of
 from cli.settings import Settings
 from streams.mapping import (
     FileRule,
@@ -88,15 +89,7 @@ class _Producers:
     async def of(self, owner: str, source: str) -> AsyncProducer:
         """The producer of a source."""
         if (owner, source) not in self._started:
-            kafka = self._settings.kafka
-            options = kafka.producer_options()
-            producer = AsyncProducer(
-                owner=owner,
-                source=source,
-                kafka=options.pop("bootstrap_servers"),
-                topic_prefix=kafka.topic_prefix,
-                **options,
-            )
+            producer = producer_of(self._settings.kafka, owner, source)
             self._started[owner, source] = await self._stack.enter_async_context(producer)
         return self._started[owner, source]
 

@@ -18,6 +18,7 @@ from rich.text import Text
 import tandem
 from audit.digest import projection_digest
 from cli import supervisor
+from cli.producers import producer_of
 from cli.settings import Settings, load_settings
 from cli.simulation import Fact, id_of, simulate
 from cli.status import Status, look
@@ -77,14 +78,7 @@ async def _play(settings: Settings, facts: Sequence[Fact], console: Console, end
 async def _stream(settings: Settings, facts: Sequence[Fact], sent: list[int], ended: Callable[[], bool]) -> None:
     """Publish through one producer for each source, as each department's systems would."""
     sources = sorted({(fact.owner, fact.source) for fact in facts})
-    options = settings.kafka.producer_options()
-    bootstrap, prefix = options.pop("bootstrap_servers"), settings.kafka.topic_prefix
-    producers = {
-        (owner, source): await tandem.AsyncProducer(
-            owner=owner, source=source, kafka=bootstrap, topic_prefix=prefix, **options
-        ).start()
-        for owner, source in sources
-    }
+    producers = {(owner, source): await producer_of(settings.kafka, owner, source).start() for owner, source in sources}
     started = time.monotonic()
     for number, fact in enumerate(facts):
         await producers[fact.owner, fact.source].emit(

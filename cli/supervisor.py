@@ -14,7 +14,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx
 from rich.console import Console
 
@@ -25,6 +24,7 @@ from deploy.embedded.kafka import Kafka, KafkaUnavailable, start_kafka, stop_kaf
 from deploy.embedded.memory import start_memory_broker
 from deploy.embedded.postgres import start_postgres, stop_postgres
 from deploy.embedded.process import StartFailed, free_port, is_listening, last_line, spawn, stop, wait_until
+from store.migrate import create_database
 
 _DATABASE = "tandem"
 _STEADY_SECONDS = 60.0  #: a part that ran for longer is started again at once
@@ -241,7 +241,7 @@ def _embedded_postgres(folder: Path, logs: Path, stack: ExitStack, say: Callable
     say("PostgreSQL")
     server = start_postgres(folder / "postgres", _port(folder, "postgres"), logs / "postgres.log")
     stack.callback(stop_postgres, server)
-    return asyncio.run(_own_database(server.url))
+    return asyncio.run(create_database(server.url, _DATABASE))
 
 
 def _port(folder: Path, name: str) -> int:
@@ -252,17 +252,6 @@ def _port(folder: Path, name: str) -> int:
         port = free_port()
     remembered.write_text(str(port), "ascii")
     return port
-
-
-async def _own_database(server_url: str) -> str:
-    connection = await asyncpg.connect(server_url)
-    try:
-        await connection.execute(f"CREATE DATABASE {_DATABASE}")
-    except asyncpg.DuplicateDatabaseError:
-        pass
-    finally:
-        await connection.close()
-    return f"{server_url.rsplit('/', 1)[0]}/{_DATABASE}"
 
 
 def _answers(api: str) -> bool:

@@ -28,7 +28,6 @@ class Archived(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Archived])
-_compressor = zstandard.ZstdCompressor(level=1)
 _decompressor = zstandard.ZstdDecompressor()
 
 
@@ -49,7 +48,8 @@ async def blocks_of(events: Iterable[tuple[int, Archived]]) -> list[tuple[int, i
         return []
     buckets = sorted(by_bucket)
     plain: list[Any] = [_encoder.encode(by_bucket[bucket]) for bucket in buckets]
-    packed = await asyncio.to_thread(_compressor.multi_compress_to_buffer, plain, threads=1)
+    compressor = zstandard.ZstdCompressor(level=1)  # threads must not share one
+    packed = await asyncio.to_thread(compressor.multi_compress_to_buffer, plain, threads=1)
     return [(bucket, len(by_bucket[bucket]), packed[n].tobytes()) for n, bucket in enumerate(buckets)]
 
 

@@ -23,6 +23,18 @@ class MigrationChanged(TandemError):
     """A migration that was applied has another text now, or is missing."""
 
 
+async def create_database(server_url: str, name: str) -> str:
+    """Make a database where it is missing; `name` must be an identifier of ours. Returns its URL."""
+    connection = await asyncpg.connect(server_url)
+    try:
+        await connection.execute(f"CREATE DATABASE {name}")
+    except asyncpg.DuplicateDatabaseError:
+        pass
+    finally:
+        await connection.close()
+    return f"{server_url.rsplit('/', 1)[0]}/{name}"
+
+
 async def migrate(connection: asyncpg.Connection, folder: Path = MIGRATIONS) -> list[str]:
     """Apply what is missing, in one transaction. Returns the names applied. Raises MigrationChanged."""
     files = _files(folder)

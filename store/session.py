@@ -2,6 +2,8 @@
 
 import asyncpg
 
+from schemas.errors import TandemError
+
 #: Durability stays as the server has it (fsync and synchronous_commit on). Joins are nested loops so that rows are
 #: locked in the order of the sorted arrays that statements are given: two workers cannot lock in opposite order.
 _ENGINE_SETTINGS = {
@@ -29,6 +31,18 @@ _STAGING = """
         score int, value text, state bytea
     ) ON COMMIT DELETE ROWS;
 """
+
+
+class DatabaseUnreachable(TandemError):
+    """The database does not answer, or does not let us in."""
+
+
+async def open_connection(database_url: str) -> asyncpg.Connection:
+    """A plain connection. Raises DatabaseUnreachable."""
+    try:
+        return await asyncpg.connect(database_url, timeout=10)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, ValueError) as error:
+        raise DatabaseUnreachable(f"the database does not let us in: {error}; check TANDEM_DATABASE_URL") from error
 
 
 async def open_engine_connection(database_url: str) -> asyncpg.Connection:

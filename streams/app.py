@@ -5,7 +5,7 @@ needs a person ends the application, with the projector's own words.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from streams.kafka import KafkaSettings, KafkaUnreachable
 
-Project = Callable[[asyncio.Event], Awaitable[None]]  #: projects until the event is set
+Project = Callable[[asyncio.Event], Coroutine[Any, Any, None]]  #: projects until the event is set
 
 
 class ProjectorService(mode.Service):
@@ -30,7 +30,7 @@ class ProjectorService(mode.Service):
 
     async def on_start(self) -> None:
         """Begin to project."""
-        self.outcome = asyncio.ensure_future(self._run())
+        self.outcome = asyncio.create_task(self._project(self._stop_projecting))
 
     async def on_stop(self) -> None:
         """Let the projector finish its batch and give its partitions back."""
@@ -38,19 +38,12 @@ class ProjectorService(mode.Service):
         if self.outcome is not None:
             await asyncio.wait([self.outcome])
 
-    async def _run(self) -> None:
-        await self._project(self._stop_projecting)
-
 
 def create_app(kafka: KafkaSettings, folder: Path) -> faust.App:
     """The application, for this process's lifetime: no web server, no tables, no leader topic.
 
     `folder` is where Faust may leave files; nothing in it matters after the process.
     """
-    options: dict[str, Any] = {}
-    credentials = _credentials(kafka)
-    if credentials is not None:
-        options["broker_credentials"] = credentials
     app = faust.App(
         f"{kafka.topic_prefix}-agents",
         broker=[f"kafka://{address}" for address in kafka.bootstrap.split(",")],
@@ -59,7 +52,7 @@ def create_app(kafka: KafkaSettings, folder: Path) -> faust.App:
         web_enabled=False,
         topic_disable_leader=True,
         topic_allow_declare=False,
-        **options,
+        broker_credentials=_credentials(kafka),
     )
     # With no agent there is nothing that Faust should consume; its consumer would fail without topics.
     app.producer_only = True

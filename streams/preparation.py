@@ -19,7 +19,7 @@ from schemas.event import Event
 from store.archive import Archived, blocks_of, bucket_of, read_block, read_buckets
 from store.commit import CHANGED, CREATED, MERGED, VANISHED, Change, DeadLetter, EventRow
 from store.loading import KnownEvent, known_events, load_journeys, source_ids
-from streams.intake import Candidate, EventKey, Intake, LogRecord, conflict, dead_letter, precedes, same_body
+from streams.intake import Candidate, EventKey, Intake, conflict, dead_letter, precedes, same_body
 
 _SLICE = 256  #: events folded between two chances for the running commit to go on
 CACHED_JOURNEYS = 25_000  #: kept in memory between batches
@@ -67,7 +67,7 @@ class Preparation:
                 await self._judge_conflict(candidate, effects)
         await self._load(fresh)
         fresh.sort(key=_order)
-        packing = asyncio.create_task(_archive_blocks([*fresh, *effects.superseded]))
+        packing = asyncio.create_task(blocks_of([(c.bucket, _to_archive(c)) for c in (*fresh, *effects.superseded)]))
         for start in range(0, len(fresh), _SLICE):
             for candidate in fresh[start : start + _SLICE]:
                 if candidate.subject is not None:
@@ -214,13 +214,9 @@ class ArchiveDamaged(TandemError):
     """The archive does not hold what the table `events` says it holds."""
 
 
-async def _archive_blocks(candidates: Iterable[Candidate]) -> list[tuple[int, int, bytes]]:
-    """The batch's archive blocks: (bucket, events, payload)."""
-    return await blocks_of([(c.bucket, _archived(c.record, c.value)) for c in candidates])
-
-
-def _archived(record: LogRecord, value: bytes) -> Archived:
-    return Archived(record.partition_id, record.offset, record.recorded_at, record.received_at, value)
+def _to_archive(candidate: Candidate) -> Archived:
+    record = candidate.record
+    return Archived(record.partition_id, record.offset, record.recorded_at, record.received_at, candidate.value)
 
 
 #: law 2's order

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, Phase, settings
 from deploy.embedded.kafka import start_kafka
 from deploy.embedded.postgres import start_postgres
 from deploy.embedded.process import free_port
-from store.migrate import migrate
 from streams.kafka import KafkaSettings
+from tests.support import fresh_database
 
 settings.register_profile(
     "tandem", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -92,13 +92,8 @@ def postgres_server() -> str:
 async def database_url(postgres_server: str) -> AsyncIterator[str]:
     """URL of a fresh, migrated database."""
     name = f"test_{uuid.uuid4().hex}"
+    yield await fresh_database(postgres_server, name)
     admin = await asyncpg.connect(postgres_server)
-    await admin.execute(f"CREATE DATABASE {name}")
-    url = f"{postgres_server.rsplit('/', 1)[0]}/{name}"
-    connection = await asyncpg.connect(url)
-    await migrate(connection)
-    await connection.close()
-    yield url
     await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await admin.close()
 

@@ -16,6 +16,7 @@ from audit.digest import projection_digest
 from projections.memory import digest_of_workspace, fold_events
 from projections.playbook import Rules, compile_rules, load_playbook
 from schemas.decode import decode
+from store.migrate import create_database, migrate
 from streams.kafka import KafkaSettings, ensure_topics, event_topics
 from streams.worker import run
 
@@ -35,6 +36,15 @@ def body(number: int, type_: str = "page_viewed", *, who: dict[str, Any] | None 
         "data": data,
     }
     return msgspec.json.encode(event | more)
+
+
+async def fresh_database(server: str, name: str) -> str:
+    """URL of a new, migrated database."""
+    url = await create_database(server, name)
+    connection = await asyncpg.connect(url)
+    await migrate(connection)
+    await connection.close()
+    return url
 
 
 async def produce(kafka: KafkaSettings, records: Iterable[tuple[str, int, bytes | None]]) -> None:

@@ -3,7 +3,7 @@
 import asyncpg
 
 from streams.kafka import KafkaSettings
-from tests.support import body, expected_digest, produce, project, stored_digest
+from tests.support import body, expected_digest, fresh_database, produce, project, stored_digest
 
 
 async def test_facts_become_journeys(kafka_settings: KafkaSettings, database_url: str) -> None:
@@ -26,7 +26,7 @@ async def test_conflicting_bodies_give_the_same_winner_in_either_order(
     digests, losers = set(), set()
     for suffix, order in (("a", [one, other]), ("b", [other, one])):
         settings = KafkaSettings(kafka_settings.bootstrap, topic_prefix=kafka_settings.topic_prefix + suffix)
-        url = await _fresh_database(postgres_server, settings.topic_prefix)
+        url = await fresh_database(postgres_server, settings.topic_prefix)
         # each in a batch of its own, so that the second meets the first in the archive
         for number, value in enumerate([order[0], later, order[1]], start=1):
             await produce(settings, [("marketing", 0, value)])
@@ -52,19 +52,6 @@ async def test_the_same_event_in_other_words_is_a_duplicate(kafka_settings: Kafk
     counted = await project(kafka_settings, database_url, 4)
     assert counted == {"read": 4, "applied": 1, "duplicates": 3, "dead": 0, "holes": 0}
     assert await stored_digest(database_url) == expected_digest([("marketing", plain)])
-
-
-async def _fresh_database(server: str, name: str) -> str:
-    from store.migrate import migrate
-
-    admin = await asyncpg.connect(server)
-    await admin.execute(f"CREATE DATABASE {name}")
-    await admin.close()
-    url = f"{server.rsplit('/', 1)[0]}/{name}"
-    connection = await asyncpg.connect(url)
-    await migrate(connection)
-    await connection.close()
-    return url
 
 
 async def _drop(server: str, name: str) -> None:
