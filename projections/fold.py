@@ -1,14 +1,17 @@
 """The fold: events into journeys, one event at a time, whatever order they come in."""
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from projections.identifiers import ANONYMOUS, Identifier
-from projections.identity import Subject, identify, resolve, within_limits
+from projections.identifiers import ANONYMOUS, Identifier, key_at, later_key
+from projections.identity import Subject, identify, renewed
 from projections.journey import Fact, Journey, Known, Link, Order
-from projections.moments import moment_of
+from projections.moments import Moment, moment_of
 from projections.playbook import Rules
-from projections.workspace import Workspace, regroup
+from projections.register import RELEASE, RULINGS, Register, Ruling, Victim
+from projections.resolve import KNOWN_BY, within_limits
+from projections.workspace import Workspace
 from schemas.event import Event
 from schemas.rejection import Rejection
 
@@ -17,11 +20,16 @@ IMPERSONAL = frozenset({"playbook_proposed", "playbook_approved"})
 
 
 def subject_of(event: Event, rules: Rules) -> Subject | None:
-    """Whom the event is about; None for a joint event about nobody. Raises Rejection `missing_identity`."""
+    """Whom the event is about; None where it is not folded: nobody's, or excluded by the playbook.
+
+    Raises Rejection `missing_identity`.
+    """
     regions = rules.phone_regions
     region = regions.get(event.source) if regions else None
-    subject = identify(event.identities, region, event.type == "identity_joined")
-    if not subject.persons:
+    subject = identify(event.identities, region, event.type)
+    if event.source in rules.excluded_sources or (rules.excluded is not None and _excluded(event, subject, rules)):
+        return None
+    if subject is None:
         if event.type in IMPERSONAL:
             return None
         raise Rejection(
@@ -30,23 +38,88 @@ def subject_of(event: Event, rules: Rules) -> Subject | None:
             "no identifier names a person: they are absent, blocked (such as null, 0, test) or unreadable; "
             "an account alone does not say whose journey it is",
         )
+    if event.type in RULINGS and len(subject.persons) < 2:
+        raise Rejection("missing_identity", "identities", "a ruling is about two or more identifiers: name them")
     return subject
 
 
-def apply(workspace: Workspace, event: Event, subject: Subject) -> bytes:
-    """Fold one event that was not folded before. Returns the id of the journey that took it.
+def _excluded(event: Event, subject: Subject | None, rules: Rules) -> bool:
+    if event.type in RULINGS or event.type == RELEASE or subject is None or rules.excluded is None:
+        return False
+    return any(rules.excluded.match(f"{person.type}:{person.value}") for person in subject.persons)
+
+
+def apply(workspace: Workspace, event: Event, subject: Subject) -> None:
+    """Fold one event that was not folded before, releases excepted: for them see `released`.
 
     All journeys that the event's identifiers belong to, and those tied to them, must be in the workspace.
     """
-    anchor = subject.persons[0]
     order = (event.occurred_at, event.id, event.source)
+    register = workspace.register
+    if event.type in RULINGS:
+        rule(workspace, event, subject, order)
+        return
+    if register.releases:
+        subject = renewed(subject, event.occurred_at, register.releases)
     if not _nothing_new(workspace, subject, order):
         _connect(workspace, subject, order)
-    journey = workspace.journeys[workspace.home[anchor.key]]
+    moment: Moment | None = moment_of(event, subject)
+    if register.quarantined and moment is not None:
+        moment = moment.without(register.quarantined)
+        if moment is None:
+            return
+    assert moment is not None, "an event makes a moment"
+    journey = workspace.journeys[workspace.home[moment.anchor]]
+    if journey.component is not None and moment.device is not None:
+        holder = workspace.journey_of(moment.device)
+        if holder is not None and holder.contested:
+            workspace.unsort(moment.device)
     workspace.touch(journey)
-    _learn(journey, event, anchor, subject.account)
-    journey.add(moment_of(event, anchor.key, anchor.type != ANONYMOUS), workspace.rules)
-    return journey.journey_id
+    _learn(workspace, event, subject.anchor)
+    journey.add(moment, workspace.rules)
+
+
+def rule(workspace: Workspace, event: Event, subject: Subject, order: Order) -> None:
+    """Take a ruling, and judge everybody whom it concerns again."""
+    keys = tuple(sorted(person.key for person in subject.persons))
+    about = workspace.register.rule(Ruling(order, RULINGS[event.type], keys))
+    workspace.judge_again({workspace.home[key] for key in about if key in workspace.home})
+
+
+def released(workspace: Workspace, event: Event, subject: Subject) -> set[bytes]:
+    """Take a release. Returns the identifiers whose events must be folded again: their journeys are gone.
+
+    That is nobody, unless an event at or after the release has named the identifier already. Then it is everybody who
+    is tied to it, by links in quarantine as well: all of them must be in the workspace.
+    """
+    register, at = workspace.register, event.occurred_at
+    found: dict[bytes, Journey] = {}
+    ruled: set[bytes] = set()
+    for person in subject.persons:
+        before = key_at(person.key, at, register.releases)
+        journey = workspace.journey_of(before)
+        if journey is not None and journey.identifiers[before].last >= at:
+            found |= workspace.everybody_tied_to(journey.journey_id)
+        ruled |= {before, person.key, later_key(person.key, at)} | register.partners.get(before, set())
+        register.release(person.key, at)
+    members = take_out(workspace, found)
+    # rulings after the release are about another identifier now
+    homes = {workspace.home[key] for key in ruled if key in workspace.home}
+    workspace.judge_again(homes)
+    return members
+
+
+def take_out(workspace: Workspace, journeys: dict[bytes, Journey]) -> set[bytes]:
+    """Take journeys out of the workspace, to fold their events again. Returns their identifiers.
+
+    The journeys must be all that any link ties together: what is in quarantine is judged afresh.
+    """
+    for journey in journeys.values():
+        workspace.disown(journey)
+    members = {key for journey in journeys.values() for key in journey.identifiers}
+    for key in members & workspace.register.quarantined:
+        workspace.register.unquarantine(key)
+    return members
 
 
 def _nothing_new(workspace: Workspace, subject: Subject, order: Order) -> bool:
@@ -59,16 +132,21 @@ def _nothing_new(workspace: Workspace, subject: Subject, order: Order) -> bool:
         home = workspace.home.get(person.key)
         if home is None:
             return False
-        known = workspace.journeys[home].identifiers[person.key]
-        if order[0] <= known.at and order < known.order:
+        journey = workspace.journeys[home]
+        known = journey.identifiers[person.key]
+        if order[0] > known.last:
+            known.last = order[0]
+            workspace.touch(journey)
+        elif order[0] <= known.at and order < known.order:
             return False
     if len(persons) == 1:
         return True
-    anchor = persons[0].key
-    links = workspace.journeys[workspace.home[anchor]].links
+    first = persons[0].key
     strength = (subject.authority, *order)
+    apart = first in workspace.register.quarantined  # then the others keep its links
     for person in persons[1:]:
-        link = links.get((anchor, person.key))
+        holder = workspace.journeys[workspace.home[person.key if apart else first]]
+        link = holder.links.get((first, person.key))
         if link is None or strength < link.strength:
             return False
     return True
@@ -76,12 +154,21 @@ def _nothing_new(workspace: Workspace, subject: Subject, order: Order) -> bool:
 
 def _connect(workspace: Workspace, subject: Subject, order: Order) -> None:
     """Add the event's identifiers and links to their component, and judge the component again."""
-    homes = {workspace.home[person.key] for person in subject.persons if person.key in workspace.home}
-    if not homes and _extend(workspace, Journey(subject.persons[0].key), subject, order):
+    register = workspace.register
+    quarantined = register.quarantined
+    persons: Iterable[Identifier] = subject.persons
+    if quarantined:
+        persons = [person for person in subject.persons if person.key not in quarantined]
+        for person in subject.persons:
+            if person.key in quarantined:
+                workspace.note_quarantined(person, order)
+    if not persons:
         return
-    if len(homes) == 1:
-        [journey] = [workspace.journeys[home] for home in homes]
-        if journey.component is None and _extend(workspace, journey, subject, order):
+    homes = {workspace.home[person.key] for person in persons if person.key in workspace.home}
+    homes |= set(workspace.homes_of_partners(person.key for person in persons))
+    if len(homes) < 2 and persons is subject.persons:
+        alone = workspace.journeys[next(iter(homes))] if homes else Journey(persons[0].key)
+        if alone.component is None and _extend(workspace, alone, subject, order):
             return
     old = workspace.component(homes)
     identifiers: dict[bytes, Known] = {}
@@ -89,9 +176,13 @@ def _connect(workspace: Workspace, subject: Subject, order: Order) -> None:
     for journey in old.values():
         identifiers.update(journey.identifiers)
         links.update(journey.links)
-    _note(identifiers, links, subject, order)
-    groups, verdicts = resolve(identifiers, links.values(), workspace.rules)
-    regroup(workspace, old, identifiers, groups, verdicts)
+    _note(identifiers, links, persons, subject, order)
+    if quarantined:
+        _count_victims(register, links, subject, order)
+    afresh = subject.persons[0].key in quarantined  # what links them is gone
+    if len(links) > workspace.rules.breaker:
+        afresh |= _trip(workspace, persons, links)
+    workspace.judge(old, identifiers, links, afresh=afresh)
 
 
 def _extend(workspace: Workspace, journey: Journey, subject: Subject, order: Order) -> bool:
@@ -99,30 +190,85 @@ def _extend(workspace: Workspace, journey: Journey, subject: Subject, order: Ord
 
     A shortcut to what judging the whole component comes to, for the commonest case.
     """
-    first = journey.identifiers.get(journey.journey_id)
-    if first is not None and order[0] <= first.at:
-        return False  # a journey is called by its first identifier, and that may change
     fresh = [person for person in subject.persons if person.key not in journey.identifiers]
-    if fresh and not within_limits([*journey.identifiers.values(), *fresh], workspace.rules):
+    if not _one_for_sure(workspace, journey, subject, fresh, order):
         return False
-    _note(journey.identifiers, journey.links, subject, order)
+    _note(journey.identifiers, journey.links, subject.persons, subject, order)
     workspace.adopt(journey)
     return True
 
 
+def _one_for_sure(
+    workspace: Workspace, journey: Journey, subject: Subject, fresh: list[Identifier], order: Order
+) -> bool:
+    """Whether no rule can object to the fresh identifiers, and the journey keeps its id."""
+    known, foes, rules = journey.identifiers, workspace.register.foes, workspace.rules
+    first = known.get(journey.journey_id)
+    if first is not None and order[0] <= first.at:
+        return False  # a journey is called by its first identifier, and that may change
+    if subject.claimed is not None and known:
+        return False  # a form may claim to come from a known person
+    if len(known) > 1 and any(person.type in KNOWN_BY for person in fresh):
+        return False  # a form may have claimed, earlier, to come from who is known now
+    if len(journey.links) + len(subject.persons) > rules.breaker:
+        return False
+    if foes and any(foes.get(person.key) for person in subject.persons):
+        return False
+    return not fresh or within_limits([*known.values(), *fresh], rules)
+
+
 def _note(
-    identifiers: dict[bytes, Known], links: dict[tuple[bytes, bytes], Link], subject: Subject, order: Order
+    identifiers: dict[bytes, Known],
+    links: dict[tuple[bytes, bytes], Link],
+    persons: Iterable[Identifier],
+    subject: Subject,
+    order: Order,
 ) -> None:
     """Keep what the event says about identity where it says it first."""
-    for person in subject.persons:
+    for person in persons:
         known = identifiers.get(person.key)
-        if known is None or order < known.order:
-            identifiers[person.key] = Known(person.key, person.type, person.value, *order)
-    anchor, rank = subject.persons[0].key, subject.authority
+        if known is None:
+            identifiers[person.key] = Known(person.key, person.type, person.value, *order, order[0])
+        elif order < known.order:
+            identifiers[person.key] = Known(person.key, person.type, person.value, *order, known.last)
+        else:
+            known.last = max(known.last, order[0])
+    first, authority = subject.persons[0].key, subject.authority
+    own = {person.key for person in persons}
     for person in subject.persons[1:]:
-        link = links.get((anchor, person.key))
-        if link is None or (rank, *order) < link.strength:
-            links[anchor, person.key] = Link(anchor, person.key, rank, *order)
+        if first not in own and person.key not in own:
+            continue  # both in quarantine
+        link = links.get((first, person.key))
+        if link is None or (authority, *order) < link.strength:
+            links[first, person.key] = Link(first, person.key, authority, *order)
+
+
+def _count_victims(register: Register, links: dict[tuple[bytes, bytes], Link], subject: Subject, order: Order) -> None:
+    """Note whom this event is the first to link to an identifier in quarantine."""
+    first = subject.persons[0].key
+    for person in subject.persons[1:]:
+        link = links.get((first, person.key))
+        if link is not None and link.id == order[1]:
+            _suffer(register, link)
+
+
+def _suffer(register: Register, link: Link) -> None:
+    for own, other in ((link.a, link.b), (link.b, link.a)):
+        if own in register.quarantined:
+            register.suffer(Victim(own, other, link.at))
+
+
+def _trip(workspace: Workspace, persons: Iterable[Identifier], links: dict[tuple[bytes, bytes], Link]) -> bool:
+    """Quarantine those of the identifiers that are linked to too many others. Returns whether there are any."""
+    tripped = False
+    for person in persons:
+        own = [link for link in links.values() if person.key in (link.a, link.b)]
+        if len(own) > workspace.rules.breaker:
+            workspace.register.quarantine(person)
+            tripped = True
+            for link in own:
+                _suffer(workspace.register, link)
+    return tripped
 
 
 @cache
@@ -131,19 +277,18 @@ def _teaches(kind: type) -> bool:
     return hasattr(kind, "owner") or hasattr(kind, "traits")
 
 
-def _learn(journey: Journey, event: Event, anchor: Identifier, account: Identifier | None) -> None:
+def _learn(workspace: Workspace, event: Event, anchor: Identifier) -> None:
     """Keep what the event says about the person, by anchor, so that a split takes it along."""
-    order = (event.occurred_at, event.id, event.source)
-    if account is not None:
-        journey.learn(Fact(anchor.key, "account", "", *order, account.value))
-    if event.consent:
-        for purpose, granted in event.consent.items():
-            journey.learn(Fact(anchor.key, "consent", purpose, *order, granted))
     data: Any = event.data
-    if not _teaches(data.__class__):
+    if (not event.consent and not _teaches(data.__class__)) or anchor.key in workspace.register.quarantined:
         return
+    journey, rules = workspace.journeys[workspace.home[anchor.key]], workspace.rules
+    workspace.touch(journey)
+    order, device = (event.occurred_at, event.id, event.source), anchor.type == ANONYMOUS
+    for purpose, granted in event.consent.items():
+        journey.learn(Fact(anchor.key, "consent", purpose, *order, granted, device), rules)
     owner = getattr(data, "owner", None)
     if owner is not None:
-        journey.learn(Fact(anchor.key, "owner", "", *order, owner))
+        journey.learn(Fact(anchor.key, "owner", "", *order, owner, device), rules)
     for name, value in (getattr(data, "traits", None) or {}).items():
-        journey.learn(Fact(anchor.key, "trait", name, *order, value))
+        journey.learn(Fact(anchor.key, "trait", name, *order, value, device), rules)

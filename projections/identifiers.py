@@ -5,6 +5,7 @@ Rules are cases 6, 8, 9 and 10 of docs/identity.md.
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Literal, NamedTuple, get_args
@@ -43,7 +44,25 @@ class Identifier(NamedTuple):
 
 def identifier_key(type_: str, value: str) -> bytes:
     """The 16-byte key of a normalised identifier: a UUID of version 8 made from BLAKE2b (RFC 9562, 5.8)."""
-    digest = bytearray(blake2b(f"{type_}:{value}".encode(), digest_size=16, person=b"tandem.identity").digest())
+    return _key(f"{type_}:{value}")
+
+
+def later_key(key: bytes, released_at: int) -> bytes:
+    """The key of an identifier from a release on: it means somebody else then. Times are microseconds since 1970."""
+    return _key(f"{key.hex()}@{released_at}")
+
+
+def key_at(key: bytes, at: int, releases: Mapping[bytes, list[int]]) -> bytes:
+    """The key that an identifier has at the time `at`: another one since each release."""
+    times = releases.get(key)
+    if times is None:
+        return key
+    last = max((time for time in times if time <= at), default=None)
+    return key if last is None else later_key(key, last)
+
+
+def _key(text: str) -> bytes:
+    digest = bytearray(blake2b(text.encode(), digest_size=16, person=b"tandem.identity").digest())
     digest[6] = digest[6] & 0x0F | 0x80
     digest[8] = digest[8] & 0x3F | 0x80
     return bytes(digest)
@@ -93,3 +112,9 @@ def _phone(text: str, region: str | None) -> str | None:
     if not phonenumbers.is_possible_number(number):
         return None
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+def company_of(email: str, free_mail: frozenset[str]) -> str | None:
+    """The domain of a company address; None where anybody can have an address of that domain."""
+    domain = email.rpartition("@")[2]
+    return None if domain in free_mail else domain

@@ -1,97 +1,81 @@
-"""Identity: which identifiers are one person. A pure function of the set of links.
+"""What one event says about identity: whom it names, how strongly, and whom it counts for."""
 
-Two identifiers are in one *component* if any chain of links connects them, refused links included. Within a component
-the links are judged in the order (authority, occurred_at, event id); each one joins the two sides unless the person
-would then break a limit of the playbook (one user_id, one crm_contact, ...): such a link is kept as refused, with the
-type whose limit it broke. Sorted input makes the result independent of arrival. Where the whole component is within
-the limits no link can be refused, so nothing needs sorting: that is the common case.
-"""
-
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-import msgspec
+from projections.identifiers import ACCOUNT, ANONYMOUS, Identifier, key_at, normalise
 
-from projections.identifiers import ACCOUNT, RANK, Identifier, normalise
-from projections.journey import Known, Link
-from projections.playbook import Rules
+#: How much an event's word on identity weighs; smaller is stronger. Rulings stand above all: see register.py.
+MERGE, CRM, LOGIN, FORM = 1, 2, 3, 4
 
-RULING, CRM, LOGIN, FORM = range(4)
-
-#: Component of identifiers, as keys.
-Person = frozenset[bytes]
+#: Events of CRM systems that say which of their own records are one: they may break the limits.
+MERGES = frozenset({"contacts_merged"})
+#: Events that only the owner of an address can cause, though they name no user.
+_VERIFIED = frozenset({"email_clicked"})
 
 
 class Subject(NamedTuple):
     """Whom an event is about, in normal form."""
 
-    #: each once, strongest first: the first is the event's anchor
+    #: each once, strongest first; the first is linked to each of the others
     persons: tuple[Identifier, ...]
+    #: whom the event counts for: the strongest, but the device where anybody may have filled in a form there
+    anchor: Identifier
+    #: the first device
+    device: Identifier | None
+    #: the strongest identifier of an event that counts for the device all the same
+    claimed: Identifier | None
     account: Identifier | None
-    #: how much the event's word on identity weighs; smaller is stronger
     authority: int
+    #: whether it names more than devices
+    named: bool
+
+
+def identify(identities: tuple[tuple[str, str], ...], region: str | None, type_: str) -> Subject | None:
+    """The usable identifiers among an event's (type, value) pairs; None where no person is among them.
+
+    `region` is where the event's phone numbers are from, `type_` the event's type.
+    """
+    weight = MERGE if type_ in MERGES else LOGIN if type_ in _VERIFIED else FORM
+    return _identify(identities, region, weight)
 
 
 @lru_cache(maxsize=32_768)
-def identify(identities: tuple[tuple[str, str], ...], region: str | None, ruling: bool) -> Subject:
-    """The usable identifiers among an event's (type, value) pairs; `region` is where its phone numbers are from.
-
-    Events of one session name the same identifiers again and again, so answers are kept.
-    """
+def _identify(identities: tuple[tuple[str, str], ...], region: str | None, weight: int) -> Subject | None:
+    """Events of one session name the same identifiers again and again, so answers are kept."""
     found = [normalise(type_, value, region if type_ == "phone" else None) for type_, value in identities]
     usable = sorted({identifier for identifier in found if identifier is not None})
     persons = tuple([identifier for identifier in usable if identifier.type != ACCOUNT])
+    if not persons:
+        return None
     account = usable[len(persons)] if len(persons) < len(usable) else None  # accounts sort last
-    return Subject(persons, account, RULING if ruling else _authority(persons))
+    first = persons[0]
+    device = next((person for person in persons if person.type == ANONYMOUS), None)
+    authority = _authority(persons, weight)
+    named = first is not device
+    if named and device is not None and authority == FORM:
+        return Subject(persons, device, device, first, account, authority, named)
+    return Subject(persons, first, device, None, account, authority, named)
 
 
-def _authority(persons: tuple[Identifier, ...]) -> int:
-    types = [person.type for person in persons]
+def _authority(persons: tuple[Identifier, ...], weight: int) -> int:
+    if weight == MERGE:
+        return MERGE
+    types = {person.type for person in persons}
     if "crm_contact" in types or "crm_lead" in types:
         return CRM
-    return LOGIN if "user_id" in types else FORM
+    return LOGIN if "user_id" in types else weight
 
 
-def within_limits(identifiers: Iterable[Known | Identifier], rules: Rules) -> bool:
-    """Whether all of them could be one person."""
-    room = rules.limits.copy()
-    for known in identifiers:
-        left = room.get(known.type)
-        if left is not None:
-            if left == 0:
-                return False
-            room[known.type] = left - 1
-    return True
-
-
-def resolve(identifiers: Mapping[bytes, Known], links: Iterable[Link], rules: Rules) -> tuple[list[Person], list[Link]]:
-    """The persons of one component, and its links, each with its verdict."""
-    if within_limits(identifiers.values(), rules):
-        return [frozenset(identifiers)], [_judged(link, None) for link in links]
-    members: dict[bytes, set[bytes]] = {key: {key} for key in identifiers}
-    counts: dict[bytes, Counter[str]] = {key: Counter([known.type]) for key, known in identifiers.items()}
-    root = {key: key for key in identifiers}
-    verdicts: list[Link] = []
-    for link in sorted(links, key=lambda link: (*link.strength, RANK[identifiers[link.b].type], link.b)):
-        a, b = root[link.a], root[link.b]
-        broken = _broken_limit(counts[a] + counts[b], rules) if a != b else None
-        verdicts.append(_judged(link, broken))
-        if a == b or broken:
-            continue
-        small, large = sorted((a, b), key=lambda key: len(members[key]))
-        for key in members[small]:
-            root[key] = large
-        members[large] |= members.pop(small)
-        counts[large] += counts.pop(small)
-    return [frozenset(group) for group in members.values()], verdicts
-
-
-def _broken_limit(counts: Counter[str], rules: Rules) -> str | None:
-    broken = [type_ for type_, count in counts.items() if count > rules.limits.get(type_, count)]
-    return min(broken, key=RANK.__getitem__, default=None)
-
-
-def _judged(link: Link, refused: str | None) -> Link:
-    return link if link.refused == refused else msgspec.structs.replace(link, refused=refused)
+def renewed(subject: Subject, at: int, releases: Mapping[bytes, list[int]]) -> Subject:
+    """The subject as it is at the time `at`: identifiers that were released before then are others since."""
+    if all(person.key not in releases for person in subject.persons):
+        return subject
+    later = {person.key: person._replace(key=key_at(person.key, at, releases)) for person in subject.persons}
+    return subject._replace(
+        persons=tuple(later.values()),
+        anchor=later[subject.anchor.key],
+        device=None if subject.device is None else later[subject.device.key],
+        claimed=None if subject.claimed is None else later[subject.claimed.key],
+    )

@@ -1,21 +1,25 @@
 """A journey: one person's identifiers, links, moments and facts, and the lifecycle derived from them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from projections.identifiers import RANK
 from projections.lifecycle import Lifecycle, begin, hear, step
-from projections.moments import GroupKey, Moment, absorb
-from projections.playbook import Rules
+from projections.moments import MILESTONES, SESSION_GAP, GroupKey, Moment, absorb
+from projections.playbook import DAY, Rules
 from schemas.errors import TandemError
 
 Order = tuple[int, bytes, str]  #: law 2's order: occurred_at in microseconds, event id, source
 
+#: Why links are refused, beside the type of a limit: several people use the device; a form alone does not join
+#: anybody to a known person; a ruling parted them; the identifier is in quarantine.
+CONTESTED, CLAIM, SPLIT, BREAKER = "contested", "claim", "split", "breaker"
+
 
 class Known(msgspec.Struct, array_like=True, order=True, gc=False):
-    """An identifier of a journey, and the first event that named it."""
+    """An identifier of a journey, and the first event that named it. Times are microseconds since 1970 UTC."""
 
     key: bytes
     type: str
@@ -23,6 +27,8 @@ class Known(msgspec.Struct, array_like=True, order=True, gc=False):
     at: int
     id: bytes
     source: str
+    #: time of the last event that named it; the fold moves it in place
+    last: int
 
     @property
     def order(self) -> Order:
@@ -31,19 +37,19 @@ class Known(msgspec.Struct, array_like=True, order=True, gc=False):
 
 
 class Link(msgspec.Struct, array_like=True, order=True, gc=False):
-    """Two identifiers that an event says are one person; `a` is the event's anchor.
+    """Two identifiers that an event says are one person; `a` is the strongest one of the event.
 
     Of several events that say the same, the first by (authority, order) is kept: the others change nothing.
     """
 
     a: bytes
     b: bytes
-    #: 0 ruling, 1 CRM, 2 login, 3 form: smaller is stronger
+    #: projections/identity.py: smaller is stronger
     authority: int
     at: int
     id: bytes
     source: str
-    #: the identifier type whose limit refused the link; None where it holds
+    #: why it joins nobody: the identifier type whose limit it breaks, or one of the reasons above; None where it holds
     refused: str | None = None
 
     @property
@@ -52,8 +58,11 @@ class Link(msgspec.Struct, array_like=True, order=True, gc=False):
         return (self.authority, self.at, self.id, self.source)
 
 
+FactPlace = tuple[bytes, str, str, str, int]
+
+
 class Fact(msgspec.Struct, array_like=True, order=True, gc=False):
-    """A value where the last event by law 2's order wins: a trait, a consent, the account, the owner.
+    """What one source said last about a trait, a consent or the owner; of some traits, what it said first.
 
     A trait set to null stays as a fact with the value None, so that an older event cannot bring the value back.
     """
@@ -65,6 +74,13 @@ class Fact(msgspec.Struct, array_like=True, order=True, gc=False):
     id: bytes
     source: str
     value: Any
+    #: whether the anchor is a device: then facts of different half hours may go to different people
+    device: bool
+
+    @property
+    def place(self) -> FactPlace:
+        """One fact is kept for each."""
+        return (self.anchor, self.kind, self.name, self.source, self.at // SESSION_GAP if self.device else 0)
 
     @property
     def order(self) -> Order:
@@ -83,7 +99,7 @@ class State(msgspec.Struct, array_like=True):
     life: Lifecycle
 
 
-FORMAT = 1  #: of State; a reader that meets another one must rebuild
+FORMAT = 2  #: of State; a reader that meets another one must rebuild
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
 _decoder = msgspec.msgpack.Decoder(State)
@@ -101,8 +117,8 @@ class Journey:
     """
 
     __slots__ = (
-        *("component", "events", "facts", "groups", "identifiers", "journey_id", "last_seen", "life"),
-        *("links", "moments", "rev", "settled", "stored_stage"),
+        *("component", "day", "events", "facts", "groups", "identifiers", "inherited", "journey_id", "last_seen"),
+        *("life", "links", "moments", "rev", "scored", "settled", "stored_stage"),
     )
 
     def __init__(self, journey_id: bytes, rev: int = 0) -> None:
@@ -117,17 +133,27 @@ class Journey:
         self.links: dict[tuple[bytes, bytes], Link] = {}
         self.moments: list[Moment] = []
         self.groups: dict[GroupKey, Moment] = {}
-        self.facts: dict[tuple[bytes, str, str], Fact] = {}
+        self.facts: dict[FactPlace, Fact] = {}
         self.life: Lifecycle | None = None
         self.settled = False
         #: distinct events folded, and the time of the last one in microseconds since 1970 UTC (0: none)
         self.events = 0
         self.last_seen = 0
+        #: what has scored on the last day; None where that must be found out first
+        self.day: int | None = None
+        self.scored: set[tuple[str, str | None, str | None]] = set()
+        #: a journey that this one has something of, or gave something to, since the stored row was written
+        self.inherited: bytes | None = None
 
     @property
     def refused(self) -> list[Link]:
-        """Links that would have broken a limit; they tie this journey to others without joining them."""
+        """Links that join nobody, each with the reason."""
         return [link for link in self.links.values() if link.refused is not None]
+
+    @property
+    def contested(self) -> bool:
+        """Whether this is the own journey of a device that several people use."""
+        return any(link.refused == CONTESTED and link.b in self.identifiers for link in self.links.values())
 
     def add(self, moment: Moment, rules: Rules) -> None:
         """Take one event's moment. The newest steps the lifecycle on, in O(1); a late one leaves it to `settle`.
@@ -145,9 +171,32 @@ class Journey:
             self.groups[group] = moment
         self.moments.append(moment)
         if self.settled and self.life is not None and self._newest():
-            step(self.life, moment, rules)
+            self._step(self.life, moment, rules)
         else:
             self.settled = False
+
+    def _step(self, life: Lifecycle, moment: Moment, rules: Rules) -> None:
+        """Step the lifecycle on. What repeats scores once a day, whichever identifiers it names."""
+        scores = moment.type in rules.points
+        if scores and moment.type not in MILESTONES:
+            day = moment.at // DAY
+            if self.day is None:
+                self._recall(day, rules)
+            elif self.day != day:
+                self.day, self.scored = day, set()
+            what = (moment.type, moment.channel, moment.campaign)
+            scores = what not in self.scored
+            self.scored.add(what)
+        step(life, moment, rules, scores)
+
+    def _recall(self, day: int, rules: Rules) -> None:
+        """Find what has scored on a day, all but the last moment being settled."""
+        self.day, self.scored = day, set()
+        for moment in reversed(self.moments[:-1]):
+            if moment.at // DAY != day:
+                return
+            if moment.type in rules.points and moment.type not in MILESTONES:
+                self.scored.add((moment.type, moment.channel, moment.campaign))
 
     def _newest(self) -> bool:
         """Whether the last moment of the list is the last by law 2's order."""
@@ -172,11 +221,16 @@ class Journey:
         if not self.settled:
             self.derive(rules)
 
-    def learn(self, fact: Fact) -> None:
-        """Keep a fact unless a later event has said otherwise."""
-        place = (fact.anchor, fact.kind, fact.name)
+    def learn(self, fact: Fact, rules: Rules) -> None:
+        """Keep a fact unless its source has said otherwise later, or earlier where the first value holds."""
+        place = fact.place
         known = self.facts.get(place)
-        if known is None or known.order < fact.order:
+        if known is None:
+            self.facts[place] = fact
+        elif fact.kind == "trait" and fact.name in rules.first_traits:
+            if (fact.value is None, fact.order) < (known.value is None, known.order):
+                self.facts[place] = fact
+        elif known.order < fact.order:
             self.facts[place] = fact
 
     def derive(self, rules: Rules) -> None:
@@ -186,10 +240,11 @@ class Journey:
         where it was first named.
         """
         self.moments.sort(key=_order)
-        first = self.moments[0].order if self.moments else earliest(self.identifiers).order
+        first = self.moments[0].order if self.moments else earliest(self.identifiers.values()).order
         self.life = begin(rules, *first)
+        self.day, self.scored = -1, set()
         for moment in self.moments:
-            step(self.life, moment, rules)
+            self._step(self.life, moment, rules)
         self.settled = True
 
     def count(self) -> None:
@@ -197,13 +252,27 @@ class Journey:
         self.events = sum(moment.count for moment in self.moments)
         self.last_seen = max((moment.last for moment in self.moments), default=0)
 
-    def current(self, kind: str) -> dict[str, Fact]:
-        """The winning fact of each name of a kind, over all of the person's identifiers."""
-        winners: dict[str, Fact] = {}
-        for fact in self.facts.values():
-            if fact.kind == kind and (fact.name not in winners or winners[fact.name].order < fact.order):
-                winners[fact.name] = fact
-        return winners
+    def renamed(self, journey_id: bytes) -> "Journey":
+        """A copy that shares what it remembers, under an id; a new id has no stored row."""
+        copy = Journey(journey_id)
+        if journey_id == self.journey_id:
+            copy.rev, copy.stored_stage, copy.inherited = self.rev, self.stored_stage, self.inherited
+        copy.moments, copy.groups, copy.facts = self.moments, self.groups, self.facts
+        copy.life, copy.settled, copy.day, copy.scored = self.life, self.settled, self.day, self.scored
+        copy.events, copy.last_seen = self.events, self.last_seen
+        return copy
+
+    def same(self, other: "Journey") -> bool:
+        """Whether both are made of the very same moments and facts, identifiers and links."""
+        return (
+            self.identifiers == other.identifiers
+            and self.links == other.links
+            and self.facts == other.facts
+            and (
+                self.moments is other.moments
+                or {id(moment) for moment in self.moments} == {id(moment) for moment in other.moments}
+            )
+        )
 
     def encode(self) -> bytes:
         """The stored bytes."""
@@ -221,13 +290,13 @@ class Journey:
         )
 
 
-def earliest(identifiers: Mapping[bytes, Known]) -> Known:
+def earliest(identifiers: Iterable[Known]) -> Known:
     """The identifier named first; where one event named several, the strongest. Its key is the journey's id."""
-    return min(identifiers.values(), key=_seniority)
+    return min(identifiers, key=_seniority)
 
 
-def _seniority(known: Known) -> tuple[int, bytes, str, int, str]:
-    return (known.at, known.id, known.source, RANK[known.type], known.value)
+def _seniority(known: Known) -> tuple[int, bytes, str, int, str, bytes]:
+    return (known.at, known.id, known.source, RANK[known.type], known.value, known.key)
 
 
 def _order(moment: Moment) -> Order:
@@ -251,7 +320,7 @@ def decode_journey(journey_id: bytes, rev: int, state: bytes) -> Journey:
     journey.links = {(link.a, link.b): link for link in stored.links}
     journey.moments = stored.moments
     journey.groups = groups_of(stored.moments)
-    journey.facts = {(fact.anchor, fact.kind, fact.name): fact for fact in stored.facts}
+    journey.facts = {fact.place: fact for fact in stored.facts}
     journey.life = stored.life
     journey.settled = True
     journey.count()

@@ -40,14 +40,13 @@ def begin(rules: Rules, at: int, id_: bytes, source: str) -> Lifecycle:
     return Lifecycle(0, [Entry(0, at, id_, source)], reached, value={}, heard={})
 
 
-def step(life: Lifecycle, moment: Moment, rules: Rules) -> None:
-    """Take the next moment in order. The journey may pass several stages at once, earliest first."""
+def step(life: Lifecycle, moment: Moment, rules: Rules, scores: bool) -> None:
+    """Take the next moment in order; `scores` says whether it does. The journey may pass several stages at once."""
     if life.heard:
         advance(life, moment.at, rules)
     before = life.score
-    points = rules.points.get(moment.type)
-    if points:
-        life.score = before + points
+    if scores:
+        life.score = before + rules.points[moment.type]
     if moment.channel is not None and not life.touched:
         life.touched, life.channel, life.campaign = True, moment.channel, moment.campaign
     if moment.type in rules.silent_types:

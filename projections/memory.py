@@ -3,21 +3,49 @@
 from collections.abc import Iterable
 
 from projections.digest import digest_of
-from projections.fold import apply, subject_of
+from projections.fold import apply, released, subject_of
+from projections.identity import Subject, renewed
 from projections.playbook import Rules
+from projections.register import RELEASE, RULINGS
 from projections.workspace import Workspace
 from schemas.event import Event
 
 
+class MemoryFold:
+    """A workspace with everything in it, and the events it was made of, for releases that come late."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self._applied: list[tuple[Event, Subject]] = []
+
+    def add(self, event: Event) -> None:
+        """Fold one event that was not folded before. Raises Rejection for an event without person."""
+        subject = subject_of(event, self.workspace.rules)
+        if subject is None:
+            return
+        if event.type == RELEASE:
+            self._release(event, subject)
+        else:
+            apply(self.workspace, event, subject)
+        self._applied.append((event, subject))
+
+    def _release(self, event: Event, subject: Subject) -> None:
+        register = self.workspace.register
+        before = dict(register.releases)
+        members = released(self.workspace, event, subject)
+        for earlier, of_whom in self._applied:
+            about_identity = earlier.type in RULINGS or earlier.type == RELEASE
+            if not about_identity and renewed(of_whom, earlier.occurred_at, before).persons[0].key in members:
+                apply(self.workspace, earlier, of_whom)
+
+
 def fold_events(events: Iterable[Event], rules: Rules) -> Workspace:
     """Fold distinct events, in the order given, into a fresh workspace. Raises Rejection for events without person."""
-    workspace = Workspace(rules)
+    fold = MemoryFold(Workspace(rules))
     for event in events:
-        subject = subject_of(event, rules)
-        if subject is not None:
-            apply(workspace, event, subject)
-    workspace.harvest()
-    return workspace
+        fold.add(event)
+    fold.workspace.harvest()
+    return fold.workspace
 
 
 def digest_of_workspace(workspace: Workspace) -> str:

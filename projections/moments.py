@@ -1,17 +1,22 @@
 """Moments: what a journey remembers of its events.
 
 A milestone (a lead changing hands, an opportunity, a contract) is a moment of its own. Everything that repeats (page
-views, mails, calls, custom events) is one moment per day, type, channel, campaign and anchor, with a count: the day's
-first event stands for it. So a journey grows with its days, not with its clicks, and moments of the same group
-merge by minimum and sum: in whatever order events come, the result is the same.
+views, mails, calls, custom events) is one moment per day, type, channel, campaign, account and identifiers, with a
+count: the first event stands for it. So a journey grows with its days, not with its clicks, and moments of the same
+group merge by minimum and sum: in whatever order events come, the result is the same. Events on devices are grouped by
+half hours instead: two events of one half hour are of one session, so sessions can be told from the moments alone.
 """
 
 from typing import Any
 
 import msgspec
 
+from projections.identity import Subject
 from projections.playbook import DAY
 from schemas.event import Event
+
+#: A pause longer than this ends a session on a device; microseconds.
+SESSION_GAP = 30 * 60 * 1_000_000
 
 #: Types of which each event counts by itself. All others, custom ones too, are grouped by day.
 MILESTONES = frozenset(
@@ -21,13 +26,13 @@ MILESTONES = frozenset(
         *("opportunity_opened", "opportunity_stage_changed", "opportunity_won", "opportunity_lost"),
         *("contract_renewed", "contract_cancelled"),
         *("handoff_offered", "handoff_accepted", "handoff_rejected", "handoff_withdrawn"),
-        *("identity_joined", "identity_split", "subject_erased"),
+        *("lead_converted", "subject_erased"),
     }
 )
 
 
 class Moment(msgspec.Struct, array_like=True, gc=False):
-    """One milestone, or one day's events of a group. Times are microseconds since 1970 UTC.
+    """One milestone, or the events of one group. Times are microseconds since 1970 UTC.
 
     The fold changes moments in place; nothing else does.
     """
@@ -36,13 +41,18 @@ class Moment(msgspec.Struct, array_like=True, gc=False):
     at: int
     id: bytes
     source: str
-    #: key of the event's strongest identifier: who the moment goes with when identities change
+    #: key of the identifier whose person the moment counts for
     anchor: bytes
-    #: whether the anchor names a person (any type but anonymous_id)
+    #: key of the device that it happened on, if one was named
+    device: bytes | None
+    #: key of the person's identifier that the event named though it counts for the device
+    claimed: bytes | None
+    #: whether the event names more than devices
     named: bool
     type: str
     channel: str | None
     campaign: str | None
+    account: str | None
     #: time of the group's last event
     last: int
     count: int = 1
@@ -64,40 +74,52 @@ class Moment(msgspec.Struct, array_like=True, gc=False):
     @property
     def group(self) -> "GroupKey | None":
         """What the moment is grouped by; None for a milestone."""
-        if self.type in MILESTONES:
+        type_, device, at = self.type, self.device, self.at
+        if type_ in MILESTONES:
             return None
-        return (self.anchor, self.at // DAY, self.type, self.channel, self.campaign)
+        slot = at // DAY if device is None else at // SESSION_GAP
+        return (self.anchor, device, self.claimed, slot, type_, self.channel, self.campaign, self.account)
+
+    def without(self, quarantined: set[bytes]) -> "Moment | None":
+        """The moment where identifiers in quarantine count as absent; None where nobody is left.
+
+        In whatever order identifiers are quarantined, the outcome is the same.
+        """
+        if self.anchor not in quarantined:
+            return self
+        if self.anchor == self.device:
+            if self.claimed is None or self.claimed in quarantined:
+                return None
+            return msgspec.structs.replace(self, anchor=self.claimed, device=None, claimed=None)
+        if self.device is None or self.device in quarantined:
+            return None
+        return msgspec.structs.replace(self, anchor=self.device, claimed=self.anchor)
 
 
-GroupKey = tuple[bytes, int, str, str | None, str | None]
+GroupKey = tuple[bytes, bytes | None, bytes | None, int, str, str | None, str | None, str | None]
 
 
-def moment_of(event: Event, anchor: bytes, named: bool) -> Moment:
+def moment_of(event: Event, subject: Subject) -> Moment:
     """The moment that an event makes by itself."""
     data: Any = event.data
-    if isinstance(data, dict):
-        return Moment(
-            event.occurred_at,
-            event.id,
-            event.source,
-            anchor,
-            named,
-            event.type,
-            None,
-            None,
-            event.occurred_at,
-        )
+    device, claimed, account = subject.device, subject.claimed, subject.account
+    custom = isinstance(data, dict)
     moment = Moment(
         event.occurred_at,
         event.id,
         event.source,
-        anchor,
-        named,
+        subject.anchor.key,
+        None if device is None else device.key,
+        None if claimed is None else claimed.key,
+        subject.named,
         event.type,
-        getattr(data, "channel", None),
-        getattr(data, "campaign", None),
+        None if custom else getattr(data, "channel", None),
+        None if custom else getattr(data, "campaign", None),
+        None if account is None else account.value,
         event.occurred_at,
     )
+    if custom:
+        return moment
     cost = getattr(data, "cost", None)
     if cost is not None:
         moment.cost = {cost.currency: cost.amount}

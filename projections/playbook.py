@@ -1,5 +1,7 @@
 """The playbook: the rules both departments agreed to, read from YAML and compiled for the fold."""
 
+import fnmatch
+import re
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -57,9 +59,46 @@ class Return(_Strict):
     to: StageName
 
 
+class Window(_Strict):
+    """At most `count` identifiers that were first named within any `days` days."""
+
+    count: Annotated[int, Field(ge=1)]
+    days: Annotated[int, Field(ge=1, le=3650)]
+
+
+class Excluded(_Strict):
+    """Whose events are kept in the log and not folded: robots, tests, the company's own people."""
+
+    sources: list[str] = []
+    #: type:value with * for any text
+    identifiers: list[Annotated[str, Field(pattern=r"^[a-z_]+:.+$")]] = []
+
+
 class IdentityRules(_Strict):
-    limits: dict[PersonType, Annotated[int, Field(ge=1)]]
+    limits: dict[PersonType, Annotated[int, Field(ge=1)] | Window]
+    #: an identifier that is linked to more others than this is quarantined
+    breaker: Annotated[int, Field(ge=2, le=10_000)] = 200
     phone_regions: dict[str, Annotated[str, Field(pattern=r"^[A-Z]{2}$")]] = {}
+    exclude: Excluded = Excluded()
+
+
+class AccountRules(_Strict):
+    """Domains of which anybody can have an address: they name no company."""
+
+    free_mail: list[str] = []
+
+
+class TraitRule(_Strict):
+    """Which of several values of one trait holds: the first ever, or the last of the best source that gave one."""
+
+    keep: Literal["first"] | None = None
+    sources: list[str] = []
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.keep is None) == (not self.sources):
+            raise ValueError("a trait's rule is either `keep: first` or a list of `sources`, best first")
+        return self
 
 
 class Playbook(_Strict):
@@ -70,6 +109,8 @@ class Playbook(_Strict):
     returns: list[Return] = []
     score: dict[EventType, int] = {}
     identity: IdentityRules
+    accounts: AccountRules = AccountRules()
+    traits: dict[str, TraitRule] = {}
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -149,7 +190,18 @@ class Rules:
     #: shortest silence in microseconds, by event type
     shortest_silence: dict[str, int]
     limits: dict[str, int]
+    #: microseconds, for limits that count what was first named within such a time
+    windows: dict[str, int]
+    breaker: int
     phone_regions: dict[str, str]
+    excluded_sources: frozenset[str]
+    #: matches type:value of identifiers whose events are not folded; None where there are none
+    excluded: re.Pattern[str] | None
+    free_mail: frozenset[str]
+    #: traits whose first value holds
+    first_traits: frozenset[str]
+    #: sources, best first, by trait
+    trait_sources: dict[str, tuple[str, ...]]
     digest: str
 
 
@@ -190,8 +242,22 @@ def compile_rules(playbook: Playbook) -> Rules:
         silences=silences,
         silent_types=frozenset(rule.of for rule in silences),
         shortest_silence={of: min(r.after for r in silences if r.of == of) for of in {r.of for r in silences}},
-        limits={str(type_): limit for type_, limit in playbook.identity.limits.items()},
+        limits={
+            str(type_): limit.count if isinstance(limit, Window) else limit
+            for type_, limit in playbook.identity.limits.items()
+        },
+        windows={
+            str(type_): limit.days * DAY
+            for type_, limit in playbook.identity.limits.items()
+            if isinstance(limit, Window)
+        },
+        breaker=playbook.identity.breaker,
         phone_regions=dict(playbook.identity.phone_regions),
+        excluded_sources=frozenset(playbook.identity.exclude.sources),
+        excluded=_patterns(playbook.identity.exclude.identifiers),
+        free_mail=frozenset(playbook.accounts.free_mail),
+        first_traits=frozenset(name for name, rule in playbook.traits.items() if rule.keep == "first"),
+        trait_sources={name: tuple(rule.sources) for name, rule in playbook.traits.items() if rule.sources},
         digest=playbook.digest(),
     )
 
@@ -199,3 +265,7 @@ def compile_rules(playbook: Playbook) -> Rules:
 def _thresholds(playbook: Playbook, field: str) -> tuple[tuple[int, int], ...]:
     found = [(getattr(stage.when, field), own) for own, stage in enumerate(playbook.stages)]
     return tuple((limit, own) for limit, own in found if limit is not None)
+
+
+def _patterns(globs: list[str]) -> re.Pattern[str] | None:
+    return re.compile("|".join(fnmatch.translate(glob) for glob in globs)) if globs else None

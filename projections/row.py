@@ -4,7 +4,9 @@ from typing import NamedTuple
 
 from projections.journey import Journey
 from projections.lifecycle import due_times
+from projections.membership import Membership, memberships
 from projections.playbook import Rules
+from projections.traits import last_said
 
 
 class JourneyRow(NamedTuple):
@@ -24,6 +26,9 @@ class JourneyRow(NamedTuple):
     campaign: str | None
     owner: str | None
     account: str | None
+    #: all accounts there ever were, and the stays as [account, since, until, weak, value]
+    accounts: list[str]
+    stays: list[Membership]
     score: int
     value: dict[str, int]
     state: bytes
@@ -33,12 +38,8 @@ def row_of(journey: Journey, rules: Rules) -> JourneyRow:
     """The row that the journey's present state makes."""
     life = journey.life
     assert life is not None, "a journey is derived before it is written"
-    owner, account = None, None
-    for fact in journey.facts.values():
-        if fact.kind == "owner" and (owner is None or owner.order < fact.order):
-            owner = fact
-        elif fact.kind == "account" and (account is None or account.order < fact.order):
-            account = fact
+    owner = last_said(fact for fact in journey.facts.values() if fact.kind == "owner")
+    stays = memberships(journey, rules)
     entered = life.history[-1]
     return JourneyRow(
         journey_id=journey.journey_id,
@@ -54,7 +55,9 @@ def row_of(journey: Journey, rules: Rules) -> JourneyRow:
         channel=life.channel,
         campaign=life.campaign,
         owner=owner.value if owner else None,
-        account=account.value if account else None,
+        account=stays[-1].account if stays else None,
+        accounts=sorted({stay.account for stay in stays}),
+        stays=stays,
         score=life.score,
         value=life.value,
         state=journey.encode(),

@@ -6,13 +6,16 @@ from typing import Any
 
 import msgspec
 
+from projections.identity import CRM, FORM, LOGIN, MERGE
 from projections.journey import Fact, Journey, Link
 from projections.lifecycle import Entry, Lifecycle, advance
+from projections.membership import Membership, memberships
 from projections.moments import MILESTONES, Moment
 from projections.playbook import Rules
+from projections.traits import facts_by_name, last_said, winner
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_AUTHORITIES = ("ruling", "crm", "login", "form")
+_AUTHORITIES = {MERGE: "crm-merge", CRM: "crm", LOGIN: "login", FORM: "form"}
 
 
 def time_text(micros: int) -> str:
@@ -25,7 +28,10 @@ def journey_view(journey: Journey, rules: Rules, at: int) -> dict[str, Any]:
     assert journey.life is not None, "a stored journey has a lifecycle"
     life = msgspec.structs.replace(journey.life, history=list(journey.life.history), reached=list(journey.life.reached))
     advance(life, at, rules)
-    account, owner = journey.current("account").get(""), journey.current("owner").get("")
+    stays = memberships(journey, rules)
+    owner = last_said(facts_by_name(journey, "owner").get("", []))
+    traits = {name: winner(name, facts, rules) for name, facts in facts_by_name(journey, "trait").items()}
+    consent = {name: last_said(facts) for name, facts in facts_by_name(journey, "consent").items()}
     return {
         "journey_id": str(uuid.UUID(bytes=journey.journey_id)),
         "version": journey.events,
@@ -44,9 +50,11 @@ def journey_view(journey: Journey, rules: Rules, at: int) -> dict[str, Any]:
         "touchpoints": [_touchpoint(moment) for moment in journey.moments if moment.channel is not None],
         "milestones": [_milestone(moment) for moment in journey.moments if moment.type in MILESTONES],
         "activity": _activity(journey.moments),
-        "traits": _values(journey.current("trait")),
-        "consent": _values(journey.current("consent")),
-        "account": account.value if account else None,
+        "traits": _values(traits),
+        "trait_sources": _provenance(journey, traits),
+        "consent": _values(consent),
+        "account": stays[-1].account if stays else None,
+        "accounts": [_stay(stay) for stay in stays],
         "owner": owner.value if owner else None,
         "score": life.score,
         "value": dict(sorted(life.value.items())),
@@ -73,13 +81,39 @@ def _entry(entry: Entry, rules: Rules) -> dict[str, Any]:
     return {"stage": rules.names[entry.stage], "at": time_text(entry.at), "cause": cause, "event": event}
 
 
+def _stay(stay: Membership) -> dict[str, Any]:
+    return {
+        "account": stay.account,
+        "since": time_text(stay.since),
+        "until": time_text(stay.until) if stay.until is not None else None,
+        "known_by": "email domain" if stay.weak else "event",
+        "value": dict(sorted(stay.value.items())),
+    }
+
+
+def _provenance(journey: Journey, winners: dict[str, Fact | None]) -> dict[str, list[dict[str, Any]]]:
+    """By trait: what each source said, and which word holds."""
+    return {
+        name: [
+            {
+                "value": fact.value,
+                "at": time_text(fact.at),
+                "event": {"id": str(uuid.UUID(bytes=fact.id)), "source": fact.source},
+                "holds": fact is winners[name],
+            }
+            for fact in facts
+        ]
+        for name, facts in sorted(facts_by_name(journey, "trait").items())
+    }
+
+
 def _refused(link: Link, journey: Journey) -> dict[str, Any]:
     ends = [str(uuid.UUID(bytes=end)) for end in (link.a, link.b)]
     own = [f"{known.type}:{known.value}" for end in (link.a, link.b) if (known := journey.identifiers.get(end))]
     return {
         "identifiers": own,
         "journeys": ends,
-        "limit": link.refused,
+        "reason": link.refused,
         "authority": _AUTHORITIES[link.authority],
         "at": time_text(link.at),
         "event": {"id": str(uuid.UUID(bytes=link.id)), "source": link.source},
@@ -117,6 +151,6 @@ def _activity(moments: list[Moment]) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def _values(facts: dict[str, Fact]) -> dict[str, Any]:
+def _values(facts: dict[str, Fact | None]) -> dict[str, Any]:
     """Names and values; a fact of None was deleted."""
-    return {name: fact.value for name, fact in sorted(facts.items()) if fact.value is not None}
+    return {name: fact.value for name, fact in sorted(facts.items()) if fact is not None and fact.value is not None}

@@ -7,9 +7,11 @@ touched, and lets go of what was not used for long.
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from projections.identity import Person
-from projections.journey import Journey, Known, Link, earliest, groups_of
+from projections.identifiers import Identifier
+from projections.journey import BREAKER, Journey, Known, Link, Order
 from projections.playbook import Rules
+from projections.register import Entries, Register
+from projections.regroup import Component, regroup
 
 
 class Gone(NamedTuple):
@@ -17,7 +19,16 @@ class Gone(NamedTuple):
 
     journey_id: bytes
     rev: int  #: of the stored row
+    stage: int | None  #: of the stored row
     successor: bytes | None  #: the journey that its id now finds; None if nobody uses the identifier any more
+
+
+class Move(NamedTuple):
+    """An identifier that finds another journey than it did when the workspace was harvested last."""
+
+    key: bytes
+    before: bytes | None  #: None: the identifier is new
+    now: bytes | None  #: None: nobody uses it any more
 
 
 class Harvest(NamedTuple):
@@ -25,24 +36,29 @@ class Harvest(NamedTuple):
 
     touched: list[Journey]
     gone: list[Gone]
-    moved: list[tuple[bytes, bytes | None]]  #: (identifier key, its journey id now)
+    moved: list[Move]
+    entries: Entries
 
 
 class Workspace:
     """Loaded journeys and the way from identifiers to them.
 
-    Invariant: with a journey, all journeys that refused links tie to it are loaded.
+    Invariant: with a journey, all journeys that refused links or rulings tie to it are loaded.
     """
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, register: Register | None = None) -> None:
         self.rules = rules
+        self.register = register or Register()
         self.journeys: dict[bytes, Journey] = {}
         #: identifier key -> journey id
         self.home: dict[bytes, bytes] = {}
         self._touched: set[bytes] = set()
         #: journey id -> (rev, stage) of the stored row
         self._gone: dict[bytes, tuple[int, int | None]] = {}
-        self._moved: set[bytes] = set()
+        #: identifier key -> the journey it found at the last harvest
+        self._moved: dict[bytes, bytes | None] = {}
+        #: contested devices on which something happened since their sessions were told apart
+        self._unsorted: set[bytes] = set()
 
     def put(self, journey: Journey) -> None:
         """Take in a stored journey as it is."""
@@ -55,9 +71,18 @@ class Workspace:
         for key in self.journeys.pop(journey_id).identifiers:
             del self.home[key]
 
+    def journey_of(self, key: bytes) -> Journey | None:
+        """The journey of an identifier."""
+        home = self.home.get(key)
+        return None if home is None else self.journeys[home]
+
     def touch(self, journey: Journey) -> None:
         """Note that a journey was changed."""
         self._touched.add(journey.journey_id)
+
+    def unsort(self, device: bytes) -> None:
+        """Note that something happened on a contested device: whose it is will be told at the harvest."""
+        self._unsorted.add(device)
 
     def adopt(self, journey: Journey) -> None:
         """Take in a new journey, or one whose identifiers changed."""
@@ -65,9 +90,10 @@ class Workspace:
             journey.rev, journey.stored_stage = self._gone.pop(journey.journey_id)
         self.journeys[journey.journey_id] = journey
         for key in journey.identifiers:
-            if self.home.get(key) != journey.journey_id:
+            before = self.home.get(key)
+            if before != journey.journey_id:
+                self._moved.setdefault(key, before)
                 self.home[key] = journey.journey_id
-                self._moved.add(key)
         self.touch(journey)
 
     def disown(self, journey: Journey) -> None:
@@ -77,71 +103,101 @@ class Workspace:
         if journey.rev:
             self._gone[journey.journey_id] = (journey.rev, journey.stored_stage)
         for key in journey.identifiers:
-            del self.home[key]
-            self._moved.add(key)
+            self._moved.setdefault(key, self.home.pop(key))
 
     def component(self, journey_ids: Iterable[bytes]) -> dict[bytes, Journey]:
-        """These journeys and all that refused links tie to them."""
+        """These journeys and all that refused links and rulings tie to them."""
         found: dict[bytes, Journey] = {}
-        todo = list(journey_ids)
+        partners, todo = self.register.partners, list(journey_ids)
         while todo:
             journey_id = todo.pop()
             if journey_id in found:
                 continue
             found[journey_id] = journey = self.journeys[journey_id]
             if journey.component is not None:
-                todo += [self.home[end] for link in journey.refused for end in (link.a, link.b)]
+                tied = [end for link in journey.refused if link.refused != BREAKER for end in (link.a, link.b)]
+                todo += [self.home[end] for end in tied]
+            if partners:
+                todo += self.homes_of_partners(journey.identifiers)
         return found
+
+    def everybody_here(self, key: bytes) -> Iterable[Journey]:
+        """The journeys of an identifier's component."""
+        return self.component([self.home[key]]).values()
+
+    def everybody_tied_to(self, journey_id: bytes) -> dict[bytes, Journey]:
+        """A journey and all that any link or ruling ties to it, quarantine or not."""
+        victims: dict[bytes, list[bytes]] = {}
+        for other, journey in self.journeys.items():
+            for link in journey.refused:
+                if link.refused == BREAKER:
+                    for end in (link.a, link.b):
+                        victims.setdefault(end, []).append(other)
+        found: dict[bytes, Journey] = {}
+        todo = [journey_id]
+        while todo:
+            journey_id = todo.pop()
+            if journey_id in found:
+                continue
+            found[journey_id] = journey = self.journeys[journey_id]
+            todo += [self.home[end] for link in journey.refused for end in (link.a, link.b)]
+            for key in journey.identifiers:
+                todo += victims.get(key, ())
+                todo += [self.home[other] for other in self.register.partners.get(key, ()) if other in self.home]
+        return found
+
+    def homes_of_partners(self, keys: Iterable[bytes]) -> list[bytes]:
+        """The journeys of identifiers that rulings joined to these, if there are any yet."""
+        register, home = self.register, self.home
+        return [home[other] for key in keys for other in register.joined_to(key) if other in home]
+
+    def judge(
+        self,
+        old: dict[bytes, Journey],
+        identifiers: dict[bytes, Known],
+        links: dict[tuple[bytes, bytes], Link],
+        *,
+        afresh: bool = False,
+        inherit: bool = True,
+    ) -> None:
+        """Put journeys for the persons that identifiers and links make in the place of the old ones.
+
+        `afresh`: rulings or the quarantine may have cut the component in pieces. `inherit`: as regroup has it.
+        """
+        regroup(self, Component(old, identifiers, links), afresh=afresh, inherit=inherit)
+
+    def judge_again(self, journey_ids: Iterable[bytes], *, inherit: bool = True) -> None:
+        """Judge the components of these journeys again, with no new links: a ruling or a session has come."""
+        old = self.component(journey_ids)
+        identifiers = {key: known for journey in old.values() for key, known in journey.identifiers.items()}
+        links = {ends: link for journey in old.values() for ends, link in journey.links.items()}
+        if identifiers:
+            self.judge(old, identifiers, links, afresh=True, inherit=inherit)
+
+    def note_quarantined(self, identifier: Identifier, order: Order) -> None:
+        """Keep an earlier first naming of an identifier in quarantine, which has a journey of its own."""
+        key = identifier.key
+        journey = self.journeys[self.home[key]]
+        known = journey.identifiers[key]
+        if order < known.order:
+            journey.identifiers[key] = Known(key, identifier.type, identifier.value, *order, known.last)
+            journey.settled = False
+            self.touch(journey)
+        elif order[0] > known.last:
+            known.last = order[0]
+            self.touch(journey)
 
     def harvest(self) -> Harvest:
         """What changed since the last call. The journeys' `rev` counts up: the caller writes them all."""
+        while self._unsorted:
+            homes = {self.home[device] for device in self._unsorted if device in self.home}
+            self._unsorted = set()
+            self.judge_again(homes, inherit=False)
         touched = [self.journeys[journey_id] for journey_id in sorted(self._touched)]
-        gone = [Gone(old, self._gone[old][0], self.home.get(old)) for old in sorted(self._gone)]
-        moved = [(key, self.home.get(key)) for key in sorted(self._moved)]
+        gone = [Gone(old, *self._gone[old], self.home.get(old)) for old in sorted(self._gone)]
+        moved = [Move(key, self._moved[key], self.home.get(key)) for key in sorted(self._moved)]
         for journey in touched:
             journey.settle(self.rules)
             journey.rev += 1
-        self._touched, self._gone, self._moved = set(), {}, set()
-        return Harvest(touched, gone, moved)
-
-
-def regroup(
-    workspace: Workspace,
-    old: dict[bytes, Journey],
-    identifiers: dict[bytes, Known],
-    persons: list[Person],
-    links: list[Link],
-) -> None:
-    """Put a component's journeys in the place of those it had: one for each person.
-
-    `old` are the journeys of the component so far, `identifiers` and `links` all that it has now, `links` with their
-    verdicts. A person whose journey has the same identifiers as before, or more, keeps its moments as they are.
-    """
-    parts = [_part(old, person) for person in persons]
-    owned = [{key: identifiers[key] for key in person} for person in persons]
-    ids = [earliest(known).key for known in owned]
-    for journey in old.values():
-        if not any(journey is part and journey.journey_id == new for part, new in zip(parts, ids, strict=True)):
-            workspace.disown(journey)
-    for journey, person, known, new_id in zip(parts, persons, owned, ids, strict=True):
-        if journey.journey_id != new_id:
-            journey.journey_id, journey.rev, journey.stored_stage = new_id, 0, None
-        journey.identifiers = known
-        journey.links = {(link.a, link.b): link for link in links if link.a in person or link.b in person}
-        journey.component = min(ids) if len(ids) > 1 else None
-        if not journey.moments:
-            journey.settled = False  # it begins where it was first named, and that may have changed
-        workspace.adopt(journey)
-
-
-def _part(old: dict[bytes, Journey], person: Person) -> Journey:
-    """The journey of a person: the one it had if that was all its own, else one made from parts of several."""
-    sources = [journey for journey in old.values() if not person.isdisjoint(journey.identifiers)]
-    if len(sources) == 1 and person.issuperset(sources[0].identifiers):
-        return sources[0]
-    journey = Journey(b"")
-    journey.moments = [m for source in sources for m in source.moments if m.anchor in person]
-    journey.groups = groups_of(journey.moments)
-    journey.count()
-    journey.facts = {at: fact for source in sources for at, fact in source.facts.items() if fact.anchor in person}
-    return journey
+        self._touched, self._gone, self._moved = set(), {}, {}
+        return Harvest(touched, gone, [move for move in moved if move.before != move.now], self.register.harvest())

@@ -45,6 +45,8 @@ _SALES: dict[str, type[Contract]] = {
     "lead_accepted": sales.LeadAccepted,
     "lead_rejected": sales.LeadRejected,
     "lead_recycled": sales.LeadRecycled,
+    "lead_converted": sales.LeadConverted,
+    "contacts_merged": sales.ContactsMerged,
     "call_logged": sales.CallLogged,
     "meeting_booked": sales.MeetingBooked,
     "meeting_held": sales.MeetingHeld,
@@ -61,6 +63,7 @@ _SALES: dict[str, type[Contract]] = {
 _JOINT: dict[str, type[Contract]] = {
     "identity_joined": joint.IdentityJoined,
     "identity_split": joint.IdentitySplit,
+    "identifier_released": joint.IdentifierReleased,
     "subject_erased": joint.SubjectErased,
     "handoff_offered": joint.Handoff,
     "handoff_accepted": joint.Handoff,

@@ -36,6 +36,16 @@ class IdentitySplit(Contract):
     by: Name | None = None
 
 
+class IdentifierReleased(Contract):
+    """A ruling: from this event's time on, the identifiers it names are new ones and belong to nobody yet.
+
+    For a user id or a phone number that was given to somebody else, and to let go of one in quarantine.
+    """
+
+    reason: Text | None = None
+    by: Name | None = None
+
+
 class SubjectErased(Contract):
     """A person's data is to be erased."""
 

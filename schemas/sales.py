@@ -23,6 +23,14 @@ class LeadRecycled(SalesFact):
     reason: Name
 
 
+class LeadConverted(SalesFact):
+    """The CRM made a contact of a lead: the event names both, and the account."""
+
+
+class ContactsMerged(SalesFact):
+    """The CRM merged records of one person: the event names those that stay and those that went."""
+
+
 class CallLogged(SalesFact):
     """A call was made or taken."""
 

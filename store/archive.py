@@ -1,19 +1,23 @@
 """The archive: every applied event's own bytes, in compressed blocks.
 
-A batch's events lie in 64 buckets, by their anchor identifier: to fold a person again, only that person's buckets are
-read. One block is one zstd frame of a MessagePack list.
+A batch's events lie in 64 buckets, by their strongest identifier, and each block lists whom its events name: to fold a
+person again, only blocks that have events of that person are read. One block is one zstd frame of a MessagePack list.
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from collections.abc import AsyncIterator, Collection, Iterable
+from typing import Any, NamedTuple
 
 import asyncpg
 import msgspec
 import zstandard
 
 BUCKETS = 64
+_FEW_KEYS = 2_000  #: for more, whole buckets are read
+
+#: A connection, or one lent by a pool.
+Reader = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
 class Archived(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -26,31 +30,51 @@ class Archived(msgspec.Struct, array_like=True, frozen=True, gc=False):
     value: bytes
 
 
+class Block(NamedTuple):
+    """One batch's events of one bucket, packed."""
+
+    bucket: int
+    events: int
+    payload: bytes
+    names: list[int]  #: of the events' strongest identifiers
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Archived])
 _decompressor = zstandard.ZstdDecompressor()
 
 
-def bucket_of(anchor: bytes) -> int:
-    """The bucket of an identifier's key."""
-    return anchor[-1] % BUCKETS
+def bucket_of(key: bytes) -> int:
+    """The bucket of the events whose strongest identifier has this key."""
+    return key[-1] % BUCKETS
 
 
-async def blocks_of(events: Iterable[tuple[int, Archived]]) -> list[tuple[int, int, bytes]]:
-    """(bucket, number of events, payload) for each bucket in (bucket, event) pairs, by bucket.
+def name_of(key: bytes) -> int:
+    """What stands for an identifier's key in a block's list of names: a signed number of four bytes."""
+    return int.from_bytes(key[:4], "big", signed=True)
+
+
+async def blocks_of(events: Iterable[tuple[bytes, Archived]]) -> list[Block]:
+    """The blocks, by bucket, of events given with the key of their strongest identifier.
 
     Compresses in a thread, in one call: it leaves the interpreter to others meanwhile.
     """
     by_bucket: dict[int, list[Archived]] = defaultdict(list)
-    for bucket, event in events:
+    names: dict[int, set[int]] = defaultdict(set)
+    for key, event in events:
+        bucket = bucket_of(key)
         by_bucket[bucket].append(event)
+        names[bucket].add(name_of(key))
     if not by_bucket:
         return []
     buckets = sorted(by_bucket)
     plain: list[Any] = [_encoder.encode(by_bucket[bucket]) for bucket in buckets]
     compressor = zstandard.ZstdCompressor(level=1)  # threads must not share one
     packed = await asyncio.to_thread(compressor.multi_compress_to_buffer, plain, threads=1)
-    return [(bucket, len(by_bucket[bucket]), packed[n].tobytes()) for n, bucket in enumerate(buckets)]
+    return [
+        Block(bucket, len(by_bucket[bucket]), packed[n].tobytes(), sorted(names[bucket]))
+        for n, bucket in enumerate(buckets)
+    ]
 
 
 def open_block(payload: bytes) -> list[Archived]:
@@ -59,20 +83,25 @@ def open_block(payload: bytes) -> list[Archived]:
 
 
 _BLOCK = "SELECT payload FROM archive WHERE bucket = $1 AND batch_id = $2"
-_BUCKETS = "SELECT payload FROM archive WHERE bucket = ANY ($1::smallint[]) ORDER BY bucket, batch_id"
+_NAMED = """
+    SELECT a.batch_id, a.payload FROM archive a
+    WHERE a.bucket = ANY ($1::smallint[]) AND ($2::int[] IS NULL OR a.names && $2) ORDER BY a.batch_id, a.bucket
+"""
 _ALL = "SELECT payload FROM archive ORDER BY batch_id, bucket"
 
 
-async def read_block(connection: asyncpg.Connection, bucket: int, batch_id: int) -> list[Archived]:
+async def read_block(connection: Reader, bucket: int, batch_id: int) -> list[Archived]:
     """The events of one block."""
     payload = await connection.fetchval(_BLOCK, bucket, batch_id)
     return open_block(payload) if payload is not None else []
 
 
-async def read_buckets(connection: asyncpg.Connection, buckets: Iterable[int]) -> list[Archived]:
-    """All archived events of the given buckets."""
-    rows = await connection.fetch(_BUCKETS, sorted(set(buckets)))
-    return [event for row in rows for event in open_block(row["payload"])]
+async def read_named(connection: Reader, keys: Collection[bytes]) -> list[tuple[int, Archived]]:
+    """(batch id, event) of all events whose strongest identifier has one of these keys, and of some others."""
+    buckets = sorted({bucket_of(key) for key in keys})
+    names = sorted({name_of(key) for key in keys}) if len(keys) <= _FEW_KEYS else None
+    rows = await connection.fetch(_NAMED, buckets, names)
+    return [(row["batch_id"], event) for row in rows for event in open_block(row["payload"])]
 
 
 async def read_all(connection: asyncpg.Connection) -> AsyncIterator[Archived]:

@@ -6,9 +6,12 @@ from typing import NamedTuple
 import asyncpg
 import orjson
 
+from projections.identifiers import later_key
+from projections.register import Entries
 from projections.row import JourneyRow
-from projections.workspace import Gone
+from projections.workspace import Gone, Move
 from schemas.errors import TandemError
+from store.archive import Block
 
 
 class Fenced(TandemError):
@@ -69,11 +72,14 @@ class Change(NamedTuple):
     kind: int
     stage_from: int | None
     stage_to: int | None
-    successor: bytes | None
+    related: bytes | None  #: of a merge: where the journey went; of a split: where it came from
+    cause: int
 
 
 #: Kinds of change.
-CHANGED, CREATED, MERGED, VANISHED = range(4)
+CHANGED, CREATED, MERGED, VANISHED, SPLIT = range(5)
+#: Causes: news; or identity, when what is in the journey was in another one before.
+EVENT, IDENTITY = range(2)
 
 
 class Batch(NamedTuple):
@@ -82,10 +88,12 @@ class Batch(NamedTuple):
     advances: list[Advance]
     events: list[EventRow]
     superseded: list[EventRow]  #: known events whose body was replaced by the rule for conflicts
-    blocks: list[tuple[int, int, bytes]]  #: (bucket, events, payload)
+    blocks: list[Block]  #: of the archive
     journeys: list[JourneyRow]
     gone: list[Gone]
-    moved: list[tuple[bytes, bytes | None]]  #: (identifier key, journey id; None: nobody uses it any more)
+    moved: list[Move]
+    entries: Entries
+    register_version: int  #: that the batch was folded with
     dead_letters: list[DeadLetter]
     holes: list[Hole]
     changes: list[Change]
@@ -118,16 +126,17 @@ _SUPERSEDE = """
 
 _JOURNEYS = """
     INSERT INTO journeys (journey_id, component, rev, stage, stage_since, due, reached, first_seen, last_seen, events,
-                          channel, campaign, owner, account, score, value, state)
+                          channel, campaign, owner, account, accounts, stays, score, value, state)
     SELECT journey_id, component, rev, stage, stage_since, due::jsonb, reached::bigint[], first_seen, last_seen, events,
-           channel, campaign, owner, account, score, value::jsonb, state
+           channel, campaign, owner, account, accounts, stays::jsonb, score, value::jsonb, state
     FROM staged_journeys
     ON CONFLICT (journey_id) DO UPDATE SET
         component = excluded.component, rev = excluded.rev, stage = excluded.stage,
         stage_since = excluded.stage_since, due = excluded.due, reached = excluded.reached,
         first_seen = excluded.first_seen, last_seen = excluded.last_seen, events = excluded.events,
         channel = excluded.channel, campaign = excluded.campaign, owner = excluded.owner,
-        account = excluded.account, score = excluded.score, value = excluded.value, state = excluded.state
+        account = excluded.account, accounts = excluded.accounts, stays = excluded.stays, score = excluded.score,
+        value = excluded.value, state = excluded.state
     WHERE journeys.rev = excluded.rev - 1
 """
 
@@ -137,11 +146,31 @@ _GONE = """
 """
 
 _MOVED = """
-    INSERT INTO identifiers (key, journey_id) SELECT key, journey_id FROM staged_identifiers
-    ON CONFLICT (key) DO UPDATE SET journey_id = excluded.journey_id
+    UPDATE identifiers i SET journey_id = u.journey_id FROM unnest($1::uuid[], $2::uuid[], $3::uuid[])
+        AS u (key, before, journey_id)
+    WHERE i.key = u.key AND i.journey_id = u.before
 """
 
-_UNUSED = "DELETE FROM identifiers WHERE key = ANY ($1::uuid[])"
+_UNUSED = """
+    DELETE FROM identifiers i USING unnest($1::uuid[], $2::uuid[]) AS u (key, before)
+    WHERE i.key = u.key AND i.journey_id = u.before
+"""
+
+_RULINGS = """
+    INSERT INTO rulings (occurred_at, id, source, joined, keys, batch_id) VALUES ($1, $2, $3, $4, $5, $6)
+"""
+_RELEASES = "INSERT INTO releases (key, released_at, later_key, batch_id) VALUES ($1, $2, $3, $4)"
+_QUARANTINE = "INSERT INTO quarantine (key, type, value, batch_id) VALUES ($1, $2, $3, $4)"
+_FREED = "DELETE FROM quarantine WHERE key = ANY ($1::uuid[])"
+_FREED_VICTIMS = "DELETE FROM victims WHERE key = ANY ($1::uuid[])"
+_VICTIMS = """
+    INSERT INTO victims (key, victim, occurred_at) SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[])
+    ON CONFLICT (key, victim) DO UPDATE SET occurred_at = least(victims.occurred_at, excluded.occurred_at)
+"""
+
+#: Batches that move identifiers between journeys go alone, so that two of them cannot wait for each other.
+_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('tandem journeys', 0))"
+_TOGETHER = "SELECT pg_advisory_xact_lock_shared(hashtextextended('tandem journeys', 0))"
 
 _DEAD_LETTERS = """
     INSERT INTO dead_letters (partition_id, record_offset, reason, field, message, payload, recorded_at, batch_id)
@@ -156,9 +185,13 @@ _HOLES = """
 
 _STALE = "another worker has changed what this batch read: nothing was written, fold again"
 
-_NUMBER = "UPDATE projection SET feed_seq = feed_seq + $1 RETURNING feed_seq"
+_NUMBER = """
+    UPDATE projection SET feed_seq = feed_seq + $1, register_version = register_version + $2
+    WHERE register_version = $3 RETURNING feed_seq
+"""
 
 _EVENT_COLUMNS = (*EventRow._fields, "batch_id")
+_BLOCK_COLUMNS = (*Block._fields, "batch_id")
 _JOURNEY_COLUMNS = JourneyRow._fields
 _CHANGE_COLUMNS = ("seq", *Change._fields, "batch_id")
 
@@ -171,15 +204,44 @@ async def commit_batch(connection: asyncpg.Connection, batch: Batch) -> int:
     """
     async with connection.transaction():
         batch_id = await _fence(connection, batch.advances)
+        await connection.execute(_ALONE if batch.gone or any(move.before for move in batch.moved) else _TOGETHER)
         await _write_events(connection, batch, batch_id)
         await _write_journeys(connection, batch)
         await _write_leftovers(connection, batch, batch_id)
-        if batch.changes:
-            last = await connection.fetchval(_NUMBER, len(batch.changes))
-            first = last - len(batch.changes) + 1
-            numbered = [(first + n, *change, batch_id) for n, change in enumerate(batch.changes)]
-            await connection.copy_records_to_table("changes", records=numbered, columns=_CHANGE_COLUMNS)
+        if any(batch.entries):
+            await _write_register(connection, batch.entries, batch_id)
+        if batch.events or batch.superseded:
+            await _write_changes(connection, batch, batch_id)
     return batch_id
+
+
+async def _write_changes(connection: asyncpg.Connection, batch: Batch, batch_id: int) -> None:
+    """Number the feed's rows. The same row that has the counter proves that the register was up to date."""
+    grown = int(batch.entries.changed)
+    last = await connection.fetchval(_NUMBER, len(batch.changes), grown, batch.register_version)
+    if last is None:
+        raise Stale(_STALE)
+    first = last - len(batch.changes) + 1
+    numbered = [(first + n, *change, batch_id) for n, change in enumerate(batch.changes)]
+    await connection.copy_records_to_table("changes", records=numbered, columns=_CHANGE_COLUMNS)
+
+
+async def _write_register(connection: asyncpg.Connection, entries: Entries, batch_id: int) -> None:
+    for ruling in entries.rulings:
+        await connection.execute(_RULINGS, *ruling.order, ruling.joined, list(ruling.keys), batch_id)
+    for key, at in entries.releases:
+        await connection.execute(_RELEASES, key, at, later_key(key, at), batch_id)
+    if entries.unquarantined:
+        await connection.execute(_FREED, entries.unquarantined)
+        await connection.execute(_FREED_VICTIMS, entries.unquarantined)
+    for identifier in entries.quarantined:
+        await connection.execute(_QUARANTINE, identifier.key, identifier.type, identifier.value, batch_id)
+    if entries.victims:
+        first = {(victim.key, victim.victim): victim.at for victim in sorted(entries.victims, reverse=True)}
+        keys = sorted(first)
+        await connection.execute(
+            _VICTIMS, [key for key, _ in keys], [victim for _, victim in keys], [first[key] for key in keys]
+        )
 
 
 async def _fence(connection: asyncpg.Connection, advances: list[Advance]) -> int:
@@ -203,9 +265,7 @@ async def _write_events(connection: asyncpg.Connection, batch: Batch, batch_id: 
         await _expect(connection, len(batch.superseded), _SUPERSEDE, *_columns(batch.superseded, 4), batch_id)
     if batch.blocks:
         blocks = [(*block, batch_id) for block in batch.blocks]
-        await connection.copy_records_to_table(
-            "archive", records=blocks, columns=("bucket", "events", "payload", "batch_id")
-        )
+        await connection.copy_records_to_table("archive", records=blocks, columns=_BLOCK_COLUMNS)
 
 
 async def _write_new_events(connection: asyncpg.Connection, events: list[EventRow], batch_id: int) -> None:
@@ -219,25 +279,39 @@ async def _write_new_events(connection: asyncpg.Connection, events: list[EventRo
 
 async def _write_journeys(connection: asyncpg.Connection, batch: Batch) -> None:
     if batch.gone:
-        await _expect(connection, len(batch.gone), _GONE, *_columns(batch.gone, 3)[:2])
+        await _expect(connection, len(batch.gone), _GONE, *_columns(batch.gone, len(Gone._fields))[:2])
     if batch.journeys:
         staged = [_staged(row) for row in batch.journeys]
         await connection.copy_records_to_table("staged_journeys", records=staged, columns=_JOURNEY_COLUMNS)
         await _expect(connection, len(staged), _JOURNEYS)
-    homes = [(key, home) for key, home in batch.moved if home is not None]
-    if homes:
-        await connection.copy_records_to_table("staged_identifiers", records=homes, columns=("key", "journey_id"))
-        await connection.execute(_MOVED)
-    if len(homes) < len(batch.moved):
-        await connection.execute(_UNUSED, [key for key, home in batch.moved if home is None])
+    await _write_identifiers(connection, batch.moved)
+
+
+async def _write_identifiers(connection: asyncpg.Connection, moves: list[Move]) -> None:
+    """Each identifier must find what it found when this batch was folded; else two workers would share it."""
+    fresh = [(move.key, move.now) for move in moves if move.before is None]
+    if fresh:
+        try:
+            await connection.copy_records_to_table("identifiers", records=fresh, columns=("key", "journey_id"))
+        except asyncpg.UniqueViolationError as error:
+            raise Stale(_STALE) from error
+    if len(fresh) == len(moves):
+        return
+    moved = [move for move in moves if move.before is not None and move.now is not None]
+    if moved:
+        await _expect(connection, len(moved), _MOVED, *_columns(moved, 3))
+    unused = [move for move in moves if move.now is None]
+    if unused:
+        await _expect(connection, len(unused), _UNUSED, *_columns(unused, 3)[:2])
 
 
 def _staged(row: JourneyRow) -> JourneyRow:
     """The row with arrays and maps as text, which the server turns into what the table has."""
     due = orjson.dumps(row.due).decode() if row.due else None
     value = orjson.dumps(row.value, option=orjson.OPT_SORT_KEYS).decode() if row.value else "{}"
+    stays = orjson.dumps([tuple(stay) for stay in row.stays]).decode() if row.stays else None
     reached = ",".join(["NULL" if at is None else str(at) for at in row.reached])
-    return JourneyRow(*row[:5], due, f"{{{reached}}}", *row[7:15], value, row.state)  # type: ignore[arg-type]
+    return row._replace(due=due, reached=f"{{{reached}}}", stays=stays, value=value)  # type: ignore[arg-type]
 
 
 async def _write_leftovers(connection: asyncpg.Connection, batch: Batch, batch_id: int) -> None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import asyncpg
 
 from projections.journey import Journey, decode_journey
+from projections.register import Register, Ruling
 
 
 class KnownEvent(NamedTuple):
@@ -36,6 +37,13 @@ _BY_COMPONENT = f"""
 """
 
 
+_REGISTER_VERSION = "SELECT register_version FROM projection"
+_RULINGS = "SELECT occurred_at, id, source, joined, keys FROM rulings ORDER BY occurred_at, id, source"
+_RELEASES = "SELECT key, released_at FROM releases ORDER BY released_at"
+_QUARANTINE = "SELECT key FROM quarantine"
+_VICTIMS = "SELECT victim FROM victims WHERE key = ANY ($1::uuid[])"
+
+
 async def source_ids(connection: asyncpg.Connection, names: Sequence[str]) -> dict[str, int]:
     """The numbers of source names, new ones added."""
     await connection.execute(_ADD_SOURCES, sorted(names))
@@ -58,6 +66,25 @@ async def load_journeys(connection: asyncpg.Connection, keys: Sequence[bytes]) -
             loaded = [row["journey_id"] for row in rows]
             rows += await connection.fetch(_BY_COMPONENT, sorted(components), loaded)
     return [_journey(row) for row in rows]
+
+
+async def load_register(connection: asyncpg.Connection) -> Register:
+    """Rulings, releases and quarantine, as they were committed together."""
+    register = Register()
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        register.version = await connection.fetchval(_REGISTER_VERSION) or 0
+        for row in await connection.fetch(_RELEASES):
+            register.put_release(row["key"], row["released_at"])
+        for row in await connection.fetch(_RULINGS):
+            order = (row["occurred_at"], row["id"], row["source"])
+            register.put_ruling(Ruling(order, row["joined"], tuple(row["keys"])))
+        register.quarantined |= {row["key"] for row in await connection.fetch(_QUARANTINE)}
+    return register
+
+
+async def victims_of(connection: asyncpg.Connection, keys: Sequence[bytes]) -> list[bytes]:
+    """The identifiers that events linked to these, which are in quarantine."""
+    return [row["victim"] for row in await connection.fetch(_VICTIMS, keys)] if keys else []
 
 
 def _journey(row: asyncpg.Record) -> Journey:

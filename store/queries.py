@@ -1,6 +1,7 @@
 """Reads for the API: one statement a question, each served by an index or one scan of narrow columns."""
 
 import uuid
+from collections import Counter
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -13,9 +14,12 @@ from projections.view import time_text
 #: A connection, or one lent by a pool.
 Reader = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
+#: An identifier that was released means its newest owner.
 _JOURNEY = """
     SELECT j.journey_id, j.component, j.rev, j.state
-    FROM identifiers i JOIN journeys j USING (journey_id) WHERE i.key = $1
+    FROM (SELECT $1::uuid AS key, 0 AS released_at
+          UNION ALL SELECT later_key, released_at FROM releases WHERE key = $1) AS named
+    JOIN identifiers i USING (key) JOIN journeys j USING (journey_id) ORDER BY named.released_at DESC LIMIT 1
 """
 
 #: The stage at time $1: the last one that silence has led to by then, else the folded one.
@@ -69,7 +73,10 @@ _GROUPS = """
 
 _STAGES_NOW = f"SELECT {{by}} AS name, {_STAGE_NOW} AS stage, count(*) AS journeys FROM journeys GROUP BY 1, 2"
 
-_ACCOUNT = f"SELECT {_STAGE_NOW} AS stage, score, value, last_seen FROM journeys WHERE account = $2"
+_ACCOUNT = f"""
+    SELECT {_STAGE_NOW} AS stage, account, stays, score, last_seen FROM journeys
+    WHERE accounts @> ARRAY[$2::text] AND accounts <> '{{}}'
+"""
 
 _DEAD_LETTERS = """
     SELECT p.topic, p.partition, p.log_epoch, d.partition_id, d.record_offset, d.reason, d.field, d.message,
@@ -180,21 +187,26 @@ def _group(
 
 
 async def account_rollup(connection: Reader, rules: Rules, at: int, account: str) -> dict[str, Any] | None:
-    """What an account's journeys add up to; None for an account that no event has named."""
+    """What an account's journeys add up to; None for an account that there never was.
+
+    Stages and score are of those who belong to it now; the value is what was booked while people belonged to it.
+    """
     rows = await connection.fetch(_ACCOUNT, at, account)
     if not rows:
         return None
-    stages: dict[str, int] = {}
-    value: dict[str, int] = {}
+    members = [row for row in rows if row["account"] == account]
+    stages = Counter(rules.names[row["stage"]] for row in members)
+    value: Counter[str] = Counter()
     for row in rows:
-        stages[rules.names[row["stage"]]] = stages.get(rules.names[row["stage"]], 0) + 1
-        for currency, amount in orjson.loads(row["value"]).items():
-            value[currency] = value.get(currency, 0) + amount
+        for stay in orjson.loads(row["stays"]):
+            if stay[0] == account:
+                value.update(stay[4])
     return {
         "account": account,
-        "journeys": len(rows),
+        "journeys": len(members),
+        "former": len(rows) - len(members),
         "stages": {name: stages[name] for name in rules.names if name in stages},
-        "score": sum(row["score"] for row in rows),
+        "score": sum(row["score"] for row in members),
         "value": dict(sorted(value.items())),
         "last_seen": time_text(max(row["last_seen"] for row in rows)),
     }

@@ -24,11 +24,10 @@ _ENGINE_SETTINGS = {
 
 #: Where a batch's rows lie before they are merged: COPY is the cheapest way in, and the server does the rest.
 _STAGING = """
-    CREATE TEMP TABLE staged_identifiers (key uuid, journey_id uuid) ON COMMIT DELETE ROWS;
     CREATE TEMP TABLE staged_journeys (
         journey_id uuid, component uuid, rev bigint, stage smallint, stage_since bigint, due text, reached text,
         first_seen bigint, last_seen bigint, events bigint, channel text, campaign text, owner text, account text,
-        score int, value text, state bytea
+        accounts text[], stays text, score int, value text, state bytea
     ) ON COMMIT DELETE ROWS;
 """
 

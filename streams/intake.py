@@ -15,7 +15,6 @@ from schemas.canonical import body_hash, canonical
 from schemas.decode import decode
 from schemas.event import Event
 from schemas.rejection import Rejection
-from store.archive import bucket_of
 from store.commit import DeadLetter
 
 EventKey = tuple[bytes, str]  #: (event id, source): what an event is known by, for ever
@@ -40,8 +39,15 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     #: None for a joint event about nobody
     subject: Subject | None
     body_hash: int
-    bucket: int  #: of the archive
     value: bytes
+
+    @property
+    def first(self) -> bytes:
+        """The key of the strongest identifier: the archive finds the event by it."""
+        return NOBODY if self.subject is None else self.subject.persons[0].key
+
+
+NOBODY = bytes(16)  #: stands for the strongest identifier of an event about nobody
 
 
 @dataclass(slots=True)
@@ -69,7 +75,6 @@ def take_in(intake: Intake, record: LogRecord, owner: str, rules: Rules) -> None
         event,
         subject,
         body_hash(record.value),
-        bucket_of(subject.persons[0].key) if subject is not None else 0,
         record.value,
     )
     known = intake.candidates.get(candidate.key)

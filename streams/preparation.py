@@ -6,19 +6,21 @@ from collections.abc import Iterable
 from operator import attrgetter
 
 import asyncpg
-import msgspec
 
-from projections.fold import apply, subject_of
-from projections.journey import Journey
+from projections.fold import apply, released, subject_of, take_out
+from projections.identifiers import identifier_key, key_at
+from projections.identity import Subject, renewed
+from projections.journey import BREAKER, Journey
 from projections.playbook import Rules
+from projections.register import RELEASE, RULINGS, Entries, Register
 from projections.row import JourneyRow, row_of
 from projections.workspace import Harvest, Workspace
 from schemas.decode import decode
 from schemas.errors import TandemError
 from schemas.event import Event
-from store.archive import Archived, blocks_of, bucket_of, read_block, read_buckets
-from store.commit import CHANGED, CREATED, MERGED, VANISHED, Change, DeadLetter, EventRow
-from store.loading import KnownEvent, known_events, load_journeys, source_ids
+from store.archive import Archived, Block, blocks_of, bucket_of, read_block, read_named
+from store.commit import CHANGED, CREATED, EVENT, IDENTITY, MERGED, SPLIT, VANISHED, Change, DeadLetter, EventRow
+from store.loading import KnownEvent, known_events, load_journeys, source_ids, victims_of
 from streams.intake import Candidate, EventKey, Intake, conflict, dead_letter, precedes, same_body
 
 _SLICE = 256  #: events folded between two chances for the running commit to go on
@@ -28,15 +30,16 @@ CACHED_JOURNEYS = 25_000  #: kept in memory between batches
 class Effects:
     """What one batch does, beside moving offsets."""
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: Intake, register_version: int) -> None:
         self.applied: list[Candidate] = []
         self.superseded: list[Candidate] = []
         self.duplicates: Counter[int] = Counter(intake.duplicates)
         self.dead_letters: list[DeadLetter] = list(intake.dead_letters)
-        self.harvest = Harvest([], [], [])
+        self.harvest = Harvest([], [], [], Entries([], [], [], [], []))
         self.rows: list[JourneyRow] = []
         self.changes: list[Change] = []
-        self.blocks: list[tuple[int, int, bytes]] = []  #: of the archive
+        self.blocks: list[Block] = []
+        self.register_version = register_version  #: before this batch
 
 
 class Preparation:
@@ -46,31 +49,35 @@ class Preparation:
     preparation away: its successor starts from what the database says.
     """
 
-    def __init__(self, reader: asyncpg.Connection, rules: Rules, owners: dict[int, str]) -> None:
+    def __init__(
+        self, reader: asyncpg.Connection, rules: Rules, owners: dict[int, str], register: Register | None = None
+    ) -> None:
         self._reader = reader
         self._rules = rules
         #: partition id -> the department that writes there, for all partitions there ever were
         self._owners = owners
-        self._workspace = Workspace(rules)
+        self._workspace = Workspace(rules, register)
         self._sources: dict[str, int] = {}
         #: body hashes of the batch that is being committed: the database does not know them yet
         self._in_flight: dict[EventKey, int] = {}
 
     async def prepare(self, intake: Intake, in_flight: "asyncio.Task[int] | None") -> Effects:
         """Fold a batch's candidates. `in_flight` is the commit of the batch before, which may still be running."""
-        effects = Effects(intake)
+        effects = Effects(intake, self._workspace.register.version)
         fresh, known = await self._look_up(list(intake.candidates.values()), effects)
-        if known:
-            if in_flight is not None:
-                await asyncio.shield(in_flight)
-            for candidate in known:
-                await self._judge_conflict(candidate, effects)
-        await self._load(fresh)
+        releases = [candidate for candidate in fresh if candidate.event.type == RELEASE]
+        if (known or releases) and in_flight is not None:
+            await asyncio.shield(in_flight)
+        for candidate in known:
+            await self._judge_conflict(candidate, effects)
+        for candidate in releases:
+            await self._release(candidate)
+        await self._load(candidate.subject for candidate in fresh)
         fresh.sort(key=_order)
-        packing = asyncio.create_task(blocks_of([(c.bucket, _to_archive(c)) for c in (*fresh, *effects.superseded)]))
+        packing = asyncio.create_task(blocks_of([(c.first, _to_archive(c)) for c in (*fresh, *effects.superseded)]))
         for start in range(0, len(fresh), _SLICE):
             for candidate in fresh[start : start + _SLICE]:
-                if candidate.subject is not None:
+                if candidate.subject is not None and candidate.event.type != RELEASE:
                     apply(self._workspace, candidate.event, candidate.subject)
             await asyncio.sleep(0)
         effects.applied += fresh
@@ -83,7 +90,9 @@ class Preparation:
     def event_rows(self, candidates: Iterable[Candidate]) -> list[EventRow]:
         """Rows of the table `events`, in key order."""
         sources = self._sources
-        return sorted([EventRow(c.event.id, sources[c.event.source], c.body_hash, c.bucket) for c in candidates])
+        return sorted(
+            [EventRow(c.event.id, sources[c.event.source], c.body_hash, bucket_of(c.first)) for c in candidates]
+        )
 
     async def _look_up(self, candidates: list[Candidate], effects: Effects) -> tuple[list[Candidate], list[Candidate]]:
         """(those never seen, those known with other bytes); those known with the same bytes are counted."""
@@ -110,15 +119,34 @@ class Preparation:
         if missing:
             self._sources |= await source_ids(self._reader, sorted(missing))
 
-    async def _load(self, candidates: Iterable[Candidate]) -> None:
-        """Bring in the journeys that these events touch, if they are not here."""
-        home = self._workspace.home
-        keys = {p.key for c in candidates if c.subject for p in c.subject.persons if p.key not in home}
-        if not keys:
+    async def _load(self, subjects: Iterable[Subject | None]) -> None:
+        """Bring in the journeys that these subjects' events touch, if they are not here."""
+        home, register = self._workspace.home, self._workspace.register
+        keys = {person.key for subject in subjects if subject for person in subject.persons}
+        if register.releases:
+            keys |= {key_at(key, at, register.releases) for key in keys for at in register.releases.get(key, ())}
+        if register.partners:
+            keys |= {other for key in keys for other in register.partners.get(key, ())}
+        await self._load_keys(key for key in keys if key not in home)
+
+    async def _load_keys(self, keys: Iterable[bytes]) -> None:
+        wanted = sorted(keys)
+        if not wanted:
             return
-        for journey in await load_journeys(self._reader, sorted(keys)):
+        for journey in await load_journeys(self._reader, wanted):
             if journey.journey_id not in self._workspace.journeys:
                 self._workspace.put(journey)
+
+    async def _load_tied(self, keys: set[bytes]) -> None:
+        """Bring in everybody whom any link ties to these identifiers, those in quarantine and their victims too."""
+        workspace, seen = self._workspace, set[bytes]()
+        while keys:
+            seen |= keys
+            await self._load_keys(key for key in keys if key not in workspace.home)
+            journeys = [workspace.everybody_here(key) for key in keys if key in workspace.home]
+            tied = {key for component in journeys for journey in component for key in _ends(journey)}
+            quarantined = tied & workspace.register.quarantined
+            keys = (tied | set(await victims_of(self._reader, sorted(quarantined)))) - seen
 
     async def _judge_conflict(self, candidate: Candidate, effects: Effects) -> None:
         """An event that is known with other bytes: the same in other words, the loser, or the winner of the two."""
@@ -150,30 +178,70 @@ class Preparation:
 
     async def _supersede(self, old: Archived, winner: Candidate) -> None:
         """Fold everyone whom the old or the new body names again from the archive, with the new body in its place."""
-        rules, workspace = self._rules, self._workspace
-        old_subject = subject_of(self._event(old), rules)
-        subjects = [subject for subject in (old_subject, winner.subject) if subject is not None]
-        keys = [person.key for subject in subjects for person in subject.persons]
-        await self._load([winner])
-        await self._load([msgspec.structs.replace(winner, subject=old_subject)])
-        component = workspace.component({workspace.home[key] for key in keys if key in workspace.home})
-        members = {key for journey in component.values() for key in journey.identifiers}
-        events = await self._events_of(members, replacing=winner.key)
-        for journey in component.values():
-            workspace.disown(journey)
-        for event in sorted([*events, winner.event], key=lambda event: (event.occurred_at, event.id, event.source)):
-            subject = subject_of(event, rules)
-            if subject is not None:
-                apply(workspace, event, subject)
+        workspace = self._workspace
+        subjects = [subject_of(self._event(old), self._rules), winner.subject]
+        releases = workspace.register.releases
+        keys = {
+            person.key
+            for subject, event in zip(subjects, (self._event(old), winner.event), strict=True)
+            if subject is not None
+            for person in renewed(subject, event.occurred_at, releases).persons
+        }
+        await self._load(subjects)
+        await self._load_tied(keys)
+        journeys: dict[bytes, Journey] = {}
+        for home in {workspace.home[key] for key in keys if key in workspace.home}:
+            journeys |= workspace.everybody_tied_to(home)
+        members = take_out(workspace, journeys)
+        events = await self._events_of(members, journeys.values(), releases, replacing=winner.key)
+        self._apply_again([*events, winner.event])
 
-    async def _events_of(self, members: set[bytes], replacing: EventKey) -> list[Event]:
-        """The archived events whose anchor is one of `members`, each as the rule for conflicts has it, but one."""
+    async def _release(self, candidate: Candidate) -> None:
+        """Take a release, and fold those again whom it concerns, if an event after it came before it."""
+        assert candidate.subject is not None, "a release names somebody"
+        workspace = self._workspace
+        releases = dict(workspace.register.releases)
+        await self._load([candidate.subject])
+        keys = {key_at(person.key, candidate.event.occurred_at, releases) for person in candidate.subject.persons}
+        if any(self._named_since(key, candidate.event.occurred_at) for key in keys):
+            await self._load_tied(keys)
+        before = dict(workspace.journeys)
+        members = released(workspace, candidate.event, candidate.subject)
+        if members:
+            journeys = [journey for journey in before.values() if not members.isdisjoint(journey.identifiers)]
+            self._apply_again(await self._events_of(members, journeys, releases, replacing=None))
+
+    def _named_since(self, key: bytes, at: int) -> bool:
+        journey = self._workspace.journey_of(key)
+        return journey is not None and journey.identifiers[key].last >= at
+
+    def _apply_again(self, events: list[Event]) -> None:
+        for event in sorted(events, key=lambda event: (event.occurred_at, event.id, event.source)):
+            subject = subject_of(event, self._rules)
+            if subject is not None and event.type not in RULINGS and event.type != RELEASE:
+                apply(self._workspace, event, subject)
+
+    async def _events_of(
+        self,
+        members: set[bytes],
+        journeys: Iterable[Journey],
+        releases: dict[bytes, list[int]],
+        *,
+        replacing: EventKey | None,
+    ) -> list[Event]:
+        """The archived events that name one of `members`, each as the rule for conflicts has it, but one.
+
+        `journeys` are those that the members were in; with them all identifiers that any of these events names.
+        """
         found: dict[EventKey, Archived] = {}
-        for archived in await read_buckets(self._reader, {bucket_of(key) for key in members}):
+        bases = {identifier_key(known.type, known.value) for j in journeys for known in j.identifiers.values()}
+        for _, archived in await read_named(self._reader, bases):
             event = self._event(archived)
             key = (event.id, event.source)
             subject = subject_of(event, self._rules)
-            if key == replacing or subject is None or subject.persons[0].key not in members:
+            if key == replacing or subject is None:
+                continue
+            if renewed(subject, event.occurred_at, releases).persons[0].key not in members:
                 continue
             if key not in found or precedes(archived.value, found[key].value):
                 found[key] = archived
@@ -186,13 +254,22 @@ class Preparation:
             for journey in harvest.touched[start : start + _SLICE]:
                 row = row_of(journey, self._rules)
                 effects.rows.append(row)
-                kind = CREATED if journey.stored_stage is None else CHANGED
-                effects.changes.append(Change(row.journey_id, kind, journey.stored_stage, row.stage, None))
-                journey.stored_stage = row.stage
+                effects.changes.append(self._change(journey, row))
+                journey.stored_stage, journey.inherited = row.stage, None
             await asyncio.sleep(0)
         for gone in harvest.gone:
             kind = VANISHED if gone.successor is None else MERGED
-            effects.changes.append(Change(gone.journey_id, kind, None, None, gone.successor))
+            effects.changes.append(Change(gone.journey_id, kind, gone.stage, None, gone.successor, IDENTITY))
+
+    def _change(self, journey: Journey, row: JourneyRow) -> Change:
+        """What the feed says of a journey: that what it has now was in another one before, or that there is news."""
+        before, origin = journey.stored_stage, journey.inherited
+        cause = EVENT if origin is None else IDENTITY
+        if before is not None:
+            return Change(row.journey_id, CHANGED, before, row.stage, origin, cause)
+        # an origin that is no more is told as merged into this journey
+        split = origin is not None and origin in self._workspace.journeys
+        return Change(row.journey_id, SPLIT if split else CREATED, None, row.stage, origin if split else None, cause)
 
     def _evict(self, just_touched: list[Journey]) -> None:
         """Let go of the journeys that were not used for longest; those being committed stay."""
@@ -217,6 +294,12 @@ class ArchiveDamaged(TandemError):
 def _to_archive(candidate: Candidate) -> Archived:
     record = candidate.record
     return Archived(record.partition_id, record.offset, record.recorded_at, record.received_at, candidate.value)
+
+
+def _ends(journey: Journey) -> set[bytes]:
+    """Identifiers at both ends of a journey's links in quarantine, and its own."""
+    ends = {end for link in journey.refused if link.refused == BREAKER for end in (link.a, link.b)}
+    return ends | journey.identifiers.keys()
 
 
 #: law 2's order

@@ -18,6 +18,7 @@ from projections.playbook import Rules
 from schemas.errors import TandemError
 from store.commit import Advance, Batch, Fenced, Hole, Stale, commit_batch
 from store.leases import dismiss, enrol, heartbeat, release, take
+from store.loading import load_register
 from store.partitions import owners
 from store.session import open_engine_connection, open_writer
 from streams.intake import Intake, LogRecord, take_in
@@ -27,6 +28,7 @@ from streams.preparation import Effects, Preparation
 log = structlog.get_logger(__name__)
 
 BATCH_RECORDS = 16_384  #: at most, when behind; when not, a batch is what has come meanwhile
+_SMALLEST_BATCH = 128
 _IDLE_MS = 200
 _LEASE_ROUND_SECONDS = 2.0
 _STANDSTILL_SECONDS = 30.0
@@ -67,6 +69,7 @@ class Projector:
         self._positions: dict[TopicPartition, Position] = {}
         self._commit: asyncio.Task[int] | None = None
         self._control_lock = asyncio.Lock()  # heartbeats and lease rounds share one connection
+        self._batch_records = BATCH_RECORDS
         #: batches committed since the start
         self.batches = 0
 
@@ -79,6 +82,9 @@ class Projector:
                 await self._session(stop)
             except _RECOVERABLE as error:
                 failures = 0 if self.batches > before else failures + 1
+                if isinstance(error, Stale):
+                    # another worker works on the same journeys: smaller batches meet it less often
+                    self._batch_records = max(_SMALLEST_BATCH, self._batch_records // 2)
                 pause = min(5.0, 0.05 * 2**failures)
                 log.warning("projector starts over", error=type(error).__name__, detail=str(error), pause=pause)
                 await _wait(stop, pause)
@@ -94,7 +100,8 @@ class Projector:
             await consumer.start()
             stack.push_async_callback(consumer.stop)
             await enrol(control, self._worker, writer.get_server_pid())
-            preparation = Preparation(reader, self._rules, await owners(control))
+            register = await load_register(reader)
+            preparation = Preparation(reader, self._rules, await owners(control), register)
             rounds = asyncio.create_task(self._keep_leases(control))
             try:
                 await self._work(stop, consumer, writer, control, preparation, rounds)
@@ -140,7 +147,7 @@ class Projector:
             return {}
         try:
             found: dict[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(
-                timeout_ms=_IDLE_MS, max_records=BATCH_RECORDS
+                timeout_ms=_IDLE_MS, max_records=self._batch_records
             )
         except OffsetOutOfRangeError as error:
             raise LogTruncated(f"Kafka no longer has the next records: {error}. Restore them") from error
@@ -183,6 +190,7 @@ class Projector:
             commit, self._commit = self._commit, None
             await commit
             self.batches += 1
+            self._batch_records = min(BATCH_RECORDS, self._batch_records + _SMALLEST_BATCH)
 
     async def _share(self, consumer: AIOKafkaConsumer, control: asyncpg.Connection) -> None:
         """Take free partitions, or give back what is more than a fair share."""
@@ -256,6 +264,8 @@ def _batch(
         journeys=effects.rows,
         gone=effects.harvest.gone,
         moved=effects.harvest.moved,
+        entries=effects.harvest.entries,
+        register_version=effects.register_version,
         dead_letters=sorted(effects.dead_letters, key=lambda letter: letter[:2]),
         holes=holes,
         changes=effects.changes,

@@ -53,6 +53,16 @@ class ConsentChanged(EventData, frozen=True, kw_only=True):
     DEPARTMENT: ClassVar[str] = "marketing"
 
 
+class ContactsMerged(EventData, frozen=True, kw_only=True):
+    """The CRM merged records of one person: the event names those that stay and those that went."""
+
+    TYPE: ClassVar[str] = "contacts_merged"
+    VERSION: ClassVar[int] = 1
+    DEPARTMENT: ClassVar[str] = "sales"
+    opportunity: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    owner: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+
+
 class ContentDownloaded(EventData, frozen=True, kw_only=True):
     """A paper, a price list or the like was fetched."""
 
@@ -215,6 +225,18 @@ class Identified(EventData, frozen=True, kw_only=True):
     traits: Traits = {}
 
 
+class IdentifierReleased(EventData, frozen=True, kw_only=True):
+    """A ruling: from this event's time on, the identifiers it names are new ones and belong to nobody yet.
+
+    For a user id or a phone number that was given to somebody else, and to let go of one in quarantine."""
+
+    TYPE: ClassVar[str] = "identifier_released"
+    VERSION: ClassVar[int] = 1
+    DEPARTMENT: ClassVar[str] = "joint"
+    by: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    reason: Annotated[str, Meta(max_length=2048)] | None = None
+
+
 class IdentityJoined(EventData, frozen=True, kw_only=True):
     """A ruling: the event's identities are one person."""
 
@@ -255,6 +277,16 @@ class LeadCaptured(EventData, frozen=True, kw_only=True):
     channel: Annotated[str, Meta(max_length=128)] | None = None
     cost: Money | None = None
     traits: Traits = {}
+
+
+class LeadConverted(EventData, frozen=True, kw_only=True):
+    """The CRM made a contact of a lead: the event names both, and the account."""
+
+    TYPE: ClassVar[str] = "lead_converted"
+    VERSION: ClassVar[int] = 1
+    DEPARTMENT: ClassVar[str] = "sales"
+    opportunity: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    owner: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
 
 
 class LeadQualified(EventData, frozen=True, kw_only=True):
@@ -440,6 +472,7 @@ EVENT_TYPES: dict[str, type[EventData]] = {
     CallLogged.TYPE: CallLogged,
     CampaignTouched.TYPE: CampaignTouched,
     ConsentChanged.TYPE: ConsentChanged,
+    ContactsMerged.TYPE: ContactsMerged,
     ContentDownloaded.TYPE: ContentDownloaded,
     ContractCancelled.TYPE: ContractCancelled,
     ContractRenewed.TYPE: ContractRenewed,
@@ -454,10 +487,12 @@ EVENT_TYPES: dict[str, type[EventData]] = {
     HandoffRejected.TYPE: HandoffRejected,
     HandoffWithdrawn.TYPE: HandoffWithdrawn,
     Identified.TYPE: Identified,
+    IdentifierReleased.TYPE: IdentifierReleased,
     IdentityJoined.TYPE: IdentityJoined,
     IdentitySplit.TYPE: IdentitySplit,
     LeadAccepted.TYPE: LeadAccepted,
     LeadCaptured.TYPE: LeadCaptured,
+    LeadConverted.TYPE: LeadConverted,
     LeadQualified.TYPE: LeadQualified,
     LeadRecycled.TYPE: LeadRecycled,
     LeadRejected.TYPE: LeadRejected,

@@ -97,3 +97,70 @@ def histories(draw: st.DrawFn, max_size: int = 14) -> list[tuple[str, bytes]]:
 def decoded(history: list[tuple[str, bytes]]) -> list[Event]:
     """The events of a history."""
     return [decode(body, owner) for owner, body in history]
+
+
+# Hostile identity histories: what shared devices, cycles, races, rulings, releases, late logins and junk make of it.
+
+_PEOPLE = [
+    *[("user_id", value) for value in ("u1", "u2", "u3")],
+    *[("crm_contact", value) for value in ("c1", "c2")],
+    *[("email", value) for value in ("a@x.org", " A@X.org", "b@gmail.com")],
+    ("phone", "+5511987654321"),
+]
+_DEVICES = [*[("anonymous_id", value) for value in ("d1", "d1", "d2", "d3")], ("anonymous_id", "0")]
+_WHO = st.one_of(
+    st.lists(st.sampled_from(_DEVICES), min_size=1, max_size=2, unique=True),
+    st.tuples(st.sampled_from(_PEOPLE), st.sampled_from(_DEVICES)).map(list),
+    st.lists(st.sampled_from([*_PEOPLE, *_DEVICES]), min_size=1, max_size=4, unique=True),
+).filter(lambda found: any(value != "0" for _, value in found))
+_PAIRS = st.lists(
+    st.sampled_from([*_PEOPLE, ("anonymous_id", "d1"), ("anonymous_id", "d2")]), min_size=2, max_size=3, unique=True
+).filter(lambda found: len({value.strip().lower() for _, value in found}) > 1)
+_HOSTILE_FACTS = st.one_of(
+    *[st.tuples(st.just("marketing"), st.just("page_viewed"), st.just({"url": "/"}), _WHO)] * 4,
+    *[st.tuples(st.just("marketing"), st.just("identified"), st.fixed_dictionaries({"traits": _TRAITS}), _WHO)] * 2,
+    st.tuples(
+        st.just("marketing"),
+        st.just("form_submitted"),
+        st.fixed_dictionaries({"form": st.just("f"), "traits": _TRAITS}),
+        _WHO,
+    ),
+    st.tuples(st.just("marketing"), st.just("email_clicked"), st.just({}), _WHO),
+    st.tuples(st.just("sales"), st.just("opportunity_won"), st.just({"amount": 5, "currency": "EUR"}), _WHO),
+    st.tuples(st.just("sales"), st.just("contacts_merged"), st.just({}), st.just(_PEOPLE[3:5])),
+    *[st.tuples(st.just("joint"), st.sampled_from(["identity_joined", "identity_split"]), st.just({}), _PAIRS)] * 2,
+    st.tuples(
+        st.just("joint"),
+        st.just("identifier_released"),
+        st.just({}),
+        st.sampled_from([*_PEOPLE, *_DEVICES[:3]]).map(lambda one: [one]),
+    ),
+)
+#: Minutes that are inside, at and beyond the end of a session, on few days.
+_HOSTILE_TIMES = st.builds(
+    lambda day, minute, second: EPOCH + timedelta(days=day, minutes=minute, seconds=second),
+    st.sampled_from([0, 0, 0, 1, 9]),
+    st.sampled_from([0, 5, 20, 29, 30, 31, 50, 61, 90]),
+    st.sampled_from([0, 0, 1]),
+)
+
+
+@st.composite
+def hostile_histories(draw: st.DrawFn, max_size: int = 12) -> list[tuple[str, bytes]]:
+    """A list of (owner, JSON) of distinct events, most of them about who is who."""
+    history = []
+    for number in range(draw(st.integers(1, max_size))):
+        owner, type_, data, who = draw(_HOSTILE_FACTS)
+        event = {
+            "id": str(uuid.UUID(int=draw(st.integers(0, 3)) << 64 | number)),
+            "type": type_,
+            "version": 2 if type_ == "opportunity_won" else 1,
+            "source": draw(st.sampled_from(["web", "crm"])),
+            "occurred_at": draw(_HOSTILE_TIMES).isoformat(),
+            "identities": [{"type": type_, "value": value} for type_, value in who],
+            "data": data,
+        }
+        if draw(st.integers(0, 3)) == 0:
+            event["identities"].append({"type": "account", "value": draw(st.sampled_from(["x.org", "y.org"]))})
+        history.append((owner, msgspec.json.encode(event)))
+    return history

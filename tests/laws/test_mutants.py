@@ -21,6 +21,7 @@ class Mutant(NamedTuple):
 
 
 _TRANSACTION = "tests/faults/test_transaction.py"
+_HOSTILE = "tests/laws/test_convergence.py::test_hostile_identity_histories_converge"
 
 MUTANTS = {
     "the fence is not checked": Mutant(
@@ -47,8 +48,8 @@ MUTANTS = {
             ),
             (
                 "store/commit.py",
-                "    return batch_id\n\n\nasync def _fence",
-                "    await _write_leftovers(connection, batch, batch_id)\n    return batch_id\n\n\nasync def _fence",
+                "    return batch_id\n\n\nasync def _write_changes",
+                "    await _write_leftovers(connection, batch, batch_id)\n    return batch_id\n\n\nasync def _write_changes",
             ),
         ),
         (f"{_TRANSACTION}::test_crash_before_and_after_every_step_of_the_transaction",),
@@ -70,12 +71,49 @@ MUTANTS = {
     "links are judged as they come": Mutant(
         (
             (
-                "projections/identity.py",
-                "sorted(links, key=lambda link: (*link.strength, RANK[identifiers[link.b].type], link.b))",
-                "list(links)",
+                "projections/resolve.py",
+                "verdicts: Verdicts = {}\n    for link in sorted(links, key=groups.strength):\n        roots",
+                "verdicts: Verdicts = {}\n    for link in links:\n        roots",
             ),
         ),
-        ("tests/laws/test_convergence.py::test_any_order_and_any_restarts_give_the_same_bytes",),
+        (_HOSTILE,),
+    ),
+    "devices are judged as they come": Mutant(
+        (
+            (
+                "projections/resolve.py",
+                "for link in sorted(links, key=groups.strength):\n        by_device",
+                "for link in links:\n        by_device",
+            ),
+        ),
+        (_HOSTILE,),
+    ),
+    "the first ruling to arrive holds": Mutant(
+        (("projections/register.py", "ruling.order < known.order", "True"),),
+        (_HOSTILE,),
+    ),
+    "what happens on a contested device is not dealt out": Mutant(
+        (("projections/fold.py", "if holder is not None and holder.contested:", "if False:"),),
+        (_HOSTILE,),
+    ),
+    "a release forgets who came before it": Mutant(
+        (("projections/fold.py", "journey.identifiers[before].last >= at", "False"),),
+        (_HOSTILE,),
+    ),
+    "a worker with an old register commits": Mutant(
+        (("store/commit.py", "WHERE register_version = $3", "WHERE $3 >= 0"),),
+        ("tests/faults/test_identity_races.py::test_a_batch_folded_with_an_old_register_is_refused",),
+    ),
+    "an identifier may find two journeys": Mutant(
+        (
+            (
+                "store/commit.py",
+                'WHERE i.key = u.key AND i.journey_id = u.before\n"""\n\n_UNUSED',
+                'WHERE i.key = u.key\n"""\n\n_UNUSED',
+            ),
+            ("store/commit.py", "WHERE journeys.rev = excluded.rev - 1", ""),
+        ),
+        ("tests/faults/test_identity_races.py::test_merges_in_opposite_order_on_two_workers",),
     ),
     "the conflict's first arrival wins": Mutant(
         (("streams/preparation.py", "elif precedes(archived.value, candidate.value):", "elif True:"),),

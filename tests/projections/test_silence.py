@@ -21,7 +21,9 @@ _T0 = 1_767_225_600_000_000  # 2026-01-01
 
 def event(number: int, type_: str, day: int, second: int = 0, **data: object) -> Event:
     at = time_text(_T0 + day * DAY + second * 1_000_000)
-    return decode(body(number, type_, version=data.pop("version", 1), occurred_at=at, data=data), "sales")
+    return decode(
+        body(number, type_, who={"user_id": "u"}, version=data.pop("version", 1), occurred_at=at, data=data), "sales"
+    )
 
 
 WON = event(0, "opportunity_won", 0, version=2, amount=1, currency="EUR")

@@ -1,0 +1,137 @@
+"""The register: what holds for identifiers whatever journey they are in. Rulings, releases, quarantine.
+
+It is small, for people make it: every worker holds all of it in memory, and a commit proves that it was up to date.
+"""
+
+from itertools import combinations
+from typing import NamedTuple
+
+from projections.identifiers import Identifier, key_at
+
+Pair = tuple[bytes, bytes]  #: two identifier keys, the smaller first
+Order = tuple[int, bytes, str]
+
+RULINGS = {"identity_joined": True, "identity_split": False}
+RELEASE = "identifier_released"
+
+
+class Ruling(NamedTuple):
+    """What people decided about some identifiers: one person, or each a person of their own."""
+
+    order: Order  #: of the event
+    joined: bool
+    keys: tuple[bytes, ...]  #: sorted; as they are without releases
+
+
+class Victim(NamedTuple):
+    """An identifier that an event linked to one in quarantine."""
+
+    key: bytes  #: of the one in quarantine
+    victim: bytes
+    at: int  #: of the first event that linked them, in microseconds since 1970 UTC
+
+
+class Entries(NamedTuple):
+    """What was added to a register since the last harvest."""
+
+    rulings: list[Ruling]
+    releases: list[tuple[bytes, int]]
+    quarantined: list[Identifier]
+    unquarantined: list[bytes]
+    victims: list[Victim]
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was added that changes how events are folded."""
+        return bool(self.rulings or self.releases or self.quarantined or self.unquarantined)
+
+
+class Register:
+    """Rulings by pair, release times and quarantined identifiers by key."""
+
+    def __init__(self) -> None:
+        #: counts commits that changed it; what was folded with another version must not be committed
+        self.version = 0
+        self.rulings: list[Ruling] = []
+        #: the last ruling on each pair
+        self.last: dict[Pair, Ruling] = {}
+        #: identifier key -> those that rulings joined to it
+        self.partners: dict[bytes, set[bytes]] = {}
+        #: identifier key -> those that rulings parted from it
+        self.foes: dict[bytes, set[bytes]] = {}
+        #: key -> times, in microseconds since 1970 UTC, sorted
+        self.releases: dict[bytes, list[int]] = {}
+        self.quarantined: set[bytes] = set()
+        self._new = Entries([], [], [], [], [])
+
+    def rule(self, ruling: Ruling) -> list[bytes]:
+        """Take a ruling about each two of its identifiers; of several about the same two the last holds.
+
+        Returns the identifiers that it is about, as they are at its time.
+        """
+        self._new.rulings.append(ruling)
+        return self.put_ruling(ruling)
+
+    def put_ruling(self, ruling: Ruling) -> list[bytes]:
+        """Take in a stored ruling."""
+        self.rulings.append(ruling)
+        return self._hold(ruling)
+
+    def _hold(self, ruling: Ruling) -> list[bytes]:
+        keys = sorted(key_at(key, ruling.order[0], self.releases) for key in ruling.keys)
+        for pair in combinations(keys, 2):
+            known = self.last.get(pair)
+            if known is not None and ruling.order < known.order:
+                continue
+            self.last[pair] = ruling
+            into, out_of = (self.partners, self.foes) if ruling.joined else (self.foes, self.partners)
+            for one, other in (pair, pair[::-1]):
+                into.setdefault(one, set()).add(other)
+                out_of.get(one, set()).discard(other)
+        return keys
+
+    def joined_to(self, key: bytes) -> set[bytes]:
+        """Whom rulings joined to an identifier; nobody, where it is in quarantine."""
+        others = self.partners.get(key)
+        if not others or key in self.quarantined:
+            return set()
+        return others - self.quarantined
+
+    def release(self, key: bytes, at: int) -> bool:
+        """Note that an identifier means somebody else from `at` on. Returns whether that is new."""
+        if at in self.releases.get(key, ()):
+            return False
+        self._new.releases.append((key, at))
+        self.put_release(key, at)
+        return True
+
+    def put_release(self, key: bytes, at: int) -> None:
+        """Take in a stored release. Rulings after it are about the new identifier."""
+        self.releases[key] = sorted([*self.releases.get(key, []), at])
+        self.last, self.partners, self.foes = {}, {}, {}
+        for ruling in self.rulings:
+            self._hold(ruling)
+
+    def quarantine(self, identifier: Identifier) -> None:
+        """Put an identifier in quarantine, for good: it joins nobody any more."""
+        self.quarantined.add(identifier.key)
+        self._new.quarantined.append(identifier)
+
+    def unquarantine(self, key: bytes) -> None:
+        """End a quarantine: a release has left the identifier fewer links."""
+        self.quarantined.discard(key)
+        new = self._new
+        new.quarantined[:] = [identifier for identifier in new.quarantined if identifier.key != key]
+        new.victims[:] = [victim for victim in new.victims if victim.key != key]
+        new.unquarantined.append(key)
+
+    def suffer(self, victim: Victim) -> None:
+        """Note whom an event linked to an identifier in quarantine."""
+        self._new.victims.append(victim)
+
+    def harvest(self) -> Entries:
+        """What was added since the last call. Counts the version up if anything but victims was."""
+        entries, self._new = self._new, Entries([], [], [], [], [])
+        if entries.changed:
+            self.version += 1
+        return entries

@@ -1,0 +1,157 @@
+"""Identity on two workers: journeys, identifiers and rulings that both of them touch."""
+
+import random
+
+import asyncpg
+import pytest
+import structlog
+
+from projections.identifiers import identifier_key
+from streams import projector
+from streams.kafka import KafkaSettings
+from tests.support import body, counts, expected_digest, produce, project, stored_digest, until, worker
+
+_MERGES = 500
+
+
+async def test_a_batch_folded_with_an_old_register_is_refused(kafka_settings: KafkaSettings, database_url: str) -> None:
+    """A ruling that another worker has committed meanwhile is heeded, though none of its journeys is touched."""
+    first, second = body(1, who={"user_id": "u1"}), body(2, who={"user_id": "u2"})
+    ruling = body(3, "identity_joined", who={"user_id": "u1", "email": "x@y.org"}, data={})
+    ruled = body(4, "identified", who={"user_id": "u2", "email": "x@y.org"}, data={})
+    connection = await asyncpg.connect(database_url)
+    await produce(kafka_settings, [("marketing", 0, first)])
+    async with worker(kafka_settings, database_url):
+        await until(lambda: _read(connection, 1))
+        keys = sorted([identifier_key("user_id", "u1").hex(), identifier_key("email", "x@y.org").hex()])
+        await connection.execute(
+            "INSERT INTO rulings VALUES ($1, 'web', 1767225603000000, true, $2::text[]::uuid[], 0)",
+            f"{4:032x}",
+            keys,
+        )
+        await connection.execute("UPDATE projection SET register_version = register_version + 1")
+        await produce(kafka_settings, [("marketing", 0, second), ("marketing", 0, ruled)])
+        await until(lambda: _read(connection, 3))
+    await connection.close()
+    bodies = [("marketing", first), ("marketing", second), ("marketing", ruled), ("joint", ruling)]
+    assert await stored_digest(database_url) == expected_digest(bodies)
+
+
+async def test_merges_in_opposite_order_on_two_workers(
+    kafka_settings: KafkaSettings, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault 27: two partitions merge the same people in opposite order; small batches make the workers meet."""
+    monkeypatch.setattr(projector, "BATCH_RECORDS", 16)
+    monkeypatch.setattr(projector, "_SMALLEST_BATCH", 2)
+    singles, left, right = _crossing_merges()
+    connection = await asyncpg.connect(database_url)
+    with structlog.testing.capture_logs() as logs:
+        await produce(kafka_settings, [])  # makes the topics
+        async with worker(kafka_settings, database_url), worker(kafka_settings, database_url):
+            await until(lambda: _both_hold(connection))
+            await produce(kafka_settings, singles)
+            await until(lambda: _read(connection, len(singles)))
+            # each worker has some of the partitions, and every pair of merges lies on two of them
+            crossing = [record for pair in zip(left, right, strict=True) for record in pair]
+            await produce(kafka_settings, crossing)
+            await until(lambda: _read(connection, len(singles) + len(crossing)))
+    counted = await counts(connection)
+    await connection.close()
+    restarts = [log for log in logs if log["event"] == "projector starts over"]
+    print(f"{_MERGES} pairs of merges, {len(restarts)} restarts: {sorted({log['error'] for log in restarts})}")
+    assert not [log for log in restarts if "Deadlock" in log["error"]]
+    assert counted["read"] == counted["applied"]
+    bodies = [(owner, value) for owner, _, value in [*singles, *crossing]]
+    assert await stored_digest(database_url) == expected_digest(bodies)
+
+
+def _crossing_merges() -> tuple[list[tuple[str, int, bytes]], ...]:
+    """Single people; merges of them in one order, and in the opposite order over the other partitions."""
+    number = iter(range(1_000_000))
+    whos = [({"user_id": f"u{n}"}, {"email": f"e{n}@x.org"}, {"anonymous_id": f"d{n}"}) for n in range(_MERGES)]
+    singles = [("marketing", n % 3, body(next(number), who=who)) for n, three in enumerate(whos) for who in three]
+    left = [
+        ("marketing", n % 3, body(next(number), "identified", who={**u, **d}, data={}))
+        for n, (u, _, d) in enumerate(whos)
+    ]
+    right = [
+        ("sales", n % 3, body(next(number), "call_logged", who={**u, **e}, data={})) for n, (u, e, _) in enumerate(whos)
+    ]
+    right.reverse()
+    random.Random(27).shuffle(singles)
+    return singles, left, right
+
+
+async def _read(connection: asyncpg.Connection, records: int) -> bool:
+    return (await counts(connection))["read"] >= records
+
+
+async def _both_hold(connection: asyncpg.Connection) -> bool:
+    held = await connection.fetch("SELECT worker, count(*) AS n FROM partitions WHERE worker IS NOT NULL GROUP BY 1")
+    return len(held) == 2 and min(row["n"] for row in held) >= 4
+
+
+async def test_a_ruling_takes_effect_and_is_taken_back(kafka_settings: KafkaSettings, database_url: str) -> None:
+    """Case 19 over Kafka and PostgreSQL: state, accounts and feed."""
+    one = [{"type": "user_id", "value": "u1"}, {"type": "account", "value": "acme"}]
+    events = [
+        ("marketing", 0, body(1, identities=one)),
+        ("sales", 0, body(2, "opportunity_won", version=2, identities=one, data={"amount": 9, "currency": "EUR"})),
+        ("marketing", 1, body(3, who={"user_id": "u2"})),
+    ]
+    await project_more(kafka_settings, database_url, events, 3)
+    before, rows = await stored_digest(database_url), await _rows(database_url)
+    pair = [{"type": "user_id", "value": "u1"}, {"type": "user_id", "value": "u2"}]
+    join = body(4, "identity_joined", identities=pair, data={"by": "ops"})
+    split = body(5, "identity_split", identities=pair, data={"by": "ops"})
+    await project_more(kafka_settings, database_url, [("joint", 0, join)], 4)
+    assert len(await _rows(database_url)) == 1
+    await project_more(kafka_settings, database_url, [("joint", 1, split)], 5)
+    assert await stored_digest(database_url) == before
+    assert await _rows(database_url) == rows
+    connection = await asyncpg.connect(database_url)
+    feed = await connection.fetch("SELECT kind, cause, journey_id, related FROM changes WHERE cause = 1 ORDER BY seq")
+    await connection.close()
+    # joined: one is merged into the other, which changes; split: the other is changed back, the one comes out of it
+    assert sorted((row["kind"], row["cause"]) for row in feed) == [(0, 1), (0, 1), (2, 1), (4, 1)]
+    [merged] = [row for row in feed if row["kind"] == 2]
+    [parted] = [row for row in feed if row["kind"] == 4]
+    assert (merged["journey_id"], merged["related"]) == (parted["journey_id"], parted["related"])
+
+
+async def test_a_late_release_folds_again_from_the_archive(kafka_settings: KafkaSettings, database_url: str) -> None:
+    """Case 31 when the release comes after events that it concerns."""
+    events = [
+        ("marketing", 0, body(1, who={"user_id": "7", "email": "ana@b.org"})),
+        ("marketing", 1, body(30, who={"user_id": "7", "email": "bob@b.org"})),
+        ("marketing", 2, body(40, who={"user_id": "7"})),
+    ]
+    release = ("joint", 0, body(20, "identifier_released", who={"user_id": "7"}, data={}))
+    await project_more(kafka_settings, database_url, events, 3)
+    await project_more(kafka_settings, database_url, [release], 4)
+    bodies = [(owner, value) for owner, _, value in [release, *events]]
+    assert await stored_digest(database_url) == expected_digest(bodies)
+    connection = await asyncpg.connect(database_url)
+    assert await connection.fetchval("SELECT sum(events)::int FROM journeys") == 3
+    await connection.close()
+
+
+async def project_more(
+    kafka: KafkaSettings, database_url: str, records: list[tuple[str, int, bytes]], total: int
+) -> None:
+    """Produce, and run a worker until so many records are read in all."""
+    await produce(kafka, records)
+    await project(kafka, database_url, total)
+
+
+async def _rows(database_url: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(database_url)
+    try:
+        return list(
+            await connection.fetch(
+                "SELECT journey_id, stage, stage_since, reached, first_seen, last_seen, events, owner, account, "
+                "accounts, stays, score, value, state FROM journeys ORDER BY journey_id"
+            )
+        )
+    finally:
+        await connection.close()
