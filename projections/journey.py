@@ -53,6 +53,11 @@ class Link(msgspec.Struct, array_like=True, order=True, gc=False):
     refused: str | None = None
 
     @property
+    def order(self) -> Order:
+        """Law 2's order, of the statement that counts."""
+        return (self.at, self.id, self.source)
+
+    @property
     def strength(self) -> tuple[int, int, bytes, str]:
         """Links are judged in this order."""
         return (self.authority, self.at, self.id, self.source)

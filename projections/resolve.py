@@ -88,11 +88,11 @@ def _all_one(identifiers: Mapping[bytes, Known], live: list[Link], register: Reg
     foes = register.foes
     if foes and any(foes.get(key) for key in identifiers):
         return False
-    known_since = min([known.at for known in identifiers.values() if known.type in KNOWN_BY], default=None)
+    known_since = min([known.order for known in identifiers.values() if known.type in KNOWN_BY], default=None)
     if known_since is None:
         return True
     return all(
-        link.authority != FORM or link.at <= known_since or identifiers[link.b].type != ANONYMOUS for link in live
+        link.authority != FORM or link.order <= known_since or identifiers[link.b].type != ANONYMOUS for link in live
     )
 
 
@@ -231,7 +231,7 @@ class _Groups:
         if link.authority != FORM:
             return False
         people = [self._identifiers[key] for key in self.members[self.root[link.a]]]
-        return any(known.type in KNOWN_BY and known.at < link.at for known in people)
+        return any(known.type in KNOWN_BY and known.order < link.order for known in people)
 
     def obstacle(self, roots: set[bytes], *, limits: bool = True) -> str | None:
         """What keeps these groups from being one person: a split, or the type of a broken limit."""

@@ -57,6 +57,8 @@ class Workspace:
         self._gone: dict[bytes, tuple[int, int | None]] = {}
         #: identifier key -> the journey it found at the last harvest
         self._moved: dict[bytes, bytes | None] = {}
+        #: identifiers that nobody uses since the last harvest: what is stored may not know yet
+        self._left: set[bytes] = set()
         #: contested devices on which something happened since their sessions were told apart
         self._unsorted: set[bytes] = set()
 
@@ -70,6 +72,10 @@ class Workspace:
         """Let go of a journey that is stored as it is here."""
         for key in self.journeys.pop(journey_id).identifiers:
             del self.home[key]
+
+    def knows(self, key: bytes) -> bool:
+        """Whether what is here on an identifier is newer than what is stored."""
+        return key in self.home or key in self._moved or key in self._left
 
     def journey_of(self, key: bytes) -> Journey | None:
         """The journey of an identifier."""
@@ -200,4 +206,5 @@ class Workspace:
             journey.settle(self.rules)
             journey.rev += 1
         self._touched, self._gone, self._moved = set(), {}, {}
+        self._left = {move.key for move in moved if move.now is None}
         return Harvest(touched, gone, [move for move in moved if move.before != move.now], self.register.harvest())

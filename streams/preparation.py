@@ -19,7 +19,7 @@ from schemas.decode import decode
 from schemas.errors import TandemError
 from schemas.event import Event
 from store.archive import Archived, Block, blocks_of, bucket_of, read_block, read_named
-from store.commit import CHANGED, CREATED, EVENT, IDENTITY, MERGED, SPLIT, VANISHED, Change, DeadLetter, EventRow
+from store.commit import CHANGED, CREATED, EVENT, IDENTITY, MERGED, SPLIT, VANISHED, Change, DeadLetter, EventRow, Stale
 from store.loading import KnownEvent, known_events, load_journeys, source_ids, victims_of
 from streams.intake import Candidate, EventKey, Intake, conflict, dead_letter, precedes, same_body
 
@@ -121,28 +121,34 @@ class Preparation:
 
     async def _load(self, subjects: Iterable[Subject | None]) -> None:
         """Bring in the journeys that these subjects' events touch, if they are not here."""
-        home, register = self._workspace.home, self._workspace.register
+        register = self._workspace.register
         keys = {person.key for subject in subjects if subject for person in subject.persons}
         if register.releases:
             keys |= {key_at(key, at, register.releases) for key in keys for at in register.releases.get(key, ())}
         if register.partners:
             keys |= {other for key in keys for other in register.partners.get(key, ())}
-        await self._load_keys(key for key in keys if key not in home)
+        await self._load_keys(keys)
 
     async def _load_keys(self, keys: Iterable[bytes]) -> None:
-        wanted = sorted(keys)
+        workspace = self._workspace
+        wanted = sorted([key for key in keys if not workspace.knows(key)])
         if not wanted:
             return
         for journey in await load_journeys(self._reader, wanted):
-            if journey.journey_id not in self._workspace.journeys:
-                self._workspace.put(journey)
+            known = workspace.journeys.get(journey.journey_id)
+            if known is None:
+                if any(key in workspace.home for key in journey.identifiers):
+                    raise Stale("another worker has changed who is who since journeys were read: fold again")
+                workspace.put(journey)
+            elif known.rev < journey.rev:
+                raise Stale("another worker has changed a journey since it was read: fold again")
 
     async def _load_tied(self, keys: set[bytes]) -> None:
         """Bring in everybody whom any link ties to these identifiers, those in quarantine and their victims too."""
         workspace, seen = self._workspace, set[bytes]()
         while keys:
             seen |= keys
-            await self._load_keys(key for key in keys if key not in workspace.home)
+            await self._load_keys(keys)
             journeys = [workspace.everybody_here(key) for key in keys if key in workspace.home]
             tied = {key for component in journeys for journey in component for key in _ends(journey)}
             quarantined = tied & workspace.register.quarantined

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+import traceback
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -67,7 +68,9 @@ async def worker(kafka: KafkaSettings, database_url: str) -> AsyncIterator["asyn
         yield task
     finally:
         stop.set()
-        await asyncio.gather(task, return_exceptions=True)
+        [outcome] = await asyncio.gather(task, return_exceptions=True)
+        if isinstance(outcome, Exception):
+            traceback.print_exception(outcome)
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:

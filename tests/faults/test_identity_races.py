@@ -1,14 +1,17 @@
 """Identity on two workers: journeys, identifiers and rulings that both of them touch."""
 
 import random
+from contextlib import AsyncExitStack
 
 import asyncpg
 import pytest
 import structlog
 
 from projections.identifiers import identifier_key
+from store.archive import read_all
 from streams import projector
 from streams.kafka import KafkaSettings
+from tests.laws.histories import long_hostile_history
 from tests.support import body, counts, expected_digest, produce, project, stored_digest, until, worker
 
 _MERGES = 500
@@ -155,3 +158,31 @@ async def _rows(database_url: str) -> list[asyncpg.Record]:
         )
     finally:
         await connection.close()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_hostile_history_in_any_partitions_equals_the_fold_and_the_archive(
+    kafka_settings: KafkaSettings, database_url: str, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    """Rulings, releases, shared devices: live, in small batches on one or two workers, and from the archive."""
+    monkeypatch.setattr(projector, "BATCH_RECORDS", 24)
+    monkeypatch.setattr(projector, "_SMALLEST_BATCH", 2)
+    history = long_hostile_history(600, seed=5)
+    chance = random.Random(workers)
+    records = [(owner, chance.randrange(3), value) for owner, value in chance.sample(history, len(history))]
+    connection = await asyncpg.connect(database_url)
+    async with AsyncExitStack() as stack:
+        await produce(kafka_settings, [])
+        for _ in range(workers):
+            await stack.enter_async_context(worker(kafka_settings, database_url))
+        if workers == 2:
+            await until(lambda: _both_hold(connection))
+        await produce(kafka_settings, records)
+        await until(lambda: _read(connection, len(records)))
+    owner_of = {row["partition_id"]: row["owner_room"] for row in await connection.fetch("SELECT * FROM partitions")}
+    archived = [(owner_of[event.partition_id], event.value) async for event in read_all(connection)]
+    await connection.close()
+    assert len(archived) == len(history)
+    digest = await stored_digest(database_url)
+    assert digest == expected_digest(history)
+    assert digest == expected_digest(archived)

@@ -1,5 +1,6 @@
 """Histories for the laws: small worlds in which everything that can collide does."""
 
+import random
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -164,3 +165,42 @@ def hostile_histories(draw: st.DrawFn, max_size: int = 12) -> list[tuple[str, by
             event["identities"].append({"type": "account", "value": draw(st.sampled_from(["x.org", "y.org"]))})
         history.append((owner, msgspec.json.encode(event)))
     return history
+
+
+_OWNERS = {"page_viewed": "marketing", "identified": "marketing", "form_submitted": "marketing"}
+_OWNERS |= {"email_clicked": "marketing", "call_logged": "sales", "contacts_merged": "sales"}
+_RULINGS = ("identity_joined", "identity_split", "identifier_released")
+
+
+def long_hostile_history(size: int, seed: int) -> list[tuple[str, bytes]]:
+    """One long hostile history of a few dozen people on shared devices; the same for the same seed."""
+    chance = random.Random(seed)
+    return [_hostile_event(chance, number) for number in range(size)]
+
+
+def _hostile_event(chance: random.Random, number: int) -> tuple[str, bytes]:
+    person, device = chance.randrange(30), chance.randrange(12)
+    names = [("user_id", f"u{person}"), ("email", f"e{person // 2}@x.org"), ("crm_contact", f"c{person // 3}")]
+    ruling = chance.random() < 0.03
+    type_ = chance.choice(_RULINGS if ruling else list(_OWNERS))
+    if type_ == "contacts_merged":
+        who = [("crm_contact", f"c{person // 3}"), ("crm_contact", f"c{person // 3 + 10 * (person % 7 == 0)}")]
+    elif ruling:
+        who = [("user_id", f"u{person}"), ("user_id", f"u{chance.randrange(30)}")]
+    else:
+        who = chance.sample(names, chance.choice([0, 0, 1, 1, 2]))
+        if not who or chance.random() < 0.6:
+            who.append(("anonymous_id", f"d{device}"))
+    if type_ in _RULINGS[:2] and len(set(who)) < 2:
+        who[1] = ("email", f"e{person // 2}@x.org")
+    minutes = chance.randrange(20) * 1_440 + chance.choice([0, 5, 29, 31, 61, 90, 600])
+    event = {
+        "id": str(uuid.UUID(int=chance.getrandbits(20) << 64 | number)),
+        "type": type_,
+        "version": 1,
+        "source": chance.choice(["web", "crm"]),
+        "occurred_at": (EPOCH + timedelta(minutes=minutes, seconds=chance.randrange(3))).isoformat(),
+        "identities": [{"type": name, "value": value} for name, value in dict.fromkeys(who)],
+        "data": {"page_viewed": {"url": "/"}, "form_submitted": {"form": "f"}}.get(type_, {}),
+    }
+    return ("joint" if ruling else _OWNERS[type_]), msgspec.json.encode(event)

@@ -49,7 +49,8 @@ MUTANTS = {
             (
                 "store/commit.py",
                 "    return batch_id\n\n\nasync def _write_changes",
-                "    await _write_leftovers(connection, batch, batch_id)\n    return batch_id\n\n\nasync def _write_changes",
+                "    await _write_leftovers(connection, batch, batch_id)\n    return batch_id\n\n\n"
+                "async def _write_changes",
             ),
         ),
         (f"{_TRANSACTION}::test_crash_before_and_after_every_step_of_the_transaction",),
