@@ -11,17 +11,18 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from api import health, ingest, queries
+from api import health, identity, ingest, queries
 from api.context import Context
 from api.problems import on_http_error, on_invalid_request, on_unexpected
 from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
 from schemas.errors import TandemError
-from store.session import open_connection
+from store.session import give_raw_uuids, open_connection
 from store.status import has_tables
 from streams.gateway import Gateway
 from streams.kafka import KafkaSettings, KafkaUnreachable
 
 _POOL = 8
+_RAW_POOL = 4
 
 
 class SchemaMissing(TandemError):
@@ -51,16 +52,25 @@ def create_app(
             command_timeout=30,
             server_settings={"application_name": "tandem-api", "default_transaction_read_only": "on", "jit": "off"},
         )
+        raw_pool = await asyncpg.create_pool(
+            database_url,
+            min_size=1,
+            max_size=_RAW_POOL,
+            init=give_raw_uuids,
+            command_timeout=30,
+            server_settings={"application_name": "tandem-api", "default_transaction_read_only": "on", "jit": "off"},
+        )
         gateway = Gateway(kafka) if kafka is not None else None
         try:
             await _check_schema(pool)
             if gateway is not None:
                 await _connect(gateway)
-            app.state.context = Context(pool, gateway, rules, clock)
+            app.state.context = Context(pool, raw_pool, gateway, rules, clock)
             yield
         finally:
             if gateway is not None:
                 await gateway.stop()
+            await raw_pool.close()
             await pool.close()
 
     app = FastAPI(
@@ -71,7 +81,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    for router in (health.router, queries.router, ingest.router):
+    for router in (health.router, queries.router, identity.router, ingest.router):
         app.include_router(router)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_invalid_request)

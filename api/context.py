@@ -15,6 +15,7 @@ class Context:
     """The open parts."""
 
     pool: asyncpg.Pool
+    raw_pool: asyncpg.Pool  #: gives uuid values as 16 raw bytes
     gateway: Gateway | None
     rules: Rules
     clock: Callable[[], int]  #: microseconds since 1970 UTC

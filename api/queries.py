@@ -11,7 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api.context import Context, context_of
-from projections.identifiers import PERSON_TYPES, normalise
+from api.identifiers import key_of
+from projections.identifiers import normalise
 from projections.view import journey_view, time_text
 from store import queries as store
 from store.queries import Filter
@@ -30,29 +31,12 @@ def _json(body: object) -> Response:
 async def journey(request: Request, identifier: str) -> Response:
     """`identifier` is `type:value`, such as `email:ana@example.com`, or `journey:` with an id."""
     context = context_of(request)
-    key = _key(identifier, context)
+    key = key_of(identifier, context.rules)
     async with context.pool.acquire() as connection:
         found = await store.find_journey(connection, key)
     if found is None:
         raise HTTPException(404, f"no event has named {identifier}")
     return _json(journey_view(found, context.rules, context.clock()))
-
-
-def _key(identifier: str, context: Context) -> bytes:
-    type_, colon, value = identifier.partition(":")
-    if not colon or (type_ != "journey" and type_ not in PERSON_TYPES):
-        raise HTTPException(422, f"write type:value, with one of the types journey, {', '.join(PERSON_TYPES)}")
-    if type_ == "journey":
-        try:
-            return uuid.UUID(value).bytes
-        except ValueError as error:
-            raise HTTPException(422, f"{value[:64]} is no journey id: it has the form of a UUID") from error
-    regions = set(context.rules.phone_regions.values()) if type_ == "phone" else set()
-    for region in (None, *sorted(regions)):
-        found = normalise(type_, value[:512], region)
-        if found is not None:
-            return found.key
-    raise HTTPException(422, f"{type_}:{value[:64]} names nobody: the value is blocked or cannot be read")
 
 
 @router.get("/journeys", summary="Journeys, in pages")

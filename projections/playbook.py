@@ -74,12 +74,20 @@ class Excluded(_Strict):
     identifiers: list[Annotated[str, Field(pattern=r"^[a-z_]+:.+$")]] = []
 
 
+class BlastRadius(_Strict):
+    """A ruling that moves more than this must be confirmed."""
+
+    events: Annotated[int, Field(ge=0)] = 100
+    journeys: Annotated[int, Field(ge=0)] = 5
+
+
 class IdentityRules(_Strict):
     limits: dict[PersonType, Annotated[int, Field(ge=1)] | Window]
     #: an identifier that is linked to more others than this is quarantined
     breaker: Annotated[int, Field(ge=2, le=10_000)] = 200
     phone_regions: dict[str, Annotated[str, Field(pattern=r"^[A-Z]{2}$")]] = {}
     exclude: Excluded = Excluded()
+    blast_radius: BlastRadius = BlastRadius()
 
 
 class AccountRules(_Strict):
@@ -198,6 +206,8 @@ class Rules:
     #: matches type:value of identifiers whose events are not folded; None where there are none
     excluded: re.Pattern[str] | None
     free_mail: frozenset[str]
+    #: events and journeys that a ruling may move without being confirmed
+    blast_radius: tuple[int, int]
     #: traits whose first value holds
     first_traits: frozenset[str]
     #: sources, best first, by trait
@@ -256,6 +266,7 @@ def compile_rules(playbook: Playbook) -> Rules:
         excluded_sources=frozenset(playbook.identity.exclude.sources),
         excluded=_patterns(playbook.identity.exclude.identifiers),
         free_mail=frozenset(playbook.accounts.free_mail),
+        blast_radius=(playbook.identity.blast_radius.events, playbook.identity.blast_radius.journeys),
         first_traits=frozenset(name for name, rule in playbook.traits.items() if rule.keep == "first"),
         trait_sources={name: tuple(rule.sources) for name, rule in playbook.traits.items() if rule.sources},
         digest=playbook.digest(),

@@ -13,11 +13,10 @@ import asyncpg
 import msgspec
 import zstandard
 
+from store.session import Reader
+
 BUCKETS = 64
 _FEW_KEYS = 2_000  #: for more, whole buckets are read
-
-#: A connection, or one lent by a pool.
-Reader = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
 class Archived(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -7,6 +7,7 @@ import asyncpg
 
 from projections.journey import Journey, decode_journey
 from projections.register import Register, Ruling
+from store.session import Reader
 
 
 class KnownEvent(NamedTuple):
@@ -44,20 +45,18 @@ _QUARANTINE = "SELECT key FROM quarantine"
 _VICTIMS = "SELECT victim FROM victims WHERE key = ANY ($1::uuid[])"
 
 
-async def source_ids(connection: asyncpg.Connection, names: Sequence[str]) -> dict[str, int]:
+async def source_ids(connection: Reader, names: Sequence[str]) -> dict[str, int]:
     """The numbers of source names, new ones added."""
     await connection.execute(_ADD_SOURCES, sorted(names))
     return {row["name"]: row["source_id"] for row in await connection.fetch(_SOURCES, list(names))}
 
 
-async def known_events(
-    connection: asyncpg.Connection, ids: Sequence[bytes], sources: Sequence[int]
-) -> list[KnownEvent]:
+async def known_events(connection: Reader, ids: Sequence[bytes], sources: Sequence[int]) -> list[KnownEvent]:
     """Those of the events (id, source) that were applied before."""
     return [KnownEvent(*row) for row in await connection.fetch(_KNOWN_EVENTS, ids, sources)]
 
 
-async def load_journeys(connection: asyncpg.Connection, keys: Sequence[bytes]) -> list[Journey]:
+async def load_journeys(connection: Reader, keys: Sequence[bytes]) -> list[Journey]:
     """The journeys that the identifier keys find, and those that refused links tie to them."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         rows = await connection.fetch(_BY_IDENTIFIER, keys)
@@ -68,7 +67,7 @@ async def load_journeys(connection: asyncpg.Connection, keys: Sequence[bytes]) -
     return [_journey(row) for row in rows]
 
 
-async def load_register(connection: asyncpg.Connection) -> Register:
+async def load_register(connection: Reader) -> Register:
     """Rulings, releases and quarantine, as they were committed together."""
     register = Register()
     async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -82,7 +81,7 @@ async def load_register(connection: asyncpg.Connection) -> Register:
     return register
 
 
-async def victims_of(connection: asyncpg.Connection, keys: Sequence[bytes]) -> list[bytes]:
+async def victims_of(connection: Reader, keys: Sequence[bytes]) -> list[bytes]:
     """The identifiers that events linked to these, which are in quarantine."""
     return [row["victim"] for row in await connection.fetch(_VICTIMS, keys)] if keys else []
 

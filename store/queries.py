@@ -10,9 +10,7 @@ import orjson
 from projections.journey import Journey, decode_journey
 from projections.playbook import Rules
 from projections.view import time_text
-
-#: A connection, or one lent by a pool.
-Reader = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+from store.session import Reader
 
 #: An identifier that was released means its newest owner.
 _JOURNEY = """

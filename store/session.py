@@ -4,6 +4,9 @@ import asyncpg
 
 from schemas.errors import TandemError
 
+#: A connection, or one lent by a pool.
+Reader = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
 #: Durability stays as the server has it (fsync and synchronous_commit on). Joins are nested loops so that rows are
 #: locked in the order of the sorted arrays that statements are given: two workers cannot lock in opposite order.
 _ENGINE_SETTINGS = {
@@ -47,8 +50,13 @@ async def open_connection(database_url: str) -> asyncpg.Connection:
 async def open_engine_connection(database_url: str) -> asyncpg.Connection:
     """A connection for the engine, on which uuid values are 16 raw bytes. Raises what asyncpg raises."""
     connection = await asyncpg.connect(database_url, server_settings=_ENGINE_SETTINGS, timeout=10)
-    await connection.set_type_codec("uuid", schema="pg_catalog", format="binary", encoder=bytes, decoder=bytes)
+    await give_raw_uuids(connection)
     return connection
+
+
+async def give_raw_uuids(connection: asyncpg.Connection) -> None:
+    """Let a connection give and take uuid values as 16 raw bytes."""
+    await connection.set_type_codec("uuid", schema="pg_catalog", format="binary", encoder=bytes, decoder=bytes)
 
 
 async def open_writer(database_url: str) -> asyncpg.Connection:

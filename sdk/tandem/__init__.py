@@ -2,7 +2,16 @@
 
 from tandem import events
 from tandem.client import AsyncClient, Client
-from tandem.errors import ApiError, BufferFull, DeliveryFailed, InvalidEvent, NotFound, TandemError, Undelivered
+from tandem.errors import (
+    ApiError,
+    BufferFull,
+    ConfirmationNeeded,
+    DeliveryFailed,
+    InvalidEvent,
+    NotFound,
+    TandemError,
+    Undelivered,
+)
 from tandem.ids import event_id
 from tandem.producer import AsyncProducer, Producer
 from tandem.transport import Receipt
@@ -13,6 +22,7 @@ __all__ = [
     "AsyncProducer",
     "BufferFull",
     "Client",
+    "ConfirmationNeeded",
     "DeliveryFailed",
     "InvalidEvent",
     "NotFound",

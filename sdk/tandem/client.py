@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import httpx
 
-from tandem.errors import ApiError, NotFound
+from tandem.errors import ApiError, ConfirmationNeeded, NotFound
 
 Json = dict[str, Any]
 
@@ -20,12 +20,22 @@ def _checked(answer: httpx.Response) -> Json:
         problem = answer.json()
     except ValueError:
         problem = {}
+    if answer.status_code == httpx.codes.CONFLICT:
+        raise ConfirmationNeeded(answer.status_code, problem["title"], problem["detail"], problem)
     kind = NotFound if answer.status_code == httpx.codes.NOT_FOUND else ApiError
     raise kind(answer.status_code, problem.get("title", "Error"), problem.get("detail", answer.text[:200]))
 
 
 def _journey_path(type_: str, value: str) -> str:
     return f"/v1/journeys/{quote(f'{type_}:{value}', safe=':@')}"
+
+
+def _person_path(type_: str, value: str) -> str:
+    return f"/v1/identity/persons/{quote(f'{type_}:{value}', safe=':@')}"
+
+
+def _ruling(ruling: str, identifiers: list[str]) -> Json:
+    return {"ruling": ruling, "identifiers": identifiers}
 
 
 def _given(**parameters: Any) -> Json:
@@ -44,14 +54,8 @@ class AsyncClient:
 
     async def journeys(self, **filters: Any) -> AsyncIterator[Json]:
         """All journeys that fit stage=, account=, channel=, owner=, changed_since=; pages are turned as needed."""
-        cursor: str | None = None
-        while True:
-            page = _checked(await self._client.get("/v1/journeys", params=_given(cursor=cursor, limit=200, **filters)))
-            for item in page["items"]:
-                yield item
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return
+        async for item in self._pages("/v1/journeys", **filters):
+            yield item
 
     async def funnel(self, by: str | None = None) -> Json:
         """The funnel; `by` is "channel" or "campaign"."""
@@ -60,6 +64,56 @@ class AsyncClient:
     async def account(self, name: str) -> Json:
         """What an account's journeys add up to. Raises NotFound."""
         return _checked(await self._client.get(f"/v1/accounts/{quote(name, safe='')}"))
+
+    async def identity(self, type_: str, value: str, *, at: str | None = None, known_at: str | None = None) -> Json:
+        """Who an identifier is; `at` and `known_at` (RFC 3339) look back. Raises NotFound."""
+        return _checked(await self._client.get(_person_path(type_, value), params=_given(at=at, known_at=known_at)))
+
+    async def explain_identity(self, a: str, b: str) -> Json:
+        """Why two identifiers (type:value) are one person, or why not."""
+        return _checked(await self._client.get("/v1/identity/explain", params={"a": a, "b": b}))
+
+    async def identity_conflicts(self) -> AsyncIterator[Json]:
+        """Links that were refused."""
+        async for item in self._pages("/v1/identity/conflicts"):
+            yield item
+
+    async def quarantine(self) -> AsyncIterator[Json]:
+        """Identifiers in quarantine."""
+        async for item in self._pages("/v1/identity/quarantine"):
+            yield item
+
+    async def victims(self, identifier: str) -> AsyncIterator[Json]:
+        """Whom events linked to an identifier (type:value) in quarantine."""
+        async for item in self._pages("/v1/identity/victims", identifier=identifier):
+            yield item
+
+    async def preview_ruling(self, ruling: str, identifiers: list[str]) -> Json:
+        """What a ruling (join, split, release) on identifiers (type:value) would move."""
+        return _checked(await self._client.post("/v1/identity/preview", json=_ruling(ruling, identifiers)))
+
+    async def rule(
+        self,
+        ruling: str,
+        identifiers: list[str],
+        *,
+        reason: str | None = None,
+        by: str | None = None,
+        confirm: bool = False,
+    ) -> Json:
+        """Publish a ruling. Raises ConfirmationNeeded where it moves more than may be moved unasked."""
+        body = _ruling(ruling, identifiers) | _given(reason=reason, by=by) | {"confirm": confirm}
+        return _checked(await self._client.post("/v1/identity/rulings", json=body))
+
+    async def _pages(self, path: str, **parameters: Any) -> AsyncIterator[Json]:
+        cursor: str | None = None
+        while True:
+            page = _checked(await self._client.get(path, params=_given(cursor=cursor, limit=200, **parameters)))
+            for item in page["items"]:
+                yield item
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
 
     async def close(self) -> None:
         """Disconnect."""
@@ -86,13 +140,7 @@ class Client:
 
     def journeys(self, **filters: Any) -> Iterator[Json]:
         """All journeys that fit stage=, account=, channel=, owner=, changed_since=; pages are turned as needed."""
-        cursor: str | None = None
-        while True:
-            page = _checked(self._client.get("/v1/journeys", params=_given(cursor=cursor, limit=200, **filters)))
-            yield from page["items"]
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return
+        yield from self._pages("/v1/journeys", **filters)
 
     def funnel(self, by: str | None = None) -> Json:
         """The funnel; `by` is "channel" or "campaign"."""
@@ -104,14 +152,7 @@ class Client:
 
     def dead_letters(self, reason: str | None = None) -> Iterator[Json]:
         """Records that could not be applied, and why."""
-        cursor: str | None = None
-        while True:
-            parameters = _given(reason=reason, cursor=cursor, limit=200)
-            page = _checked(self._client.get("/v1/dead-letters", params=parameters))
-            yield from page["items"]
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return
+        yield from self._pages("/v1/dead-letters", reason=reason)
 
     def dead_letter(self, topic: str, partition: int, offset: int) -> bytes:
         """A dead letter's original bytes. Raises NotFound."""
@@ -119,6 +160,52 @@ class Client:
         if not answer.is_success:
             _checked(answer)
         return answer.content
+
+    def identity(self, type_: str, value: str, *, at: str | None = None, known_at: str | None = None) -> Json:
+        """Who an identifier is; `at` and `known_at` (RFC 3339) look back. Raises NotFound."""
+        return _checked(self._client.get(_person_path(type_, value), params=_given(at=at, known_at=known_at)))
+
+    def explain_identity(self, a: str, b: str) -> Json:
+        """Why two identifiers (type:value) are one person, or why not."""
+        return _checked(self._client.get("/v1/identity/explain", params={"a": a, "b": b}))
+
+    def identity_conflicts(self) -> Iterator[Json]:
+        """Links that were refused."""
+        yield from self._pages("/v1/identity/conflicts")
+
+    def quarantine(self) -> Iterator[Json]:
+        """Identifiers in quarantine."""
+        yield from self._pages("/v1/identity/quarantine")
+
+    def victims(self, identifier: str) -> Iterator[Json]:
+        """Whom events linked to an identifier (type:value) in quarantine."""
+        yield from self._pages("/v1/identity/victims", identifier=identifier)
+
+    def preview_ruling(self, ruling: str, identifiers: list[str]) -> Json:
+        """What a ruling (join, split, release) on identifiers (type:value) would move."""
+        return _checked(self._client.post("/v1/identity/preview", json=_ruling(ruling, identifiers)))
+
+    def rule(
+        self,
+        ruling: str,
+        identifiers: list[str],
+        *,
+        reason: str | None = None,
+        by: str | None = None,
+        confirm: bool = False,
+    ) -> Json:
+        """Publish a ruling. Raises ConfirmationNeeded where it moves more than may be moved unasked."""
+        body = _ruling(ruling, identifiers) | _given(reason=reason, by=by) | {"confirm": confirm}
+        return _checked(self._client.post("/v1/identity/rulings", json=body))
+
+    def _pages(self, path: str, **parameters: Any) -> Iterator[Json]:
+        cursor: str | None = None
+        while True:
+            page = _checked(self._client.get(path, params=_given(cursor=cursor, limit=200, **parameters)))
+            yield from page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
 
     def close(self) -> None:
         """Disconnect."""

@@ -1,6 +1,7 @@
 """What can go wrong, by name."""
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class TandemError(Exception):
@@ -49,3 +50,11 @@ class ApiError(TandemError):
 
 class NotFound(ApiError):
     """The API knows no such journey or account."""
+
+
+class ConfirmationNeeded(ApiError):
+    """A ruling moves more than may be moved unasked. `preview` says what; publish it again with `confirm=True`."""
+
+    def __init__(self, status: int, title: str, detail: str, preview: dict[str, Any]) -> None:
+        super().__init__(status, title, detail)
+        self.preview = preview

@@ -47,5 +47,8 @@ CREATE INDEX journeys_accounts ON journeys USING gin (accounts) WHERE accounts <
 ALTER TABLE changes ADD COLUMN cause smallint NOT NULL DEFAULT 0;
 ALTER TABLE changes RENAME COLUMN successor TO related;
 
+-- Journeys that refused links tie to others, in the order of their ids.
+CREATE INDEX journeys_conflicts ON journeys (journey_id) WHERE component IS NOT NULL;
+
 -- Which of a bucket's blocks have events of a person: the first four bytes of each event's strongest identifier's key.
 ALTER TABLE archive ADD COLUMN names int[] NOT NULL DEFAULT '{}';

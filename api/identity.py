@@ -1,0 +1,297 @@
+"""Identity over HTTP: who is who, why, since when; and rulings, with what they would move."""
+
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import APIRouter, Body, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from api.context import Context, context_of
+from api.identifiers import key_of
+from api.problems import problem
+from audit.identity import identity_as_of
+from projections.explain import Explanation, Step, explain
+from projections.identifiers import key_at
+from projections.identity_view import AUTHORITIES, identity_view, preview_view, reason_text
+from projections.preview import Preview, preview
+from projections.register import Ruling
+from projections.view import time_text
+from projections.workspace import Workspace
+from store import identity as store
+from store.session import Reader
+from streams.gateway import BrokerUnavailable
+
+router = APIRouter(prefix="/v1/identity")
+
+_Identifier = Annotated[str, Field(max_length=600, pattern=r"^[^\x00]*$")]
+Identifier = Annotated[str, Query(max_length=600, pattern=r"^[^\x00]*$")]
+Cursor = Annotated[str | None, Query(max_length=64)]
+Limit = Annotated[int, Query(ge=1, le=200)]
+_JOINT = {"join": "identity_joined", "split": "identity_split", "release": "identifier_released"}
+
+
+class RulingRequest(BaseModel):
+    """A ruling: these are one person (join), are not (split), or belong to somebody else from now on (release)."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    ruling: Literal["join", "split", "release"]
+    identifiers: Annotated[list[_Identifier], Field(min_length=1, max_length=32)]
+    reason: Annotated[str, Field(max_length=2048)] | None = None
+    by: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    confirm: bool = False  #: move more than the playbook lets a ruling move unasked
+
+
+def _json(body: object, status: int = 200) -> Response:
+    return Response(orjson.dumps(body), status, media_type="application/json")
+
+
+@router.get("/conflicts", summary="Links that were refused, for people to look at")
+async def conflicts(request: Request, cursor: Cursor = None, limit: Limit = 50) -> Response:
+    """In the order of journeys; each link once. `next_cursor` is null on the last page."""
+    context = context_of(request)
+    async with context.raw_pool.acquire() as connection:
+        ids = await store.conflicting(connection, _after(cursor), limit)
+        workspace = await store.load_tied(connection, context.rules, ids)
+    items = [_conflict(workspace, one) for journey_id in ids for one in _own_conflicts(workspace, journey_id)]
+    return _json({"items": items, "next_cursor": ids[-1].hex() if len(ids) == limit else None})
+
+
+def _own_conflicts(workspace: Workspace, journey_id: bytes) -> list[Step]:
+    journey = workspace.journeys.get(journey_id)
+    if journey is None:
+        return []
+    own = [link for link in sorted(journey.refused) if link.refused != "breaker" and link.a in journey.identifiers]
+    return [Step(link.a, link.b, link.authority, link.order, link.refused) for link in own]
+
+
+def _conflict(workspace: Workspace, step: Step) -> dict[str, Any]:
+    return {
+        "identifiers": [_name(workspace, step.a), _name(workspace, step.b)],
+        "journeys": [str(uuid.UUID(bytes=workspace.home[end])) for end in (step.a, step.b)],
+        **_step(step),
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    at, id_, source = step.order
+    return {
+        "authority": AUTHORITIES[step.authority],
+        "at": time_text(at),
+        "event": {"id": str(uuid.UUID(bytes=id_)), "source": source},
+        "holds": step.refused is None,
+        "reason": step.refused,
+    }
+
+
+@router.get("/quarantine", summary="Identifiers that too many others are linked to")
+async def quarantine(request: Request, cursor: Cursor = None, limit: Limit = 50) -> Response:
+    """In the order of their keys, with the number of their victims."""
+    async with context_of(request).raw_pool.acquire() as connection:
+        found = await store.list_quarantine(connection, _after(cursor), limit)
+    items = [
+        {
+            "identifier": f"{entry.type}:{entry.value}",
+            "victims": entry.victims,
+            "since": entry.since.isoformat() if entry.since else None,
+        }
+        for entry in found
+    ]
+    return _json({"items": items, "next_cursor": found[-1].key.hex() if len(found) == limit else None})
+
+
+@router.get("/victims", summary="Whom events linked to an identifier in quarantine")
+async def victims(request: Request, identifier: Identifier, cursor: Cursor = None, limit: Limit = 50) -> Response:
+    """In the order of keys: the journey of each, and when the link was first stated."""
+    context = context_of(request)
+    key = key_of(identifier, context.rules)
+    async with context.raw_pool.acquire() as connection:
+        found = await store.list_victims(connection, key, _after(cursor), limit)
+    items = [{"journey_id": str(uuid.UUID(bytes=entry.journey_id)), "at": time_text(entry.at)} for entry in found]
+    return _json({"items": items, "next_cursor": found[-1].key.hex() if len(found) == limit else None})
+
+
+@router.get("/explain", summary="Why two identifiers are one person, or why not")
+async def explain_two(request: Request, a: Identifier, b: Identifier) -> Response:
+    """The shortest chain of links between the two, with the events behind them and their places in the log."""
+    context = context_of(request)
+    keys = [key_of(one, context.rules) for one in (a, b)]
+    async with context.raw_pool.acquire() as connection:
+        workspace = await store.load_tied(connection, context.rules, keys)
+        own = [_newest(workspace, key) for key in keys]
+        answer = explain(workspace, own[0], own[1])
+        path = [await _placed(connection, workspace, step) for step in answer.path]
+    unknown = [name for name, key in zip((a, b), own, strict=True) if key not in workspace.home]
+    return _json(
+        {
+            "identifiers": [a, b],
+            "journeys": [_journey_id(workspace, key) for key in own],
+            "one_person": answer.one_person,
+            "because": _because(answer, unknown, own),
+            "ruling": None if answer.ruling is None else ("join" if answer.ruling[0] else "split"),
+            "path": path,
+        }
+    )
+
+
+def _newest(workspace: Workspace, key: bytes) -> bytes:
+    """The key that an identifier has since its last release, if anybody has used it since."""
+    times = workspace.register.releases.get(key, [])
+    later = [key_at(key, at, workspace.register.releases) for at in reversed(times)]
+    return next((one for one in later if one in workspace.home), key)
+
+
+def _journey_id(workspace: Workspace, key: bytes) -> str | None:
+    home = workspace.home.get(key)
+    return None if home is None else str(uuid.UUID(bytes=home))
+
+
+def _because(answer: Explanation, unknown: list[str], keys: list[bytes]) -> str:
+    if unknown:
+        return f"no event has named {' and '.join(unknown)}"
+    if keys[0] == keys[1]:
+        return "they are the same identifier"
+    refused = [step.refused for step in answer.path if step.refused is not None]
+    if not answer.path:
+        return "no event links them, neither directly nor through others"
+    if answer.one_person:
+        return "a chain of links holds" if not refused else "they were named in one session of a shared device"
+    if answer.ruling is not None and not answer.ruling[0]:
+        return "a ruling says that they are not one person"
+    return "; ".join(dict.fromkeys(reason_text(reason) for reason in refused)) or "a limit keeps them apart"
+
+
+async def _placed(connection: Reader, workspace: Workspace, step: Step) -> dict[str, Any]:
+    place = await store.place_of(connection, step.order[1], step.order[2])
+    return {
+        "from": _name(workspace, step.a),
+        "to": _name(workspace, step.b),
+        **_step(step),
+        "place": None
+        if place is None
+        else {
+            "topic": place.topic,
+            "partition": place.partition,
+            "offset": place.offset,
+            "recorded_at": time_text(place.recorded_at),
+        },
+    }
+
+
+def _name(workspace: Workspace, key: bytes) -> str:
+    journey = workspace.journey_of(key)
+    if journey is None:
+        return "in quarantine" if key in workspace.register.quarantined else key.hex()
+    known = journey.identifiers[key]
+    return f"{known.type}:{known.value}"
+
+
+@router.get("/persons/{identifier:path}", summary="Who an identifier is, today or as of a time")
+async def person(
+    request: Request,
+    identifier: str,
+    at: Annotated[datetime | None, Query()] = None,
+    known_at: Annotated[datetime | None, Query()] = None,
+) -> Response:
+    """`at`: by what had happened at that time. `known_at`: by what Tandem had committed at that time."""
+    context = context_of(request)
+    key = key_of(identifier, context.rules)
+    micros = None if at is None else _micros(at, "at")
+    if known_at is not None:
+        _micros(known_at, "known_at")
+    async with context.raw_pool.acquire() as connection:
+        if at is None and known_at is None:
+            workspace = await store.load_tied(connection, context.rules, [key])
+        else:
+            workspace = await identity_as_of(connection, context.rules, key, micros, known_at)
+    journey = workspace.journey_of(_newest(workspace, key))
+    if journey is None:
+        raise HTTPException(404, f"no event has named {identifier}" + (" by then" if at or known_at else ""))
+    return _json(identity_view(journey, workspace))
+
+
+def _micros(time: datetime, name: str) -> int:
+    if time.tzinfo is None:
+        raise HTTPException(422, f"{name} has no offset: end it with Z or an offset such as -03:00")
+    since = time.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+@router.post("/preview", summary="What a ruling would move")
+async def preview_ruling(request: Request, wanted: Annotated[RulingRequest, Body()]) -> Response:
+    """Nothing is published."""
+    return _json(preview_view(await _preview(context_of(request), wanted)))
+
+
+@router.post(
+    "/rulings",
+    summary="Publish a ruling",
+    responses={
+        201: {"description": "Published; the preview says what it moves"},
+        409: {"description": "It moves more than a ruling may move unasked: look at the preview, then set `confirm`"},
+        503: {"description": "The broker did not acknowledge; send the same ruling again"},
+    },
+)
+async def publish_ruling(request: Request, wanted: Annotated[RulingRequest, Body()]) -> Response:
+    """The ruling is an event in the joint topic: it holds as soon as the projector has read it."""
+    context = context_of(request)
+    if context.gateway is None:
+        return problem(503, "No broker", "this API was started without a broker", Retry_After="60")
+    found = await _preview(context, wanted)
+    if found.confirm and not wanted.confirm:
+        detail = f"the ruling moves {found.events_moved} events: look at the preview, and confirm it"
+        return _json(
+            {"type": "about:blank", "title": "Confirm", "status": 409, "detail": detail, **preview_view(found)}, 409
+        )
+    data = {name: value for name, value in (("reason", wanted.reason), ("by", wanted.by)) if value is not None}
+    event = {
+        "id": str(uuid.uuid4()),
+        "type": _JOINT[wanted.ruling],
+        "source": "tandem-api",
+        "occurred_at": time_text(context.clock()),
+        "identities": [_identity(identifier, context) for identifier in wanted.identifiers],
+        "data": data,
+    }
+    try:
+        [answer] = await context.gateway.publish("joint", orjson.dumps(event))
+    except BrokerUnavailable as error:
+        return problem(503, "Broker unavailable", str(error), Retry_After="1")
+    if answer["status"] != "accepted":
+        raise HTTPException(422, answer["message"])
+    return _json({"event": answer, **preview_view(found)}, 201)
+
+
+def _identity(identifier: str, context: Context) -> dict[str, str]:
+    key_of(identifier, context.rules)
+    type_, _, value = identifier.partition(":")
+    if type_ == "journey":
+        raise HTTPException(422, "a ruling is about identifiers, not about journeys: name type:value")
+    return {"type": type_, "value": value}
+
+
+async def _preview(context: Context, wanted: RulingRequest) -> Preview:
+    """What a join or split would move, taken now. A release moves nothing that is known."""
+    identities = [_identity(identifier, context) for identifier in wanted.identifiers]
+    keys = sorted({key_of(f"{one['type']}:{one['value']}", context.rules) for one in identities})
+    if wanted.ruling == "release":
+        return Preview([], [], 0, confirm=False)
+    if len(keys) < 2:
+        raise HTTPException(422, "a ruling is about two or more identifiers: name them")
+    async with context.raw_pool.acquire() as connection:
+        workspace = await store.load_tied(connection, context.rules, keys)
+    order = (context.clock(), b"\xff" * 16, "tandem-api")
+    return preview(workspace, Ruling(order, wanted.ruling == "join", tuple(keys)), context.rules)
+
+
+def _after(cursor: str | None) -> bytes:
+    try:
+        found = bytes.fromhex(cursor or "00" * 16)
+    except ValueError:
+        found = b""
+    if len(found) != 16:
+        raise HTTPException(422, "the cursor is none that this API gave out")
+    return found

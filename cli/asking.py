@@ -1,0 +1,71 @@
+"""What commands that ask the API share: the connection, its errors, and lists in the terminal."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.errors import UserError
+
+if TYPE_CHECKING:
+    from tandem import Client
+
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Data dir of the running stack.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+class ApiUnreachable(UserError):
+    """The API does not answer, or not as asked."""
+
+
+@contextmanager
+def api_client(data_dir: Path | None) -> "Iterator[Client]":
+    """A client of the running API. Raises ApiUnreachable."""
+    import httpx
+
+    import tandem
+    from cli.settings import api_url
+
+    address = api_url(data_dir)
+    try:
+        with tandem.Client(address) as client:
+            yield client
+    except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise ApiUnreachable(f"no API answers at {address}: {error}; check TANDEM_API or `tandem status`") from error
+    except tandem.ApiError as error:
+        raise ApiUnreachable(error.detail) from error
+
+
+def identifier_of(text: str) -> tuple[str, str]:
+    """(type, value) of an identifier as people write it. Raises UserError."""
+    type_, colon, value = text.partition(":")
+    if not colon:
+        raise UserError(f"{text!r} is no identifier: write type:value, such as email:ana@example.com")
+    return type_, value
+
+
+def print_items(items: list[dict[str, Any]], as_json: bool, columns: tuple[str, ...]) -> None:
+    """A list as a table, or as JSON."""
+    if as_json:
+        typer.echo(json.dumps(items))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, box=None)
+    for item in items:
+        table.add_row(*(_cell(item[column]) for column in columns))
+    Console().print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    text = str(value)
+    if len(text) == 27 and text.endswith("Z"):
+        return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M")
+    return text

@@ -1,0 +1,147 @@
+"""Reads about identity. All connections here give uuid values as 16 raw bytes: see open_engine_connection."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from projections.identifiers import key_at
+from projections.journey import Journey
+from projections.playbook import Rules
+from projections.workspace import Workspace
+from schemas.decode import decode
+from store.archive import Archived, read_block
+from store.loading import known_events, load_journeys, load_register, victims_of
+from store.session import Reader
+
+_MOST_TIED = 5_000  #: journeys that one answer looks at; beyond, quarantine is left alone
+
+_CONFLICTS = "SELECT journey_id FROM journeys WHERE component IS NOT NULL AND journey_id > $1 ORDER BY 1 LIMIT $2"
+
+_QUARANTINE = """
+    SELECT q.key, q.type, q.value, (SELECT count(*) FROM victims v WHERE v.key = q.key) AS victims, b.committed_at
+    FROM quarantine q LEFT JOIN LATERAL
+         (SELECT max(committed_at) AS committed_at FROM batches WHERE batch_id = q.batch_id) AS b ON true
+    WHERE q.key > $1 ORDER BY q.key LIMIT $2
+"""
+
+_VICTIMS = """
+    SELECT v.victim, i.journey_id, v.occurred_at FROM victims v JOIN identifiers i ON i.key = v.victim
+    WHERE v.key = $1 AND v.victim > $2 ORDER BY v.victim LIMIT $3
+"""
+
+_PLACES = "SELECT partition_id, topic, partition, owner_room FROM partitions WHERE partition_id = ANY ($1::int[])"
+_SOURCE = "SELECT source_id FROM sources WHERE name = $1"
+_COMMITTED = "SELECT DISTINCT batch_id FROM batches WHERE batch_id = ANY ($1::bigint[]) AND committed_at <= $2"
+
+
+class Place(NamedTuple):
+    """Where an event lies in the log."""
+
+    topic: str
+    partition: int
+    offset: int
+    recorded_at: int  #: microseconds since 1970 UTC, by the broker
+
+
+class QuarantineEntry(NamedTuple):
+    """An identifier in quarantine."""
+
+    key: bytes
+    type: str
+    value: str
+    victims: int
+    since: datetime | None
+
+
+class VictimEntry(NamedTuple):
+    """Somebody whom events linked to an identifier in quarantine."""
+
+    key: bytes
+    journey_id: bytes
+    at: int  #: of the first such event, in microseconds since 1970 UTC
+
+
+async def load_tied(connection: Reader, rules: Rules, keys: Iterable[bytes]) -> Workspace:
+    """A workspace with the journeys of identifiers and all that links and rulings tie to them.
+
+    An identifier that was released stands for all it ever was. Whoever is tied by an identifier in quarantine only is
+    left out where there are too many.
+    """
+    workspace = Workspace(rules, await load_register(connection))
+    register = workspace.register
+    todo = {later for key in keys for later in _ever(key, register.releases)}
+    seen: set[bytes] = set()
+    while todo and len(workspace.journeys) < _MOST_TIED:
+        seen |= todo
+        fresh = sorted(key for key in todo if key not in workspace.home)
+        for journey in await load_journeys(connection, fresh) if fresh else ():
+            if journey.journey_id not in workspace.journeys:
+                workspace.put(journey)
+        homes = {workspace.home[key] for key in todo if key in workspace.home}
+        todo = {end for home in homes for end in _ends(workspace.journeys[home], workspace)} - seen
+    return workspace
+
+
+def _ever(key: bytes, releases: dict[bytes, list[int]]) -> set[bytes]:
+    return {key} | {key_at(key, at, releases) for at in releases.get(key, ())}
+
+
+def _ends(journey: Journey, workspace: Workspace) -> set[bytes]:
+    ends = {end for link in journey.refused for end in (link.a, link.b)}
+    for key in journey.identifiers:
+        ends |= workspace.register.partners.get(key, set())
+    return ends
+
+
+async def place_of(connection: Reader, id_: bytes, source: str) -> Place | None:
+    """Where an applied event lies in the log; None for an event that is unknown."""
+    source_id = await connection.fetchval(_SOURCE, source)
+    known = await known_events(connection, [id_], [source_id]) if source_id is not None else []
+    for event in known:
+        archived = await read_block(connection, event.bucket, event.batch_id)
+        places = await _partitions(connection, {one.partition_id for one in archived})
+        for one in archived:
+            topic, partition, owner = places[one.partition_id]
+            if (found := decode(one.value, owner)).id == id_ and found.source == source:
+                return Place(topic, partition, one.offset, one.recorded_at)
+    return None
+
+
+async def _partitions(connection: Reader, ids: Collection[int]) -> dict[int, tuple[str, int, str]]:
+    rows = await connection.fetch(_PLACES, sorted(ids))
+    return {row["partition_id"]: (row["topic"], row["partition"], row["owner_room"]) for row in rows}
+
+
+async def owners_of(connection: Reader, events: Iterable[Archived]) -> dict[int, str]:
+    """Partition id -> the department that writes there, for archived events."""
+    places = await _partitions(connection, {event.partition_id for event in events})
+    return {partition_id: owner for partition_id, (_, _, owner) in places.items()}
+
+
+async def committed_by(connection: Reader, batch_ids: Collection[int], time: datetime) -> set[int]:
+    """Those of some batches that were committed at or before a time."""
+    return {row["batch_id"] for row in await connection.fetch(_COMMITTED, list(batch_ids), time)}
+
+
+async def conflicting(connection: Reader, after: bytes, limit: int) -> list[bytes]:
+    """The ids of journeys that refused links tie to others, from behind `after`."""
+    return [row["journey_id"] for row in await connection.fetch(_CONFLICTS, after, limit)]
+
+
+async def list_quarantine(connection: Reader, after: bytes, limit: int) -> list[QuarantineEntry]:
+    """Identifiers in quarantine in the order of their keys, from behind `after`."""
+    return [QuarantineEntry(*row) for row in await connection.fetch(_QUARANTINE, after, limit)]
+
+
+async def list_victims(connection: Reader, key: bytes, after: bytes, limit: int) -> list[VictimEntry]:
+    """Whom events linked to an identifier in quarantine, in the order of keys, from behind `after`."""
+    return [VictimEntry(*row) for row in await connection.fetch(_VICTIMS, key, after, limit)]
+
+
+async def everybody_ever_tied(connection: Reader, rules: Rules, keys: Sequence[bytes]) -> Workspace:
+    """As load_tied, and the victims of identifiers in quarantine, for questions about the past."""
+    workspace = await load_tied(connection, rules, keys)
+    quarantined = sorted(workspace.home.keys() & workspace.register.quarantined)
+    if not quarantined:
+        return workspace
+    return await load_tied(connection, rules, [*keys, *await victims_of(connection, quarantined)])
