@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from projections.identifiers import ANONYMOUS, Identifier, key_at, later_key
-from projections.identity import Subject, identify, renewed
+from projections.identity import FORM, Subject, identify, renewed
 from projections.journey import Fact, Journey, Known, Link, Order
 from projections.moments import Moment, moment_of
 from projections.playbook import Rules
@@ -208,13 +208,20 @@ def _one_for_sure(
         return False  # a journey is called by its first identifier, and that may change
     if subject.claimed is not None and known:
         return False  # a form may claim to come from a known person
-    if len(known) > 1 and any(person.type in KNOWN_BY for person in fresh):
-        return False  # a form may have claimed, earlier, to come from who is known now
+    types = {one.type for one in known.values()} | {one.type for one in fresh}
+    if not types.isdisjoint(KNOWN_BY) and _claimed_by_form(journey):
+        return False  # a new link may show that the form came from somebody who was known before
     if len(journey.links) + len(subject.persons) > rules.breaker:
         return False
     if foes and any(foes.get(person.key) for person in subject.persons):
         return False
     return not fresh or within_limits([*known.values(), *fresh], rules)
+
+
+def _claimed_by_form(journey: Journey) -> bool:
+    """Whether only a form ties some device to the person."""
+    devices = {key for key, known in journey.identifiers.items() if known.type == ANONYMOUS}
+    return any(link.authority == FORM and link.b in devices for link in journey.links.values())
 
 
 def _note(

@@ -77,6 +77,8 @@ def resolve(
     between = [link for link in live if (link.a in devices) != (link.b in devices)]
     verdicts |= _join_devices(groups, between, devices)
     sessions = _join_sessions(groups, verdicts, journeys)
+    # a claim is true if it turns out that both are one
+    verdicts |= {ends: None for ends, reason in verdicts.items() if reason == CLAIM and groups.are_one(*ends)}
     persons = [frozenset(members) for members in groups.members.values()]
     return Resolution(persons, [_judged(link, verdicts) for link in links], sessions)
 
@@ -155,8 +157,7 @@ def _join_devices(groups: "_Groups", links: list[Link], devices: set[bytes]) -> 
             if (link.a, link.b) in parted:
                 verdicts[link.a, link.b] = SPLIT
             elif (link.a, link.b) in weak:
-                together = groups.root[link.a] == groups.root[link.b]
-                verdicts[link.a, link.b] = None if together else CLAIM
+                verdicts[link.a, link.b] = CLAIM
     return verdicts
 
 
@@ -217,6 +218,10 @@ class _Groups:
         self._foes = {key: foes for key in identifiers if (foes := register.foes.get(key))} if register.foes else {}
         self.root = {key: key for key in identifiers}
         self.members: dict[bytes, set[bytes]] = {key: {key} for key in identifiers}
+
+    def are_one(self, a: bytes, b: bytes) -> bool:
+        """Whether two identifiers are in one group."""
+        return self.root[a] == self.root[b]
 
     def strength(self, link: Link) -> tuple[int, int, bytes, str, int, bytes]:
         """Links are judged in this order: authority, occurred_at, event id, source, then the identifier's own."""
