@@ -51,12 +51,12 @@ async def fill(place: Place, records: Iterable[Record]) -> int:
     return sent
 
 
-async def catch_up(place: Place, number: int, customers: int, seed: int, *, session: int = 5) -> CaughtUp:
+async def catch_up(place: Place, records: Iterable[Record]) -> CaughtUp:
     """Broker to committed transactions: events a second from the moment the worker holds its partitions."""
-    await fill(place, events(number, customers, seed, session=session))
+    number = await fill(place, records)
     connection = await asyncpg.connect(place.database_url)
     with place.running("work") as worker:
-        await _until_held(connection, worker)
+        await until_held(connection, worker)
         start = time.perf_counter()
         rss = 0.0
         while await _applied(connection) < number:
@@ -80,7 +80,7 @@ async def live(place: Place, rate: int, seconds: int, seed: int) -> Latency:
     connection = await asyncpg.connect(place.database_url)
     warm_up = 3 * rate
     with place.running("work") as worker:
-        await _until_held(connection, worker)
+        await until_held(connection, worker)
         sent: dict[tuple[int, int], float] = {}
         latencies: list[float] = []
         done = asyncio.Event()
@@ -90,7 +90,7 @@ async def live(place: Place, rate: int, seconds: int, seed: int) -> Latency:
         done.set()
         await watcher
     await connection.close()
-    return _percentiles(latencies)
+    return percentiles(latencies)
 
 
 async def reads(place: Place, seconds: int, customers: int) -> tuple[float, Latency]:
@@ -100,7 +100,7 @@ async def reads(place: Place, seconds: int, customers: int) -> tuple[float, Late
     with place.running("serve", "--port", str(port)):
         base = f"http://127.0.0.1:{port}"
         async with aiohttp.ClientSession() as session:
-            await _until_ready(session, base)
+            await until_ready(session, base)
             end = time.perf_counter() + seconds
 
             async def read(first: int) -> None:
@@ -114,7 +114,7 @@ async def reads(place: Place, seconds: int, customers: int) -> tuple[float, Late
                     latencies.append((time.perf_counter() - start) * 1000)
 
             await asyncio.gather(*(read(n) for n in range(_READERS)))
-    return len(latencies) / seconds, _percentiles(latencies)
+    return len(latencies) / seconds, percentiles(latencies)
 
 
 async def _send_at(
@@ -166,7 +166,7 @@ async def _watch(
             latencies.append((at - sent[partition, offset]) * 1000)
 
 
-async def _until_held(connection: asyncpg.Connection, worker: "Popen[bytes]") -> None:
+async def until_held(connection: asyncpg.Connection, worker: "Popen[bytes]") -> None:
     while not await connection.fetchval("SELECT count(*) FROM partitions WHERE worker IS NOT NULL"):
         assert worker.poll() is None, "the worker ended: see its log"
         await asyncio.sleep(0.01)
@@ -176,7 +176,7 @@ async def _applied(connection: asyncpg.Connection) -> int:
     return await connection.fetchval("SELECT coalesce(sum(next_offset), 0)::bigint FROM partitions") or 0
 
 
-async def _until_ready(session: aiohttp.ClientSession, base: str) -> None:
+async def until_ready(session: aiohttp.ClientSession, base: str) -> None:
     while True:
         try:
             async with session.get(f"{base}/readyz") as response:
@@ -191,6 +191,6 @@ def _rss(process: "Popen[bytes]") -> float:
     return float(psutil.Process(process.pid).memory_info().rss) / _MIB
 
 
-def _percentiles(latencies: list[float]) -> Latency:
+def percentiles(latencies: list[float]) -> Latency:
     cuts = quantiles(latencies, n=100)
     return Latency(cuts[49], cuts[98])

@@ -79,6 +79,30 @@ def _event(chance: random.Random, customer: int, at: datetime, linked: float) ->
     return Record(identities[-1]["value"].encode(), msgspec.json.encode(event))
 
 
+def logins(users: int, seed: int, *, shared: bool) -> Iterator[Record]:
+    """Two logins of each user: on a device of their own, or all on one device that everybody shares."""
+    chance = random.Random(seed)
+    for index in range(2 * users):
+        user = index % users
+        at = _START + index * timedelta(seconds=1)
+        device = "kiosk" if shared else f"d{user}"
+        yield record(chance, at, "page_viewed", {"user_id": f"u{user}", "anonymous_id": device})
+
+
+def record(chance: random.Random, at: datetime, type_: str, who: dict[str, str]) -> Record:
+    """One marketing event."""
+    event = {
+        "id": str(_uuid7(chance, at)),
+        "type": type_,
+        "version": 1,
+        "source": "bench",
+        "occurred_at": at.isoformat(),
+        "identities": [{"type": name, "value": value} for name, value in who.items()],
+        "data": _DATA.get(type_, {}),
+    }
+    return Record(next(iter(who.values())).encode(), msgspec.json.encode(event))
+
+
 def _uuid7(chance: random.Random, at: datetime) -> UUID:
     milliseconds = int(at.timestamp() * 1000)
     return UUID(int=milliseconds << 80 | 7 << 76 | chance.getrandbits(12) << 64 | 2 << 62 | chance.getrandbits(62))
