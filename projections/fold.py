@@ -165,7 +165,8 @@ def _connect(workspace: Workspace, subject: Subject, order: Order) -> None:
     if not persons:
         return
     homes = {workspace.home[person.key] for person in persons if person.key in workspace.home}
-    homes |= set(workspace.homes_of_partners(person.key for person in persons))
+    if register.partners:
+        homes |= set(workspace.homes_of_partners(person.key for person in persons))
     if len(homes) < 2 and persons is subject.persons:
         alone = workspace.journeys[next(iter(homes))] if homes else Journey(persons[0].key)
         if alone.component is None and _extend(workspace, alone, subject, order):
@@ -208,8 +209,7 @@ def _one_for_sure(
         return False  # a journey is called by its first identifier, and that may change
     if subject.claimed is not None and known:
         return False  # a form may claim to come from a known person
-    types = {one.type for one in known.values()} | {one.type for one in fresh}
-    if not types.isdisjoint(KNOWN_BY) and _claimed_by_form(journey):
+    if _claimed_by_form(journey) and _is_known([*known.values(), *fresh]):
         return False  # a new link may show that the form came from somebody who was known before
     if len(journey.links) + len(subject.persons) > rules.breaker:
         return False
@@ -218,10 +218,18 @@ def _one_for_sure(
     return not fresh or within_limits([*known.values(), *fresh], rules)
 
 
+def _is_known(identifiers: Iterable[Known | Identifier]) -> bool:
+    return any(one.type in KNOWN_BY for one in identifiers)
+
+
 def _claimed_by_form(journey: Journey) -> bool:
     """Whether only a form ties some device to the person."""
-    devices = {key for key, known in journey.identifiers.items() if known.type == ANONYMOUS}
-    return any(link.authority == FORM and link.b in devices for link in journey.links.values())
+    for link in journey.links.values():
+        if link.authority == FORM:
+            weaker = journey.identifiers.get(link.b)
+            if weaker is not None and weaker.type == ANONYMOUS:
+                return True
+    return False
 
 
 def _note(

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from projections.identifiers import company_of
-from projections.journey import Journey
+from projections.journey import Journey, Order
 from projections.playbook import Rules
 
 
@@ -24,6 +24,8 @@ def memberships(journey: Journey, rules: Rules) -> list[Membership]:
     """
     stays = _stays(journey)
     domain = _domain(journey, rules)
+    if not stays and domain is None:
+        return []
     if domain is not None and (not stays or domain[1] < stays[0][1]):
         stays.insert(0, (*domain, True))
     found = []
@@ -35,12 +37,8 @@ def memberships(journey: Journey, rules: Rules) -> list[Membership]:
 
 def _stays(journey: Journey) -> list[tuple[str, int, bool]]:
     """(account, since, weak) of each change; of a group of events the first and the last count."""
-    said = sorted(
-        (at, moment.id, moment.account)
-        for moment in journey.moments
-        if moment.account is not None
-        for at in {moment.at, moment.last}
-    )
+    named = [moment for moment in journey.moments if moment.account is not None]
+    said = sorted((at, moment.id, moment.account or "") for moment in named for at in {moment.at, moment.last})
     stays: list[tuple[str, int, bool]] = []
     for at, _, account in said:
         if not stays or stays[-1][0] != account:
@@ -50,15 +48,13 @@ def _stays(journey: Journey) -> list[tuple[str, int, bool]]:
 
 def _domain(journey: Journey, rules: Rules) -> tuple[str, int] | None:
     """(domain, since) of the company address that was named first."""
-    found = [
-        (known.order, domain)
-        for known in journey.identifiers.values()
-        if known.type == "email" and (domain := company_of(known.value, rules.free_mail)) is not None
-    ]
-    if not found:
-        return None
-    order, domain = min(found)
-    return domain, order[0]
+    first: tuple[Order, str] | None = None
+    for known in journey.identifiers.values():
+        if known.type == "email" and (first is None or known.order < first[0]):
+            domain = company_of(known.value, rules.free_mail)
+            if domain is not None:
+                first = (known.order, domain)
+    return None if first is None else (first[1], first[0][0])
 
 
 def _booked(journey: Journey, since: int | None, until: int | None) -> dict[str, int]:

@@ -38,7 +38,7 @@ def row_of(journey: Journey, rules: Rules) -> JourneyRow:
     """The row that the journey's present state makes."""
     life = journey.life
     assert life is not None, "a journey is derived before it is written"
-    owner = last_said(fact for fact in journey.facts.values() if fact.kind == "owner")
+    owner = last_said([fact for fact in journey.facts.values() if fact.kind == "owner"]) if journey.facts else None
     stays = memberships(journey, rules)
     entered = life.history[-1]
     return JourneyRow(
@@ -56,7 +56,7 @@ def row_of(journey: Journey, rules: Rules) -> JourneyRow:
         campaign=life.campaign,
         owner=owner.value if owner else None,
         account=stays[-1].account if stays else None,
-        accounts=sorted({stay.account for stay in stays}),
+        accounts=sorted({stay.account for stay in stays}) if stays else [],
         stays=stays,
         score=life.score,
         value=life.value,
