@@ -141,10 +141,15 @@ def _nothing_new(workspace: Workspace, subject: Subject, order: Order) -> bool:
             return False
     if len(persons) == 1:
         return True
-    first = persons[0].key
+    first, register = persons[0].key, workspace.register
     strength = (subject.authority, *order)
-    apart = first in workspace.register.quarantined  # then the others keep its links
+    apart = first in register.quarantined  # then the others keep its links
     for person in persons[1:]:
+        if apart and person.key in register.quarantined:
+            since = register.bonded_since(first, person.key)
+            if since is None or order[0] < since:
+                return False
+            continue
         holder = workspace.journeys[workspace.home[person.key if apart else first]]
         link = holder.links.get((first, person.key))
         if link is None or strength < link.strength:
@@ -159,9 +164,7 @@ def _connect(workspace: Workspace, subject: Subject, order: Order) -> None:
     persons: Iterable[Identifier] = subject.persons
     if quarantined:
         persons = [person for person in subject.persons if person.key not in quarantined]
-        for person in subject.persons:
-            if person.key in quarantined:
-                workspace.note_quarantined(person, order)
+        _note_quarantined(workspace, subject, order)
     if not persons:
         return
     homes = {workspace.home[person.key] for person in persons if person.key in workspace.home}
@@ -252,10 +255,20 @@ def _note(
     own = {person.key for person in persons}
     for person in subject.persons[1:]:
         if first not in own and person.key not in own:
-            continue  # both in quarantine
+            continue  # both in quarantine: the register keeps them
         link = links.get((first, person.key))
         if link is None or (authority, *order) < link.strength:
             links[first, person.key] = Link(first, person.key, authority, *order)
+
+
+def _note_quarantined(workspace: Workspace, subject: Subject, order: Order) -> None:
+    """Keep what the event says about its identifiers in quarantine: when they were named, and which of them together."""
+    quarantined, first = workspace.register.quarantined, subject.persons[0].key
+    for person in subject.persons:
+        if person.key in quarantined:
+            workspace.note_quarantined(person, order)
+            if first in quarantined and person.key != first:
+                _suffer(workspace.register, Link(first, person.key, subject.authority, *order))
 
 
 def _count_victims(register: Register, links: dict[tuple[bytes, bytes], Link], subject: Subject, order: Order) -> None:

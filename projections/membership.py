@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from projections.identifiers import company_of
-from projections.journey import Journey, Order
+from projections.journey import Journey, earliest
 from projections.playbook import Rules
 
 
@@ -48,13 +48,15 @@ def _stays(journey: Journey) -> list[tuple[str, int, bool]]:
 
 def _domain(journey: Journey, rules: Rules) -> tuple[str, int] | None:
     """(domain, since) of the company address that was named first."""
-    first: tuple[Order, str] | None = None
-    for known in journey.identifiers.values():
-        if known.type == "email" and (first is None or known.order < first[0]):
-            domain = company_of(known.value, rules.free_mail)
-            if domain is not None:
-                first = (known.order, domain)
-    return None if first is None else (first[1], first[0][0])
+    found = {
+        known.key: domain
+        for known in journey.identifiers.values()
+        if known.type == "email" and (domain := company_of(known.value, rules.free_mail)) is not None
+    }
+    if not found:
+        return None
+    first = earliest([journey.identifiers[key] for key in found])
+    return (found[first.key], first.at)
 
 
 def _booked(journey: Journey, since: int | None, until: int | None) -> dict[str, int]:

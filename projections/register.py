@@ -62,6 +62,8 @@ class Register:
         #: key -> times, in microseconds since 1970 UTC, sorted
         self.releases: dict[bytes, list[int]] = {}
         self.quarantined: set[bytes] = set()
+        #: identifier in quarantine -> others in quarantine that events linked to it, and when first; no journey has them
+        self.bonds: dict[bytes, dict[bytes, int]] = {}
         self._new = Entries([], [], [], [], [])
 
     def rule(self, ruling: Ruling) -> list[bytes]:
@@ -120,6 +122,8 @@ class Register:
     def unquarantine(self, key: bytes) -> None:
         """End a quarantine: a release has left the identifier fewer links."""
         self.quarantined.discard(key)
+        for other in self.bonds.pop(key, {}):
+            self.bonds.get(other, {}).pop(key, None)
         new = self._new
         new.quarantined[:] = [identifier for identifier in new.quarantined if identifier.key != key]
         new.victims[:] = [victim for victim in new.victims if victim.key != key]
@@ -128,6 +132,17 @@ class Register:
     def suffer(self, victim: Victim) -> None:
         """Note whom an event linked to an identifier in quarantine."""
         self._new.victims.append(victim)
+        if victim.victim in self.quarantined:
+            self.put_bond(victim)
+
+    def put_bond(self, victim: Victim) -> None:
+        """Take in that an identifier in quarantine was linked to another one in quarantine."""
+        bonds = self.bonds.setdefault(victim.key, {})
+        bonds[victim.victim] = min(victim.at, bonds.get(victim.victim, victim.at))
+
+    def bonded_since(self, one: bytes, other: bytes) -> int | None:
+        """When two identifiers in quarantine were first linked, in microseconds since 1970 UTC."""
+        return self.bonds.get(one, {}).get(other)
 
     def harvest(self) -> Entries:
         """What was added since the last call. Counts the version up if anything but victims was."""

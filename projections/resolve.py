@@ -138,26 +138,43 @@ def _join_devices(groups: "_Groups", links: list[Link], devices: set[bytes]) -> 
     verdicts: Verdicts = {}
     for first, own in by_device.items():
         device = groups.root[first]
-        owned = not groups.members[device] <= devices  # by a ruling
-        parted = {(link.a, link.b) for link in own if groups.parted(link)}
-        firm = [link for link in own if (link.a, link.b) not in weak | parted]
-        if owned:
-            for link in firm:
-                roots = {groups.root[link.a], groups.root[device]}
-                verdicts[link.a, link.b] = broken = groups.obstacle(roots)
-                if broken is None:
-                    groups.join(roots)
-        elif firm:
-            people = {groups.root[link.a] for link in firm}
-            broken = groups.obstacle({device, *people})
-            if broken is None:
-                groups.join({device, *people})
-            verdicts |= {(link.a, link.b): CONTESTED if broken and len(people) > 1 else broken for link in firm}
-        for link in own:
-            if (link.a, link.b) in parted:
-                verdicts[link.a, link.b] = SPLIT
-            elif (link.a, link.b) in weak:
-                verdicts[link.a, link.b] = CLAIM
+        by_a_ruling = not groups.members[device] <= devices
+        verdicts |= (_judge_one_by_one if by_a_ruling else _judge_as_a_whole)(groups, own, weak)
+    return verdicts
+
+
+def _judge_one_by_one(groups: "_Groups", links: list[Link], weak: set[tuple[bytes, bytes]]) -> Verdicts:
+    """The links of a device that a ruling has given to a person."""
+    verdicts: Verdicts = {}
+    for link in links:
+        roots = {groups.root[link.a], groups.root[link.b]}
+        broken = groups.obstacle(roots)
+        if broken != SPLIT and (link.a, link.b) in weak:
+            broken = CLAIM
+        verdicts[link.a, link.b] = broken
+        if broken is None:
+            groups.join(roots)
+    return verdicts
+
+
+def _judge_as_a_whole(groups: "_Groups", links: list[Link], weak: set[tuple[bytes, bytes]]) -> Verdicts:
+    """The links of a device that goes with all people it is linked to, or with nobody."""
+    device = groups.root[links[0].b]
+    verdicts: Verdicts = {}
+    firm: list[Link] = []
+    for link in links:
+        if groups.parted(link):
+            verdicts[link.a, link.b] = SPLIT
+        elif (link.a, link.b) in weak:
+            verdicts[link.a, link.b] = CLAIM
+        else:
+            firm.append(link)
+    if firm:
+        people = {groups.root[link.a] for link in firm}
+        broken = groups.obstacle({device, *people})
+        if broken is None:
+            groups.join({device, *people})
+        verdicts |= {(link.a, link.b): CONTESTED if broken and len(people) > 1 else broken for link in firm}
     return verdicts
 
 

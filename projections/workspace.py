@@ -132,7 +132,8 @@ class Workspace:
         return self.component([self.home[key]]).values()
 
     def everybody_tied_to(self, journey_id: bytes) -> dict[bytes, Journey]:
-        """A journey and all that any link or ruling ties to it, quarantine or not."""
+        """A journey and all that any link or ruling ties to it, quarantine or not, as far as they are here."""
+        home, register = self.home, self.register
         victims: dict[bytes, list[bytes]] = {}
         for other, journey in self.journeys.items():
             for link in journey.refused:
@@ -146,10 +147,11 @@ class Workspace:
             if journey_id in found:
                 continue
             found[journey_id] = journey = self.journeys[journey_id]
-            todo += [self.home[end] for link in journey.refused for end in (link.a, link.b)]
+            ends = {end for link in journey.refused for end in (link.a, link.b)}
             for key in journey.identifiers:
                 todo += victims.get(key, ())
-                todo += [self.home[other] for other in self.register.partners.get(key, ()) if other in self.home]
+                ends |= register.partners.get(key, set()) | register.bonds.get(key, {}).keys()
+            todo += [home[end] for end in ends if end in home]
         return found
 
     def homes_of_partners(self, keys: Iterable[bytes]) -> list[bytes]:

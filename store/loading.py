@@ -6,7 +6,7 @@ from typing import NamedTuple
 import asyncpg
 
 from projections.journey import Journey, decode_journey
-from projections.register import Register, Ruling
+from projections.register import Register, Ruling, Victim
 from store.session import Reader
 
 
@@ -42,6 +42,7 @@ _REGISTER_VERSION = "SELECT register_version FROM projection"
 _RULINGS = "SELECT occurred_at, id, source, joined, keys FROM rulings ORDER BY occurred_at, id, source"
 _RELEASES = "SELECT key, released_at FROM releases ORDER BY released_at"
 _QUARANTINE = "SELECT key FROM quarantine"
+_BONDS = "SELECT v.key, v.victim, v.occurred_at FROM victims v JOIN quarantine q ON q.key = v.victim"
 _VICTIMS = "SELECT victim FROM victims WHERE key = ANY ($1::uuid[])"
 
 
@@ -78,6 +79,8 @@ async def load_register(connection: Reader) -> Register:
             order = (row["occurred_at"], row["id"], row["source"])
             register.put_ruling(Ruling(order, row["joined"], tuple(row["keys"])))
         register.quarantined |= {row["key"] for row in await connection.fetch(_QUARANTINE)}
+        for row in await connection.fetch(_BONDS):
+            register.put_bond(Victim(row["key"], row["victim"], row["occurred_at"]))
     return register
 
 

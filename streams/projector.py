@@ -98,6 +98,8 @@ class Projector:
             control = await stack.enter_async_context(_closing(await open_engine_connection(self._database_url)))
             consumer = AIOKafkaConsumer(**self._consumer_options)
             await consumer.start()
+            # aiokafka starts a task that cannot be stopped before it has run once: a CancelledError would escape
+            await asyncio.sleep(0)
             stack.push_async_callback(consumer.stop)
             await enrol(control, self._worker, writer.get_server_pid())
             register = await load_register(reader)

@@ -11,7 +11,7 @@ MAY_IMPORT = {
     "projections": {"schemas"},
     "store": {"schemas", "projections"},
     "streams": {"schemas", "projections", "store"},
-    "audit": {"schemas", "projections", "store"},
+    "audit": {"schemas", "projections", "store", "streams"},
     "api": {"schemas", "projections", "store", "streams", "audit"},
     "deploy": {"schemas"},
     "cli": {"schemas", "projections", "store", "streams", "audit", "api", "deploy", "tandem"},

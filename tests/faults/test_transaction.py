@@ -172,8 +172,13 @@ async def test_terminated_connections_are_opened_again(kafka_settings: KafkaSett
     await produce(kafka_settings, [(owner, n % 3, value) for n, (owner, value) in enumerate(bodies)])
     connection = await asyncpg.connect(database_url)
     ended = 0
+
+    async def held() -> bool:
+        return bool(await connection.fetchval("SELECT count(*) FROM partitions WHERE worker IS NOT NULL"))
+
     with patch.object(projector_module, "BATCH_RECORDS", 25):
         async with worker(kafka_settings, database_url) as task:
+            await until(held)
 
             async def done() -> bool:
                 nonlocal ended

@@ -3,7 +3,7 @@
 import random
 import uuid
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from hypothesis import strategies as st
@@ -101,42 +101,67 @@ def decoded(history: list[tuple[str, bytes]]) -> list[Event]:
 
 
 # Hostile identity histories: what shared devices, cycles, races, rulings, releases, late logins and junk make of it.
+# They play in small worlds, so that what can collide does; each world is hard on other rules.
 
-_PEOPLE = [
-    *[("user_id", value) for value in ("u1", "u2", "u3")],
-    *[("crm_contact", value) for value in ("c1", "c2")],
-    *[("email", value) for value in ("a@x.org", " A@X.org", "b@gmail.com")],
-    ("phone", "+5511987654321"),
+_Who = tuple[str, str]
+
+
+class _World(NamedTuple):
+    people: list[_Who]
+    devices: list[_Who]
+
+
+def _world(people: str, devices: str) -> _World:
+    names = [("anonymous_id", value) for value in devices.split()]
+    return _World([(_TYPE_OF[value[0]], value) for value in people.split()], names)
+
+
+_TYPE_OF = {"u": "user_id", "c": "crm_contact", "l": "crm_lead", "+": "phone"} | dict.fromkeys("abA", "email")
+_WORLDS = [
+    _world("u1 u2 u3 c1 c2 a@x.org A@X.org b@gmail.com +5511987654321", "d1 d2 d3 0"),
+    _world("u1 u2 a@x.org", "d1"),
+    _world("u1 u2 u3 u4 u5 c1", "d1 d2"),
+    _world("c1 c2 l1 l2 u1 a@x.org b@gmail.com", "d1"),
+    _world("u1 c1 a@x.org +5511987654321", "d1 d2 d3"),
+    _world("a@x.org b@gmail.com a@y.org b@y.org", "d1 d2"),
 ]
-_DEVICES = [*[("anonymous_id", value) for value in ("d1", "d1", "d2", "d3")], ("anonymous_id", "0")]
-_WHO = st.one_of(
-    st.lists(st.sampled_from(_DEVICES), min_size=1, max_size=2, unique=True),
-    st.tuples(st.sampled_from(_PEOPLE), st.sampled_from(_DEVICES)).map(list),
-    st.lists(st.sampled_from([*_PEOPLE, *_DEVICES]), min_size=1, max_size=4, unique=True),
-).filter(lambda found: any(value != "0" for _, value in found))
-_PAIRS = st.lists(
-    st.sampled_from([*_PEOPLE, ("anonymous_id", "d1"), ("anonymous_id", "d2")]), min_size=2, max_size=3, unique=True
-).filter(lambda found: len({value.strip().lower() for _, value in found}) > 1)
-_HOSTILE_FACTS = st.one_of(
-    *[st.tuples(st.just("marketing"), st.just("page_viewed"), st.just({"url": "/"}), _WHO)] * 4,
-    *[st.tuples(st.just("marketing"), st.just("identified"), st.fixed_dictionaries({"traits": _TRAITS}), _WHO)] * 2,
-    st.tuples(
-        st.just("marketing"),
-        st.just("form_submitted"),
-        st.fixed_dictionaries({"form": st.just("f"), "traits": _TRAITS}),
-        _WHO,
-    ),
-    st.tuples(st.just("marketing"), st.just("email_clicked"), st.just({}), _WHO),
-    st.tuples(st.just("sales"), st.just("opportunity_won"), st.just({"amount": 5, "currency": "EUR"}), _WHO),
-    st.tuples(st.just("sales"), st.just("contacts_merged"), st.just({}), st.just(_PEOPLE[3:5])),
-    *[st.tuples(st.just("joint"), st.sampled_from(["identity_joined", "identity_split"]), st.just({}), _PAIRS)] * 2,
-    st.tuples(
-        st.just("joint"),
-        st.just("identifier_released"),
-        st.just({}),
-        st.sampled_from([*_PEOPLE, *_DEVICES[:3]]).map(lambda one: [one]),
-    ),
-)
+_Hostile = tuple[str, str, dict[str, Any], list[_Who]]
+
+
+def _facts_of(world: _World) -> st.SearchStrategy[_Hostile]:
+    """(owner, type, data, identities) of one event."""
+    people, devices = st.sampled_from(world.people), st.sampled_from(world.devices)
+    everybody = [*world.people, *world.devices]
+    who = st.one_of(
+        st.lists(devices, min_size=1, max_size=2, unique=True),
+        st.tuples(people, devices).map(list),
+        st.lists(st.sampled_from(everybody), min_size=1, max_size=4, unique=True),
+    ).filter(lambda found: any(value != "0" for _, value in found))
+    people_ruled = st.lists(
+        st.sampled_from([one for one in everybody if one[1] != "0"]), min_size=2, max_size=3, unique=True
+    ).filter(lambda found: len({value.lower() for _, value in found}) > 1)
+
+    def fact(owner: str, type_: str, data: Any, about: st.SearchStrategy[list[_Who]]) -> st.SearchStrategy[_Hostile]:
+        return st.tuples(st.just(owner), st.just(type_), data, about)
+
+    nothing = st.just({})
+    kinds = [
+        *[fact("marketing", "page_viewed", st.just({"url": "/"}), who)] * 4,
+        *[fact("marketing", "identified", st.fixed_dictionaries({"traits": _TRAITS}), who)] * 2,
+        fact("marketing", "form_submitted", st.fixed_dictionaries({"form": st.just("f"), "traits": _TRAITS}), who),
+        fact("marketing", "email_clicked", nothing, who),
+        fact("sales", "opportunity_won", st.just({"amount": 5, "currency": "EUR"}), who),
+        fact("joint", "identity_joined", nothing, people_ruled),
+        fact("joint", "identity_split", nothing, people_ruled),
+        fact("joint", "identifier_released", nothing, who.map(lambda found: found[:1]).filter(lambda f: f[0][1] != "0")),
+    ]
+    contacts = [one for one in world.people if one[0] == "crm_contact"]
+    if len(contacts) > 1:
+        kinds.append(fact("sales", "contacts_merged", nothing, st.just(contacts)))
+    return st.one_of(kinds)
+
+
+_HOSTILE_FACTS = [_facts_of(world) for world in _WORLDS]
 #: Minutes that are inside, at and beyond the end of a session, on few days.
 _HOSTILE_TIMES = st.builds(
     lambda day, minute, second: EPOCH + timedelta(days=day, minutes=minute, seconds=second),
@@ -150,8 +175,9 @@ _HOSTILE_TIMES = st.builds(
 def hostile_histories(draw: st.DrawFn, max_size: int = 12) -> list[tuple[str, bytes]]:
     """A list of (owner, JSON) of distinct events, most of them about who is who."""
     history = []
+    facts = draw(st.sampled_from(_HOSTILE_FACTS))
     for number in range(draw(st.integers(1, max_size))):
-        owner, type_, data, who = draw(_HOSTILE_FACTS)
+        owner, type_, data, who = draw(facts)
         event = {
             "id": str(uuid.UUID(int=draw(st.integers(0, 3)) << 64 | number)),
             "type": type_,
