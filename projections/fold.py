@@ -262,7 +262,7 @@ def _note(
 
 
 def _note_quarantined(workspace: Workspace, subject: Subject, order: Order) -> None:
-    """Keep what the event says about its identifiers in quarantine: when they were named, and which of them together."""
+    """Keep what the event says about its identifiers in quarantine: when they were named, which of them together."""
     quarantined, first = workspace.register.quarantined, subject.persons[0].key
     for person in subject.persons:
         if person.key in quarantined:

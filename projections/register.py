@@ -62,7 +62,7 @@ class Register:
         #: key -> times, in microseconds since 1970 UTC, sorted
         self.releases: dict[bytes, list[int]] = {}
         self.quarantined: set[bytes] = set()
-        #: identifier in quarantine -> others in quarantine that events linked to it, and when first; no journey has them
+        #: identifier in quarantine -> others in quarantine that were linked to it, and when first; no journey has them
         self.bonds: dict[bytes, dict[bytes, int]] = {}
         self._new = Entries([], [], [], [], [])
 

@@ -153,7 +153,9 @@ def _facts_of(world: _World) -> st.SearchStrategy[_Hostile]:
         fact("sales", "opportunity_won", st.just({"amount": 5, "currency": "EUR"}), who),
         fact("joint", "identity_joined", nothing, people_ruled),
         fact("joint", "identity_split", nothing, people_ruled),
-        fact("joint", "identifier_released", nothing, who.map(lambda found: found[:1]).filter(lambda f: f[0][1] != "0")),
+        fact(
+            "joint", "identifier_released", nothing, who.map(lambda found: found[:1]).filter(lambda f: f[0][1] != "0")
+        ),
     ]
     contacts = [one for one in world.people if one[0] == "crm_contact"]
     if len(contacts) > 1:
