@@ -6,7 +6,7 @@ from typing import Any
 
 from projections.identifiers import ANONYMOUS, Identifier, key_at, later_key
 from projections.identity import FORM, Subject, identify, renewed
-from projections.journey import Fact, Journey, Known, Link, Order
+from projections.journey import BREAKER, UNJUDGED, Fact, Journey, Known, Link, Order
 from projections.moments import Moment, moment_of
 from projections.playbook import Rules
 from projections.register import RELEASE, RULINGS, Register, Ruling, Victim
@@ -70,20 +70,27 @@ def apply(workspace: Workspace, event: Event, subject: Subject) -> None:
             return
     assert moment is not None, "an event makes a moment"
     journey = workspace.journeys[workspace.home[moment.anchor]]
-    if journey.component is not None and moment.device is not None:
-        holder = workspace.journey_of(moment.device)
-        if holder is not None and holder.contested:
-            workspace.unsort(moment.device)
+    if journey.component is not None:
+        _tell_sessions_apart(workspace, moment)
     workspace.touch(journey)
     _learn(workspace, event, subject.anchor)
     journey.add(moment, workspace.rules)
 
 
+def _tell_sessions_apart(workspace: Workspace, moment: Moment) -> None:
+    """Have it judged whose a moment is that happened on a contested device."""
+    workspace.note_news(moment)
+    if moment.device is not None:
+        holder = workspace.journey_of(moment.device)
+        if holder is not None and holder.contested:
+            workspace.disturb(moment.device)
+
+
 def rule(workspace: Workspace, event: Event, subject: Subject, order: Order) -> None:
-    """Take a ruling, and judge everybody whom it concerns again."""
+    """Take a ruling, and have everybody judged again whom it concerns."""
     keys = tuple(sorted(person.key for person in subject.persons))
-    about = workspace.register.rule(Ruling(order, RULINGS[event.type], keys))
-    workspace.judge_again({workspace.home[key] for key in about if key in workspace.home})
+    for key in workspace.register.rule(Ruling(order, RULINGS[event.type], keys)):
+        workspace.disturb(key, afresh=True)
 
 
 def released(workspace: Workspace, event: Event, subject: Subject) -> set[bytes]:
@@ -92,21 +99,19 @@ def released(workspace: Workspace, event: Event, subject: Subject) -> set[bytes]
     That is nobody, unless an event at or after the release has named the identifier already. Then it is everybody who
     is tied to it, by links in quarantine as well: all of them must be in the workspace.
     """
+    workspace.judge()
     register, at = workspace.register, event.occurred_at
     found: dict[bytes, Journey] = {}
-    ruled: set[bytes] = set()
     for person in subject.persons:
         before = key_at(person.key, at, register.releases)
         journey = workspace.journey_of(before)
         if journey is not None and journey.identifiers[before].last >= at:
             found |= workspace.everybody_tied_to(journey.journey_id)
-        ruled |= {before, person.key, later_key(person.key, at)} | register.partners.get(before, set())
+        # rulings after the release are about another identifier now
+        for key in {before, person.key, later_key(person.key, at)} | register.partners.get(before, set()):
+            workspace.disturb(key, afresh=True)
         register.release(person.key, at)
-    members = take_out(workspace, found)
-    # rulings after the release are about another identifier now
-    homes = {workspace.home[key] for key in ruled if key in workspace.home}
-    workspace.judge_again(homes)
-    return members
+    return take_out(workspace, found)
 
 
 def take_out(workspace: Workspace, journeys: dict[bytes, Journey]) -> set[bytes]:
@@ -158,35 +163,50 @@ def _nothing_new(workspace: Workspace, subject: Subject, order: Order) -> bool:
 
 
 def _connect(workspace: Workspace, subject: Subject, order: Order) -> None:
-    """Add the event's identifiers and links to their component, and judge the component again."""
+    """Note the event's identifiers and links, and have their component judged again."""
     register = workspace.register
-    quarantined = register.quarantined
-    persons: Iterable[Identifier] = subject.persons
-    if quarantined:
-        persons = [person for person in subject.persons if person.key not in quarantined]
-        _note_quarantined(workspace, subject, order)
-    if not persons:
-        return
+    persons = subject.persons
+    if register.quarantined:
+        persons = tuple([person for person in subject.persons if person.key not in register.quarantined])
+        if len(persons) < len(subject.persons):
+            _note_quarantined(workspace, subject, order)
     homes = {workspace.home[person.key] for person in persons if person.key in workspace.home}
     if register.partners:
         homes |= set(workspace.homes_of_partners(person.key for person in persons))
-    if len(homes) < 2 and persons is subject.persons:
+    if len(homes) < 2 and len(persons) == len(subject.persons):
         alone = workspace.journeys[next(iter(homes))] if homes else Journey(persons[0].key)
         if alone.component is None and _extend(workspace, alone, subject, order):
             return
-    old = workspace.component(homes)
-    identifiers: dict[bytes, Known] = {}
-    links: dict[tuple[bytes, bytes], Link] = {}
-    for journey in old.values():
-        identifiers.update(journey.identifiers)
-        links.update(journey.links)
-    _note(identifiers, links, persons, subject, order)
-    if quarantined:
-        _count_victims(register, links, subject, order)
-    afresh = subject.persons[0].key in quarantined  # what links them is gone
-    if len(links) > workspace.rules.breaker:
-        afresh |= _trip(workspace, persons, links)
-    workspace.judge(old, identifiers, links, afresh=afresh)
+    for person in persons:
+        workspace.name(person, order)
+        workspace.disturb(person.key)
+    for person in subject.persons[1:]:
+        _tie(workspace, Link(subject.persons[0].key, person.key, subject.authority, *order))
+    for person in persons:
+        _trip(workspace, person)
+
+
+def _tie(workspace: Workspace, link: Link) -> None:
+    """Keep a link with the journeys of both ends, unless it was said more strongly.
+
+    A journey in quarantine has no links, but those that it has until it is judged.
+    """
+    quarantined, place = workspace.register.quarantined, (link.a, link.b)
+    free = [end for end in place if end not in quarantined]
+    if not free:
+        return  # the register keeps it
+    known = workspace.journeys[workspace.home[free[0]]].links.get(place)
+    if known is not None and known.strength <= link.strength:
+        return
+    journeys = [workspace.journeys[workspace.home[end]] for end in place]
+    holders = [one for end, one in zip(place, journeys, strict=True) if end in free or place in one.links]
+    link.refused = UNJUDGED if len(holders) == 2 else BREAKER
+    for journey in holders:
+        journey.links[place] = link
+        if link.refused == UNJUDGED and journey.component is None:
+            journey.component = journey.journey_id  # until it is judged
+    if len(free) == 1:
+        _suffer(workspace.register, link)
 
 
 def _extend(workspace: Workspace, journey: Journey, subject: Subject, order: Order) -> bool:
@@ -197,7 +217,7 @@ def _extend(workspace: Workspace, journey: Journey, subject: Subject, order: Ord
     fresh = [person for person in subject.persons if person.key not in journey.identifiers]
     if not _one_for_sure(workspace, journey, subject, fresh, order):
         return False
-    _note(journey.identifiers, journey.links, subject.persons, subject, order)
+    _note(journey, subject, order)
     workspace.adopt(journey)
     return True
 
@@ -235,30 +255,15 @@ def _claimed_by_form(journey: Journey) -> bool:
     return False
 
 
-def _note(
-    identifiers: dict[bytes, Known],
-    links: dict[tuple[bytes, bytes], Link],
-    persons: Iterable[Identifier],
-    subject: Subject,
-    order: Order,
-) -> None:
-    """Keep what the event says about identity where it says it first."""
-    for person in persons:
-        known = identifiers.get(person.key)
-        if known is None:
-            identifiers[person.key] = Known(person.key, person.type, person.value, *order, order[0])
-        elif order < known.order:
-            identifiers[person.key] = Known(person.key, person.type, person.value, *order, known.last)
-        else:
-            known.last = max(known.last, order[0])
+def _note(journey: Journey, subject: Subject, order: Order) -> None:
+    """Keep with one journey what the event says about identity where it says it first."""
+    for person in subject.persons:
+        journey.name(person, order)
     first, authority = subject.persons[0].key, subject.authority
-    own = {person.key for person in persons}
     for person in subject.persons[1:]:
-        if first not in own and person.key not in own:
-            continue  # both in quarantine: the register keeps them
-        link = links.get((first, person.key))
+        link = journey.links.get((first, person.key))
         if link is None or (authority, *order) < link.strength:
-            links[first, person.key] = Link(first, person.key, authority, *order)
+            journey.links[first, person.key] = Link(first, person.key, authority, *order)
 
 
 def _note_quarantined(workspace: Workspace, subject: Subject, order: Order) -> None:
@@ -266,18 +271,9 @@ def _note_quarantined(workspace: Workspace, subject: Subject, order: Order) -> N
     quarantined, first = workspace.register.quarantined, subject.persons[0].key
     for person in subject.persons:
         if person.key in quarantined:
-            workspace.note_quarantined(person, order)
+            workspace.name(person, order)
             if first in quarantined and person.key != first:
                 _suffer(workspace.register, Link(first, person.key, subject.authority, *order))
-
-
-def _count_victims(register: Register, links: dict[tuple[bytes, bytes], Link], subject: Subject, order: Order) -> None:
-    """Note whom this event is the first to link to an identifier in quarantine."""
-    first = subject.persons[0].key
-    for person in subject.persons[1:]:
-        link = links.get((first, person.key))
-        if link is not None and link.id == order[1]:
-            _suffer(register, link)
 
 
 def _suffer(register: Register, link: Link) -> None:
@@ -286,17 +282,17 @@ def _suffer(register: Register, link: Link) -> None:
             register.suffer(Victim(own, other, link.at))
 
 
-def _trip(workspace: Workspace, persons: Iterable[Identifier], links: dict[tuple[bytes, bytes], Link]) -> bool:
-    """Quarantine those of the identifiers that are linked to too many others. Returns whether there are any."""
-    tripped = False
-    for person in persons:
-        own = [link for link in links.values() if person.key in (link.a, link.b)]
-        if len(own) > workspace.rules.breaker:
-            workspace.register.quarantine(person)
-            tripped = True
-            for link in own:
-                _suffer(workspace.register, link)
-    return tripped
+def _trip(workspace: Workspace, person: Identifier) -> None:
+    """Quarantine an identifier if it is linked to too many others."""
+    links = workspace.journeys[workspace.home[person.key]].links
+    if len(links) <= workspace.rules.breaker:
+        return
+    own = [link for link in links.values() if person.key in (link.a, link.b)]
+    if len(own) > workspace.rules.breaker:
+        workspace.register.quarantine(person)
+        workspace.disturb(person.key, afresh=True)
+        for link in own:
+            _suffer(workspace.register, link)
 
 
 @cache

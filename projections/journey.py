@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from projections.identifiers import RANK
+from projections.identifiers import RANK, Identifier
 from projections.lifecycle import Lifecycle, begin, hear, step
 from projections.moments import MILESTONES, SESSION_GAP, GroupKey, Moment, absorb
 from projections.playbook import DAY, Rules
@@ -14,8 +14,9 @@ from schemas.errors import TandemError
 Order = tuple[int, bytes, str]  #: law 2's order: occurred_at in microseconds, event id, source
 
 #: Why links are refused, beside the type of a limit: several people use the device; a form alone does not join
-#: anybody to a known person; a ruling parted them; the identifier is in quarantine.
+#: anybody to a known person; a ruling parted them; the identifier is in quarantine. UNJUDGED is never stored.
 CONTESTED, CLAIM, SPLIT, BREAKER = "contested", "claim", "split", "breaker"
+UNJUDGED = "unjudged"
 
 
 class Known(msgspec.Struct, array_like=True, order=True, gc=False):
@@ -159,6 +160,17 @@ class Journey:
     def contested(self) -> bool:
         """Whether this is the own journey of a device that several people use."""
         return any(link.refused == CONTESTED and link.b in self.identifiers for link in self.links.values())
+
+    def name(self, identifier: Identifier, order: Order) -> None:
+        """Keep when an identifier was named first, and last."""
+        key, known = identifier.key, self.identifiers.get(identifier.key)
+        if known is None:
+            self.identifiers[key] = Known(key, identifier.type, identifier.value, *order, order[0])
+        elif order < known.order:
+            self.identifiers[key] = Known(key, identifier.type, identifier.value, *order, known.last)
+            self.settled = self.settled and bool(self.moments)  # without moments it begins where it was first named
+        else:
+            known.last = max(known.last, order[0])
 
     def add(self, moment: Moment, rules: Rules) -> None:
         """Take one event's moment. The newest steps the lifecycle on, in O(1); a late one leaves it to `settle`.

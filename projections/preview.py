@@ -30,8 +30,8 @@ class Preview(NamedTuple):
 def preview(workspace: Workspace, ruling: Ruling, rules: Rules) -> Preview:
     """Take the ruling in a workspace that is thrown away afterwards."""
     before = {journey_id: _side(journey, rules) for journey_id, journey in workspace.journeys.items()}
-    about = workspace.register.rule(ruling)
-    workspace.judge_again({workspace.home[key] for key in about if key in workspace.home})
+    for key in workspace.register.rule(ruling):
+        workspace.disturb(key, afresh=True)
     workspace.harvest()
     after = {journey_id: _side(journey, rules) for journey_id, journey in workspace.journeys.items()}
     gone = [side for journey_id, side in sorted(before.items()) if after.get(journey_id) != side]

@@ -1,62 +1,72 @@
 """Regrouping: the journeys of a component, after who is one person was judged again."""
 
+from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Collection
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from projections.journey import Journey, Known, Link, earliest, groups_of
-from projections.moments import Moment, absorb
+from projections.journey import Fact, Journey, Known, Link, earliest
+from projections.moments import GroupKey, Moment, absorb
 from projections.playbook import Rules
 from projections.register import Register
-from projections.resolve import Person, Resolution, resolve
+from projections.resolve import Resolution, Session, resolve
 
 if TYPE_CHECKING:
     from projections.workspace import Workspace
 
 
-class Component(NamedTuple):
-    """Journeys as they were, and all identifiers and links that they have now."""
+class Piece(NamedTuple):
+    """Identifiers that links or rulings hold together, and their links."""
 
-    old: dict[bytes, Journey]
     identifiers: dict[bytes, Known]
     links: dict[tuple[bytes, bytes], Link]
 
 
-class Part(NamedTuple):
-    """What one person's journey remembers, and the ids of the journeys that it is from."""
+class Part:
+    """What one person's journey is put together from."""
 
-    memory: Journey
-    sources: set[bytes]
+    __slots__ = ("facts", "moments", "sources", "whole")
+
+    def __init__(self) -> None:
+        #: journeys of which everything is this person's
+        self.whole: list[Journey] = []
+        #: of other journeys
+        self.moments: list[Moment] = []
+        self.facts: list[Fact] = []
+        #: ids of the stored journeys that any identifier, or anything that is no news, is from
+        self.sources: set[bytes] = set()
 
 
-def regroup(workspace: "Workspace", component: Component, *, afresh: bool, inherit: bool) -> None:
-    """Put a component's journeys in the place of those it had: one for each person.
+def regroup(workspace: "Workspace", old: dict[bytes, Journey], news: Collection[int], *, afresh: bool) -> None:
+    """Put journeys in the place of those of a component: one for each person that its identifiers and links make.
 
-    A person whose journey has the same identifiers as before, or more, keeps its moments as they are. `afresh`: what
-    belongs to whom may have changed for everybody. `inherit`: what moves between journeys is not news.
+    `afresh`: a ruling or a quarantine may have cut the component in pieces. `news`: Python's ids of the moments that
+    are not stored yet: where they go, nothing is inherited.
     """
-    old, register, rules = component.old, workspace.register, workspace.rules
-    pieces = _pieces(component, register) if afresh else [component]
-    found = [
-        (piece, resolve(piece.identifiers, piece.links.values(), old.values(), register, rules)) for piece in pieces
+    register, rules = workspace.register, workspace.rules
+    whole = Piece(
+        {key: known for journey in old.values() for key, known in journey.identifiers.items()},
+        {ends: link for journey in old.values() for ends, link in journey.links.items()},
+    )
+    pieces = _pieces(whole, register) if afresh else [whole]
+    resolutions = [
+        resolve(piece.identifiers, piece.links.values(), old.values(), register, rules) for piece in pieces
     ]
-    shared = any(resolution.sessions for _, resolution in found)
-    if afresh or shared or any(journey.contested for journey in old.values() if journey.component is not None):
-        parts = _deal(old, [resolution for _, resolution in found], register, rules)
-    else:
-        parts = [_part(old, person) for _, resolution in found for person in resolution.persons]
+    parts = _deal(old, resolutions, register, news)
     fresh: list[tuple[Journey, set[bytes]]] = []
-    for piece, resolution in found:
+    for piece, resolution in zip(pieces, resolutions, strict=True):
         own, parts = parts[: len(resolution.persons)], parts[len(resolution.persons) :]
-        fresh += _named(own, resolution, piece.identifiers)
-    _replace(workspace, old, fresh, inherit=inherit)
+        fresh += _named(own, resolution, piece.identifiers, rules)
+    _replace(workspace, old, fresh)
 
 
 def _named(
-    parts: list[Part], resolution: Resolution, identifiers: dict[bytes, Known]
+    parts: list[Part], resolution: Resolution, identifiers: dict[bytes, Known], rules: Rules
 ) -> list[tuple[Journey, set[bytes]]]:
-    """The journeys of one component with ids, identifiers and links, each with the ids of those it has things of."""
+    """The journeys of one piece with ids, identifiers and links, each with the ids of those it has things of."""
     ids = [earliest([identifiers[key] for key in person]).key for person in resolution.persons]
     tie = min(ids) if len(ids) > 1 else None
     links_of: dict[bytes, list[Link]] = defaultdict(list)
@@ -65,7 +75,7 @@ def _named(
         links_of[link.b].append(link)
     named = []
     for part, person, journey_id in zip(parts, resolution.persons, ids, strict=True):
-        journey = part.memory.renamed(journey_id)
+        journey = _put_together(part, rules).renamed(journey_id)
         journey.identifiers = {key: identifiers[key] for key in person}
         journey.links = {(link.a, link.b): link for key in person for link in links_of[key]}
         journey.component = tie
@@ -73,9 +83,7 @@ def _named(
     return named
 
 
-def _replace(
-    workspace: "Workspace", old: dict[bytes, Journey], fresh: list[tuple[Journey, set[bytes]]], *, inherit: bool
-) -> None:
+def _replace(workspace: "Workspace", old: dict[bytes, Journey], fresh: list[tuple[Journey, set[bytes]]]) -> None:
     """Swap journeys; those that are as they were stay as they are."""
     kept = {id_ for journey, _ in fresh if (id_ := journey.journey_id) in old and journey.same(old[id_])}
     heirs: dict[bytes, bytes] = {}  # who gave something away -> to whom
@@ -92,24 +100,27 @@ def _replace(
                 old[own].component = journey.component
                 workspace.touch(old[own])
             continue
-        if inherit:
-            given = min(sources - {own}, default=heirs.get(own))
-            journey.inherited = journey.inherited or given
+        told = journey.inherited or (old[own].inherited if own in old else None)
+        journey.inherited = told or min(sources - {own}, default=heirs.get(own))
         if not journey.moments:
             journey.settled = False  # it begins where it was first named, and that may have changed
         workspace.adopt(journey)
 
 
-def _pieces(component: Component, register: Register) -> list[Component]:
+def _pieces(whole: Piece, register: Register) -> list[Piece]:
     """The parts that links and rulings hold together."""
     neighbours: dict[bytes, list[bytes]] = defaultdict(list)
-    for a, b in component.links:
-        if a not in register.quarantined and b not in register.quarantined:
-            neighbours[a].append(b)
-            neighbours[b].append(a)
-    for key in component.identifiers:
-        neighbours[key] += [other for other in register.joined_to(key) if other in component.identifiers]
-    left = dict.fromkeys(component.identifiers)
+    links_of: dict[bytes, list[Link]] = defaultdict(list)
+    for link in whole.links.values():
+        bound = link.a not in register.quarantined and link.b not in register.quarantined
+        for end, other in ((link.a, link.b), (link.b, link.a)):
+            if bound:
+                neighbours[end].append(other)
+            if end not in register.quarantined:
+                links_of[end].append(link)
+    for key in whole.identifiers:
+        neighbours[key] += [other for other in register.joined_to(key) if other in whole.identifiers]
+    left = dict.fromkeys(whole.identifiers)
     pieces = []
     while left:
         todo, found = [next(iter(left))], {}
@@ -117,72 +128,86 @@ def _pieces(component: Component, register: Register) -> list[Component]:
             key = todo.pop()
             if key in left:
                 del left[key]
-                found[key] = component.identifiers[key]
+                found[key] = whole.identifiers[key]
                 todo += neighbours[key]
-        links = {
-            ends: link
-            for ends, link in component.links.items()
-            if any(end in found and end not in register.quarantined for end in ends)
-        }
-        pieces.append(Component(component.old, found, links))
+        pieces.append(Piece(found, {(link.a, link.b): link for key in found for link in links_of[key]}))
     return pieces
 
 
-def _part(old: dict[bytes, Journey], person: Person) -> Part:
-    """What a person's journey remembers: all of the one it had if that was all its own, else parts of several."""
-    sources = [journey for journey in old.values() if not person.isdisjoint(journey.identifiers)]
-    ids = {source.journey_id for source in sources}
-    if len(sources) == 1 and person.issuperset(sources[0].identifiers):
-        return Part(sources[0], ids)
-    journey = Journey(b"")
-    journey.moments = [m for source in sources for m in source.moments if m.anchor in person]
-    journey.facts = {at: fact for source in sources for at, fact in source.facts.items() if fact.anchor in person}
-    journey.groups = groups_of(journey.moments)
-    journey.count()
-    return Part(journey, ids)
-
-
-def _deal(old: dict[bytes, Journey], resolutions: list[Resolution], register: Register, rules: Rules) -> list[Part]:
+def _deal(
+    old: dict[bytes, Journey], resolutions: list[Resolution], register: Register, news: Collection[int]
+) -> list[Part]:
     """What each person's journey remembers, with what happened on contested devices dealt out by session."""
     persons = [person for resolution in resolutions for person in resolution.persons]
     place = {key: n for n, person in enumerate(persons) for key in person}
     sessions = {device: own for resolution in resolutions for device, own in resolution.sessions.items()}
-    parts = [Part(Journey(b""), set()) for _ in persons]
+    parts = [Part() for _ in persons]
 
     def owner(anchor: bytes, at: int) -> Part:
-        for session in sessions.get(anchor, ()):
-            if session.start <= at <= session.end and session.owner is not None:
-                return parts[place[session.owner]]
-        return parts[place[anchor]]
+        return parts[place[_whose(sessions.get(anchor), at) or anchor]]
 
     for source in old.values():
-        for key in source.identifiers:
-            if key in place:
-                parts[place[key]].sources.add(source.journey_id)
+        homes = {place[key] for key in source.identifiers}
+        if source.rev:
+            for home in homes:
+                parts[home].sources.add(source.journey_id)
+        if len(homes) == 1 and _keeps_together(source, sessions, register):
+            parts[homes.pop()].whole.append(source)
+            continue
         for moment in source.moments:
             counted = moment.without(register.quarantined) if register.quarantined else moment
-            if counted is None:
-                continue
-            part = owner(counted.anchor, counted.at)
-            _take(part.memory, counted)
-            part.sources.add(source.journey_id)
+            if counted is not None:
+                part = owner(counted.anchor, counted.at)
+                part.moments.append(counted)
+                if source.rev and id(moment) not in news:
+                    part.sources.add(source.journey_id)
         for fact in source.facts.values():
             if fact.anchor not in register.quarantined:
-                owner(fact.anchor, fact.at).memory.learn(fact, rules)
-    for part in parts:
-        part.memory.moments += part.memory.groups.values()
-        part.memory.count()
+                owner(fact.anchor, fact.at).facts.append(fact)
     return parts
 
 
-def _take(journey: Journey, moment: Moment) -> None:
-    """Add a moment, to those of its group if there are any. The caller adds the groups to the moments."""
-    group = moment.group
-    if group is None:
-        journey.moments.append(moment)
-    elif (known := journey.groups.get(group)) is None:
-        journey.groups[group] = moment
-    else:
-        both = msgspec.structs.replace(known)  # the one that there is lies in a journey that must not change
-        absorb(both, moment)
-        journey.groups[group] = both
+def _whose(sessions: list[Session] | None, at: int) -> bytes | None:
+    """An identifier of whom a contested device belonged to at a time; None where that is nobody or not contested."""
+    if not sessions:
+        return None
+    last = bisect_right(sessions, at, key=attrgetter("start")) - 1
+    return sessions[last].owner if last >= 0 and at <= sessions[last].end else None
+
+
+def _keeps_together(source: Journey, sessions: dict[bytes, list[Session]], register: Register) -> bool:
+    """Whether all that a journey remembers is of its own identifiers, and none of them is shared or in quarantine."""
+    own = source.identifiers
+    if not own.keys().isdisjoint(sessions) or not own.keys().isdisjoint(register.quarantined):
+        return False
+    return source.component is None or all(moment.anchor in own for moment in source.moments)
+
+
+def _put_together(part: Part, rules: Rules) -> Journey:
+    """A journey without id, identifiers and links. It shares what it remembers with the journeys it is from."""
+    if len(part.whole) == 1 and not part.moments and not part.facts:
+        return part.whole[0]
+    journey = Journey(b"")
+    for source in part.whole:
+        journey.moments += source.moments
+        journey.groups |= source.groups
+        journey.facts |= source.facts
+    groups: dict[GroupKey, Moment] = {}
+    for moment in part.moments:
+        group = moment.group
+        if group is None:
+            journey.moments.append(moment)
+        elif (known := groups.get(group) or journey.groups.get(group)) is None:
+            groups[group] = moment
+        else:
+            both = msgspec.structs.replace(known)  # the one that there is lies in a journey that must not change
+            absorb(both, moment)
+            groups[group] = both
+    if clash := journey.groups.keys() & groups.keys():
+        journey.moments = [moment for moment in journey.moments if moment.group not in clash]
+    journey.groups |= groups
+    journey.moments += groups.values()
+    for fact in part.facts:
+        journey.learn(fact, rules)
+    journey.count()
+    return journey

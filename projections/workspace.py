@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from projections.identifiers import Identifier
-from projections.journey import BREAKER, Journey, Known, Link, Order
+from projections.journey import BREAKER, Journey, Order
+from projections.moments import Moment
 from projections.playbook import Rules
 from projections.register import Entries, Register
-from projections.regroup import Component, regroup
+from projections.regroup import regroup
 
 
 class Gone(NamedTuple):
@@ -43,6 +44,9 @@ class Harvest(NamedTuple):
 class Workspace:
     """Loaded journeys and the way from identifiers to them.
 
+    What the fold learns about identity is noted at once and judged when it is needed: a component in which many links
+    come in one batch is judged once.
+
     Invariant: with a journey, all journeys that refused links or rulings tie to it are loaded.
     """
 
@@ -59,8 +63,10 @@ class Workspace:
         self._moved: dict[bytes, bytes | None] = {}
         #: identifiers that nobody uses since the last harvest: what is stored may not know yet
         self._left: set[bytes] = set()
-        #: contested devices on which something happened since their sessions were told apart
-        self._unsorted: set[bytes] = set()
+        #: identifiers whose components must be judged again -> whether a ruling or a quarantine may have cut them
+        self._disturbed: dict[bytes, bool] = {}
+        #: moments of journeys that are tied to others, since the last harvest
+        self._news: list[Moment] = []
 
     def put(self, journey: Journey) -> None:
         """Take in a stored journey as it is."""
@@ -86,9 +92,16 @@ class Workspace:
         """Note that a journey was changed."""
         self._touched.add(journey.journey_id)
 
-    def unsort(self, device: bytes) -> None:
-        """Note that something happened on a contested device: whose it is will be told at the harvest."""
-        self._unsorted.add(device)
+    def disturb(self, key: bytes, *, afresh: bool = False) -> None:
+        """Note that who is one person must be judged again in an identifier's component, at the latest at the harvest.
+
+        `afresh`: a ruling or a quarantine may have cut the component in pieces.
+        """
+        self._disturbed[key] = afresh or self._disturbed.get(key, False)
+
+    def note_news(self, moment: Moment) -> None:
+        """Note a moment that is not stored: if it goes to another journey, nothing is inherited."""
+        self._news.append(moment)
 
     def adopt(self, journey: Journey) -> None:
         """Take in a new journey, or one whose identifiers changed."""
@@ -159,54 +172,41 @@ class Workspace:
         register, home = self.register, self.home
         return [home[other] for key in keys for other in register.joined_to(key) if other in home]
 
-    def judge(
-        self,
-        old: dict[bytes, Journey],
-        identifiers: dict[bytes, Known],
-        links: dict[tuple[bytes, bytes], Link],
-        *,
-        afresh: bool = False,
-        inherit: bool = True,
-    ) -> None:
-        """Put journeys for the persons that identifiers and links make in the place of the old ones.
+    def judge(self) -> None:
+        """Judge again who is one person in all components in which that may have changed: once for each."""
+        if not self._disturbed:
+            return
+        news = {id(moment) for moment in self._news}
+        while self._disturbed:
+            key = next(iter(self._disturbed))
+            if key not in self.home:
+                del self._disturbed[key]  # an identifier of a ruling that nobody uses yet
+                continue
+            old = self.component([self.home[key]])
+            keys = [key for journey in old.values() for key in journey.identifiers]
+            afresh = [self._disturbed.pop(key) for key in keys if key in self._disturbed]
+            regroup(self, old, news, afresh=any(afresh))
 
-        `afresh`: rulings or the quarantine may have cut the component in pieces. `inherit`: as regroup has it.
-        """
-        regroup(self, Component(old, identifiers, links), afresh=afresh, inherit=inherit)
-
-    def judge_again(self, journey_ids: Iterable[bytes], *, inherit: bool = True) -> None:
-        """Judge the components of these journeys again, with no new links: a ruling or a session has come."""
-        old = self.component(journey_ids)
-        identifiers = {key: known for journey in old.values() for key, known in journey.identifiers.items()}
-        links = {ends: link for journey in old.values() for ends, link in journey.links.items()}
-        if identifiers:
-            self.judge(old, identifiers, links, afresh=True, inherit=inherit)
-
-    def note_quarantined(self, identifier: Identifier, order: Order) -> None:
-        """Keep an earlier first naming of an identifier in quarantine, which has a journey of its own."""
-        key = identifier.key
-        journey = self.journeys[self.home[key]]
-        known = journey.identifiers[key]
-        if order < known.order:
-            journey.identifiers[key] = Known(key, identifier.type, identifier.value, *order, known.last)
-            journey.settled = False
-            self.touch(journey)
-        elif order[0] > known.last:
-            known.last = order[0]
-            self.touch(journey)
+    def name(self, identifier: Identifier, order: Order) -> None:
+        """Note that an event names an identifier. One that is new gets a journey of its own, until it is judged."""
+        journey = self.journey_of(identifier.key)
+        if journey is None:
+            journey = Journey(identifier.key)
+            journey.name(identifier, order)
+            self.adopt(journey)
+            return
+        journey.name(identifier, order)
+        self.touch(journey)
 
     def harvest(self) -> Harvest:
         """What changed since the last call. The journeys' `rev` counts up: the caller writes them all."""
-        while self._unsorted:
-            homes = {self.home[device] for device in self._unsorted if device in self.home}
-            self._unsorted = set()
-            self.judge_again(homes, inherit=False)
+        self.judge()
         touched = [self.journeys[journey_id] for journey_id in sorted(self._touched)]
         gone = [Gone(old, *self._gone[old], self.home.get(old)) for old in sorted(self._gone)]
         moved = [Move(key, self._moved[key], self.home.get(key)) for key in sorted(self._moved)]
         for journey in touched:
             journey.settle(self.rules)
             journey.rev += 1
-        self._touched, self._gone, self._moved = set(), {}, {}
+        self._touched, self._gone, self._moved, self._news = set(), {}, {}, []
         self._left = {move.key for move in moved if move.now is None}
         return Harvest(touched, gone, [move for move in moved if move.before != move.now], self.register.harvest())

@@ -185,6 +185,7 @@ class Preparation:
     async def _supersede(self, old: Archived, winner: Candidate) -> None:
         """Fold everyone whom the old or the new body names again from the archive, with the new body in its place."""
         workspace = self._workspace
+        workspace.judge()
         subjects = [subject_of(self._event(old), self._rules), winner.subject]
         releases = workspace.register.releases
         keys = {
@@ -207,6 +208,7 @@ class Preparation:
         assert candidate.subject is not None, "a release names somebody"
         workspace = self._workspace
         releases = dict(workspace.register.releases)
+        workspace.judge()
         await self._load([candidate.subject])
         keys = {key_at(person.key, candidate.event.occurred_at, releases) for person in candidate.subject.persons}
         if any(self._named_since(key, candidate.event.occurred_at) for key in keys):
