@@ -70,20 +70,17 @@ def apply(workspace: Workspace, event: Event, subject: Subject) -> None:
             return
     assert moment is not None, "an event makes a moment"
     journey = workspace.journeys[workspace.home[moment.anchor]]
-    if journey.component is not None:
-        _tell_sessions_apart(workspace, moment)
-    workspace.touch(journey)
-    _learn(workspace, event, subject.anchor)
+    if journey.component is not None and moment.device is not None and _is_contested(workspace, moment.device):
+        journey = workspace.loose(moment.device)
+    else:
+        workspace.touch(journey)
+    _learn(workspace, journey, event, subject.anchor)
     journey.add(moment, workspace.rules)
 
 
-def _tell_sessions_apart(workspace: Workspace, moment: Moment) -> None:
-    """Have it judged whose a moment is that happened on a contested device."""
-    workspace.note_news(moment)
-    if moment.device is not None:
-        holder = workspace.journey_of(moment.device)
-        if holder is not None and holder.contested:
-            workspace.disturb(moment.device)
+def _is_contested(workspace: Workspace, device: bytes) -> bool:
+    holder = workspace.journey_of(device)
+    return holder is not None and holder.contested and device not in workspace.register.quarantined
 
 
 def rule(workspace: Workspace, event: Event, subject: Subject, order: Order) -> None:
@@ -301,13 +298,12 @@ def _teaches(kind: type) -> bool:
     return hasattr(kind, "owner") or hasattr(kind, "traits")
 
 
-def _learn(workspace: Workspace, event: Event, anchor: Identifier) -> None:
+def _learn(workspace: Workspace, journey: Journey, event: Event, anchor: Identifier) -> None:
     """Keep what the event says about the person, by anchor, so that a split takes it along."""
     data: Any = event.data
     if (not event.consent and not _teaches(data.__class__)) or anchor.key in workspace.register.quarantined:
         return
-    journey, rules = workspace.journeys[workspace.home[anchor.key]], workspace.rules
-    workspace.touch(journey)
+    rules = workspace.rules
     order, device = (event.occurred_at, event.id, event.source), anchor.type == ANONYMOUS
     for purpose, granted in event.consent.items():
         journey.learn(Fact(anchor.key, "consent", purpose, *order, granted, device), rules)

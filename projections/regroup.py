@@ -2,7 +2,6 @@
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Collection
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,15 +35,15 @@ class Part:
         #: of other journeys
         self.moments: list[Moment] = []
         self.facts: list[Fact] = []
-        #: ids of the stored journeys that any identifier, or anything that is no news, is from
+        #: ids of the stored journeys that any identifier, or anything else, is from
         self.sources: set[bytes] = set()
 
 
-def regroup(workspace: "Workspace", old: dict[bytes, Journey], news: Collection[int], *, afresh: bool) -> None:
+def regroup(workspace: "Workspace", old: dict[bytes, Journey], loose: list[Journey], *, afresh: bool) -> None:
     """Put journeys in the place of those of a component: one for each person that its identifiers and links make.
 
-    `afresh`: a ruling or a quarantine may have cut the component in pieces. `news`: Python's ids of the moments that
-    are not stored yet: where they go, nothing is inherited.
+    `loose`: what happened on contested devices and is in no journey yet. `afresh`: a ruling or a quarantine may have
+    cut the component in pieces.
     """
     register, rules = workspace.register, workspace.rules
     whole = Piece(
@@ -52,10 +51,9 @@ def regroup(workspace: "Workspace", old: dict[bytes, Journey], news: Collection[
         {ends: link for journey in old.values() for ends, link in journey.links.items()},
     )
     pieces = _pieces(whole, register) if afresh else [whole]
-    resolutions = [
-        resolve(piece.identifiers, piece.links.values(), old.values(), register, rules) for piece in pieces
-    ]
-    parts = _deal(old, resolutions, register, news)
+    sources = [*old.values(), *loose]
+    resolutions = [resolve(piece.identifiers, piece.links.values(), sources, register, rules) for piece in pieces]
+    parts = _deal(sources, resolutions, register)
     fresh: list[tuple[Journey, set[bytes]]] = []
     for piece, resolution in zip(pieces, resolutions, strict=True):
         own, parts = parts[: len(resolution.persons)], parts[len(resolution.persons) :]
@@ -134,9 +132,7 @@ def _pieces(whole: Piece, register: Register) -> list[Piece]:
     return pieces
 
 
-def _deal(
-    old: dict[bytes, Journey], resolutions: list[Resolution], register: Register, news: Collection[int]
-) -> list[Part]:
+def _deal(sources: list[Journey], resolutions: list[Resolution], register: Register) -> list[Part]:
     """What each person's journey remembers, with what happened on contested devices dealt out by session."""
     persons = [person for resolution in resolutions for person in resolution.persons]
     place = {key: n for n, person in enumerate(persons) for key in person}
@@ -146,7 +142,7 @@ def _deal(
     def owner(anchor: bytes, at: int) -> Part:
         return parts[place[_whose(sessions.get(anchor), at) or anchor]]
 
-    for source in old.values():
+    for source in sources:
         homes = {place[key] for key in source.identifiers}
         if source.rev:
             for home in homes:
@@ -159,7 +155,7 @@ def _deal(
             if counted is not None:
                 part = owner(counted.anchor, counted.at)
                 part.moments.append(counted)
-                if source.rev and id(moment) not in news:
+                if source.rev:
                     part.sources.add(source.journey_id)
         for fact in source.facts.values():
             if fact.anchor not in register.quarantined:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from projections.identifiers import Identifier
 from projections.journey import BREAKER, Journey, Order
-from projections.moments import Moment
 from projections.playbook import Rules
 from projections.register import Entries, Register
 from projections.regroup import regroup
@@ -65,8 +64,8 @@ class Workspace:
         self._left: set[bytes] = set()
         #: identifiers whose components must be judged again -> whether a ruling or a quarantine may have cut them
         self._disturbed: dict[bytes, bool] = {}
-        #: moments of journeys that are tied to others, since the last harvest
-        self._news: list[Moment] = []
+        #: contested device -> what happened on it since it was judged whose that is
+        self._loose: dict[bytes, Journey] = {}
 
     def put(self, journey: Journey) -> None:
         """Take in a stored journey as it is."""
@@ -99,9 +98,10 @@ class Workspace:
         """
         self._disturbed[key] = afresh or self._disturbed.get(key, False)
 
-    def note_news(self, moment: Moment) -> None:
-        """Note a moment that is not stored: if it goes to another journey, nothing is inherited."""
-        self._news.append(moment)
+    def loose(self, device: bytes) -> Journey:
+        """Where to keep what happens on a contested device, until it is judged whose that is."""
+        self.disturb(device)
+        return self._loose.setdefault(device, Journey(device))
 
     def adopt(self, journey: Journey) -> None:
         """Take in a new journey, or one whose identifiers changed."""
@@ -174,9 +174,6 @@ class Workspace:
 
     def judge(self) -> None:
         """Judge again who is one person in all components in which that may have changed: once for each."""
-        if not self._disturbed:
-            return
-        news = {id(moment) for moment in self._news}
         while self._disturbed:
             key = next(iter(self._disturbed))
             if key not in self.home:
@@ -185,7 +182,8 @@ class Workspace:
             old = self.component([self.home[key]])
             keys = [key for journey in old.values() for key in journey.identifiers]
             afresh = [self._disturbed.pop(key) for key in keys if key in self._disturbed]
-            regroup(self, old, news, afresh=any(afresh))
+            loose = [self._loose.pop(key) for key in keys if key in self._loose]
+            regroup(self, old, loose, afresh=any(afresh))
 
     def name(self, identifier: Identifier, order: Order) -> None:
         """Note that an event names an identifier. One that is new gets a journey of its own, until it is judged."""
@@ -207,6 +205,6 @@ class Workspace:
         for journey in touched:
             journey.settle(self.rules)
             journey.rev += 1
-        self._touched, self._gone, self._moved, self._news = set(), {}, {}, []
+        self._touched, self._gone, self._moved = set(), {}, {}
         self._left = {move.key for move in moved if move.now is None}
         return Harvest(touched, gone, [move for move in moved if move.before != move.now], self.register.harvest())

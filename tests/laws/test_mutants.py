@@ -94,7 +94,7 @@ MUTANTS = {
         (_HOSTILE,),
     ),
     "what happens on a contested device is not dealt out": Mutant(
-        (("projections/fold.py", "if holder is not None and holder.contested:", "if False:"),),
+        (("projections/fold.py", "and _is_contested(workspace, moment.device):", "and False:"),),
         (_HOSTILE,),
     ),
     "a release forgets who came before it": Mutant(

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+import projections.workspace as workspace_module
 from projections.fold import subject_of
 from projections.identifiers import normalise
 from projections.journey import Journey
 from projections.membership import memberships
 from projections.memory import MemoryFold, fold_events
 from projections.playbook import DAY, Excluded, Rules, compile_rules, load_playbook
+from projections.regroup import regroup
 from projections.view import journey_view
 from projections.workspace import Workspace
 from schemas.decode import decode
@@ -261,6 +263,38 @@ def test_case_18_a_merge_is_no_news() -> None:
     MemoryFold(workspace).add(event(3, who={"user_id": "u", "anonymous_id": "d"}))
     [journey] = workspace.harvest().touched
     assert journey.inherited is not None
+
+
+def test_case_18_what_a_session_gives_to_its_person_is_news_unless_it_was_stored_elsewhere() -> None:
+    fold = MemoryFold(Workspace(RULES))
+    ipad = {"anonymous_id": "ipad"}
+    for number, user in enumerate("AB"):
+        fold.add(event(number, who={"user_id": user, **ipad}, occurred_at=at(0, number + 1)))
+    fold.workspace.harvest()
+
+    def changed(number: int, minutes: int, **who: str) -> dict[frozenset[str], bool]:
+        fold.add(event(number, who={**who, **ipad}, occurred_at=at(minutes, 5)))
+        touched = fold.workspace.harvest().touched
+        found = {frozenset(values(journey)): journey.inherited is not None for journey in touched}
+        for journey in touched:
+            journey.inherited = None  # as the projector does when it has told
+        return found
+
+    a, tablet = frozenset({"A"}), frozenset({"ipad"})
+    assert changed(2, 0) == {tablet: False}  # somebody browses
+    assert changed(3, 5, user_id="A") == {a: True, tablet: True}  # it was A: what was browsed moves
+    assert changed(4, 9) == {a: False, tablet: False}  # A goes on browsing: news of A's, and the tablet was seen
+
+
+def test_many_links_of_one_batch_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[int] = []
+    monkeypatch.setattr(workspace_module, "regroup", lambda *args, **more: (judged.append(1), regroup(*args, **more)))
+    fold = MemoryFold(Workspace(RULES))
+    for number in range(60):
+        who = {"user_id": f"u{number % 30}", "anonymous_id": f"ipad{number % 3}"}
+        fold.add(event(number, who=who, occurred_at=at(number * 40)))
+    fold.workspace.harvest()
+    assert len(judged) == 3  # ten users on each of three tablets
 
 
 def test_case_19_a_split_gives_back_the_bytes_from_before_the_join() -> None:
