@@ -2,12 +2,12 @@
 
 import asyncpg
 from fastapi import APIRouter, Request
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from starlette.responses import Response
 
 from api.context import context_of
 from api.problems import problem
-from store.status import has_tables
+from store.status import has_tables, progress, quarantined
 
 router = APIRouter()
 
@@ -30,6 +30,25 @@ async def readyz(request: Request) -> Response:
 
 
 @router.get("/metrics", summary="Figures for Prometheus")
-async def metrics() -> Response:
-    """Prometheus text format."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+async def metrics(request: Request) -> Response:
+    """Prometheus text format: of the process, of each partition (law 4's counts), of the quarantine."""
+    pool = context_of(request).pool
+    registry = CollectorRegistry()
+    labels = ("topic", "partition")
+    gauges = {name: Gauge(f"tandem_records_{name}", text, labels, registry=registry) for name, text in _RECORDS.items()}
+    for found in await progress(pool):
+        for name, gauge in gauges.items():
+            gauge.labels(found.topic, found.partition).set(getattr(found, name))
+    Gauge("tandem_quarantined_identifiers", "Identifiers that too many others are linked to.", registry=registry).set(
+        await quarantined(pool)
+    )
+    return Response(generate_latest() + generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+_RECORDS = {
+    "read": "Records read: applied, duplicates, dead and holes add up to it.",
+    "applied": "Records applied.",
+    "duplicates": "Records that said what another one had said.",
+    "dead": "Dead letters.",
+    "holes": "Offsets that the log did not hold.",
+}

@@ -12,13 +12,14 @@ from rich.console import Console
 
 from bench.scenarios import catch_up, percentiles, until_held, until_ready
 from bench.services import Place, Servers, make_place
-from bench.workload import events, logins, record
+from bench.workload import events, logins, record, tablets
 from deploy.embedded.process import free_port
 
 _USERS = 50_000
 _COMPONENT = 10_000  #: events of the two people that the ruling joins
 _ROUNDS = 3
 _CUSTOMERS = 100_000
+_VISITORS, _TABLETS, _VISITS = 6_000, 150, 3  #: of users to tablets in shops
 
 
 async def measure_identity(on: Servers, history: int, seed: int, say: Console) -> dict[str, float]:
@@ -31,6 +32,8 @@ async def measure_identity(on: Servers, history: int, seed: int, say: Console) -
         caught = await catch_up(place, logins(_USERS, seed, shared=True))
         shared.append(caught.events_per_s)
     victims = await _victims(place)
+    say.print(f"tablets: {_VISITORS:,} users log in on some of {_TABLETS}")
+    shops = await catch_up(await make_place(on), tablets(_VISITORS, _TABLETS, _VISITS, seed))
     say.print(f"rulings: a person of {_COMPONENT:,} events")
     join, split = await _rulings(await make_place(on), seed)
     say.print(f"explanations: {history:,} events")
@@ -43,6 +46,7 @@ async def measure_identity(on: Servers, history: int, seed: int, say: Console) -
         "shared_device_ratio": round(sorted(shared)[_ROUNDS // 2] / sorted(plain)[_ROUNDS // 2], 2),
         "shared_device_victims": victims,
         "shared_device_rss_mb": round(caught.worker_rss_mb),
+        "tablets_events_per_s": round(shops.events_per_s),
         "join_to_queryable_ms": round(join),
         "split_to_queryable_ms": round(split),
         "explain_p50_ms": round(p50, 1),

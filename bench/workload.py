@@ -89,6 +89,18 @@ def logins(users: int, seed: int, *, shared: bool) -> Iterator[Record]:
         yield record(chance, at, "page_viewed", {"user_id": f"u{user}", "anonymous_id": device})
 
 
+def tablets(users: int, devices: int, visits: int, seed: int) -> Iterator[Record]:
+    """Visits of users to tablets in shops, each a page seen and then a login: refused links tie all users together."""
+    chance = random.Random(seed)
+    places = [
+        (chance.randrange(20 * 86_400), user, chance.randrange(devices)) for user in range(users) for _ in range(visits)
+    ]
+    for seconds, user, device in sorted(places):
+        at, who = _START + timedelta(seconds=seconds), {"anonymous_id": f"tablet{device}"}
+        yield record(chance, at, "page_viewed", who)
+        yield record(chance, at + timedelta(seconds=30), "page_viewed", {"user_id": f"u{user}", **who})
+
+
 def record(chance: random.Random, at: datetime, type_: str, who: dict[str, str]) -> Record:
     """One marketing event."""
     event = {

@@ -31,9 +31,14 @@ class Progress(NamedTuple):
         return self.read == self.applied + self.duplicates + self.dead + self.holes
 
 
-async def progress(connection: asyncpg.Connection) -> list[Progress]:
+async def progress(connection: asyncpg.Connection | asyncpg.Pool) -> list[Progress]:
     """Every partition of the current log epoch."""
     return [Progress(*row) for row in await connection.fetch(_PARTITIONS)]
+
+
+async def quarantined(connection: asyncpg.Connection | asyncpg.Pool) -> int:
+    """How many identifiers are in quarantine."""
+    return int(await connection.fetchval("SELECT count(*) FROM quarantine"))
 
 
 async def has_tables(connection: asyncpg.Connection | asyncpg.Pool, timeout: float = 10) -> bool:

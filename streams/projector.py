@@ -133,6 +133,8 @@ class Projector:
                 intake, advances, holes = await self._read(records)
                 effects = await preparation.prepare(intake, self._commit)
                 batch = _batch(preparation, effects, advances, holes)
+                for identifier in batch.entries.quarantined:
+                    log.warning("identifier quarantined: too many others share it", type=identifier.type)
                 await self._settle()
                 self._commit = asyncio.create_task(commit_batch(writer, batch))
                 continue

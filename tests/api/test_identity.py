@@ -39,6 +39,12 @@ class Running:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    async def publish(self, records: list[tuple[str, int, bytes | None]]) -> None:
+        """Produce events, and let the projector read them."""
+        await produce(self.kafka, records)
+        self.records += len(records)
+        await project(self.kafka, self.database_url, self.records)
+
     async def rule(self, ruling: str, *identifiers: str, **more: Any) -> httpx.Response:
         """Publish a ruling, and let the projector read it."""
         wanted = {"ruling": ruling, "identifiers": list(identifiers), **more}
@@ -112,13 +118,9 @@ async def test_a_ruling_is_previewed_published_and_undone(running: Running) -> N
     assert {**after, "split_by_ruling": []} == before
 
 
-async def test_much_is_moved_only_when_confirmed(
-    running: Running, kafka_settings: KafkaSettings, database_url: str
-) -> None:
+async def test_much_is_moved_only_when_confirmed(running: Running) -> None:
     many = [("marketing", 0, body(n, who={"user_id": f"u{n % 2}"})) for n in range(100, 320)]
-    await produce(kafka_settings, many)
-    running.records += len(many)
-    await project(kafka_settings, database_url, running.records)
+    await running.publish(many)
     refused = await running.rule("join", "user_id:u0", "user_id:u1")
     assert refused.status_code == 409
     assert refused.json()["events_moved"] == 110
@@ -130,9 +132,7 @@ async def test_the_past_is_told_on_both_axes(running: Running) -> None:
     known = await connection.fetchval("SELECT now()")
     await connection.close()
     login = body(50, "identified", who={"user_id": "ana", "anonymous_id": "phone1"}, data={})
-    await produce(running.kafka, [("marketing", 0, login)])
-    running.records += 1
-    await project(running.kafka, running.database_url, running.records)
+    await running.publish([("marketing", 0, login)])
     assert "anonymous_id:phone1" in names(await running.get("persons/user_id:ana"))
     earlier = await running.get("persons/user_id:ana", at="2026-01-01T00:00:40Z")
     assert "anonymous_id:phone1" not in names(earlier)
@@ -149,6 +149,30 @@ async def test_former_ids_are_valid_for_ever(running: Running) -> None:
     found = await running.get(f"persons/journey:{bob}")
     assert {*ANA, *BOB} <= names(found)
     assert str(bob) in found["also_found_by"]
+
+
+async def test_a_shared_device_is_quarantined_with_its_victims_and_released(running: Running) -> None:
+    kiosk = [
+        ("marketing", n % 3, body(1_000 + n, who={"user_id": f"k{n}", "anonymous_id": "kiosk"})) for n in range(205)
+    ]
+    await running.publish(kiosk)
+    [entry] = (await running.get("quarantine"))["items"]
+    assert (entry["identifier"], entry["victims"]) == ("anonymous_id:kiosk", 205)
+    assert "tandem_quarantined_identifiers 1.0" in (await running.client.get("/metrics")).text
+    seen, cursor = [], None
+    while cursor is not None or not seen:
+        more = {"cursor": cursor} if cursor else {}
+        page = await running.get("victims", identifier="anonymous_id:kiosk", limit="60", **more)
+        seen += [item["journey_id"] for item in page["items"]]
+        cursor = page["next_cursor"]
+    assert len(seen) == len(set(seen)) == 205
+    assert "too many others" in (await running.get("explain", a="user_id:k1", b="anonymous_id:kiosk"))["because"]
+    # released: from then on it is another device, and may have one user
+    assert (await running.rule("release", "anonymous_id:kiosk")).status_code == 201
+    login = body(2_000, who={"user_id": "k7", "anonymous_id": "kiosk"}, occurred_at="2027-01-01T00:00:00Z")
+    await running.publish([("marketing", 0, login)])
+    assert "anonymous_id:kiosk" in names(await running.get("persons/user_id:k7"))
+    assert (await running.get("explain", a="user_id:k7", b="anonymous_id:kiosk"))["one_person"]
 
 
 @pytest.mark.parametrize(
