@@ -129,6 +129,33 @@ async def test_a_ruling_takes_effect_and_is_taken_back(kafka_settings: KafkaSett
     assert (merged["journey_id"], merged["related"]) == (parted["journey_id"], parted["related"])
 
 
+async def test_a_join_and_a_split_of_ten_thousand_events_give_back_every_byte(
+    kafka_settings: KafkaSettings, database_url: str
+) -> None:
+    """Case 19 at size: two people, a tablet that they share, and devices of their own."""
+    whos = [
+        {"user_id": "u1", "email": "a@b.org"},
+        {"user_id": "u2", "anonymous_id": "d2"},
+        {"user_id": "u1", "anonymous_id": "tablet"},
+        {"anonymous_id": "tablet"},
+        {"user_id": "u2", "anonymous_id": "tablet"},
+    ]
+    hours = [f"2026-{n // 672 % 12 + 1:02}-{n // 24 % 28 + 1:02}T{n % 24:02}:{n % 60:02}:00Z" for n in range(10_000)]
+    events = [
+        ("marketing", n % 3, body(n, who=whos[n * 7 % len(whos)], occurred_at=hour)) for n, hour in enumerate(hours)
+    ]
+    pair = [{"type": "user_id", "value": "u1"}, {"type": "user_id", "value": "u2"}]
+    await project_more(kafka_settings, database_url, events, len(events))
+    before = await _rows(database_url)
+    for number, ruling in enumerate(("identity_joined", "identity_split")):
+        when = f"2027-01-0{number + 1}T00:00:00Z"
+        record = ("joint", 0, body(20_000 + number, ruling, identities=pair, data={}, occurred_at=when))
+        await project_more(kafka_settings, database_url, [record], len(events) + number + 1)
+        assert len(await _rows(database_url)) == (1 if number == 0 else len(before))
+    assert len(before) == 3
+    assert await _rows(database_url) == before
+
+
 async def test_a_late_release_folds_again_from_the_archive(kafka_settings: KafkaSettings, database_url: str) -> None:
     """Case 31 when the release comes after events that it concerns."""
     events = [
