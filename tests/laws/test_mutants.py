@@ -22,6 +22,7 @@ class Mutant(NamedTuple):
 
 _TRANSACTION = "tests/faults/test_transaction.py"
 _HOSTILE = "tests/laws/test_convergence.py::test_hostile_identity_histories_converge"
+_CASES = "tests/projections/test_identity.py"
 
 MUTANTS = {
     "the fence is not checked": Mutant(
@@ -100,6 +101,14 @@ MUTANTS = {
     "a release forgets who came before it": Mutant(
         (("projections/fold.py", "journey.identifiers[before].last >= at", "False"),),
         (_HOSTILE,),
+    ),
+    "links between two identifiers in quarantine are forgotten": Mutant(
+        (("projections/register.py", "if victim.victim in self.quarantined:", "if False:"),),
+        (_CASES,),
+    ),
+    "a stronger word on a link in quarantine gets lost": Mutant(
+        (("projections/fold.py", "if end in free or place in one.links]", "if end in free]"),),
+        (_CASES,),
     ),
     "a worker with an old register commits": Mutant(
         (("store/commit.py", "WHERE register_version = $3", "WHERE $3 >= 0"),),

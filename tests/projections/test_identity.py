@@ -227,6 +227,43 @@ def test_case_7_an_id_that_too_many_share_is_quarantined_and_released() -> None:
     assert states[0] == states[1] == states[2]
 
 
+def same_in_orders(rules: Rules, *orders: list[Event]) -> Workspace:
+    """The fold of these events, after making sure that all of these orders give the same bytes."""
+    workspaces = [fold_events(order, rules) for order in orders]
+    states = [{j.journey_id: j.encode() for j in workspace.journeys.values()} for workspace in workspaces]
+    assert all(state == states[0] for state in states)
+    return workspaces[0]
+
+
+def test_case_7_a_late_release_finds_what_was_tied_by_two_identifiers_in_quarantine() -> None:
+    rules = replace(RULES, breaker=3)
+    crowd = [event(n, who={"crm_contact": "c", "email": f"e{n}@b.org"}, occurred_at=at(n)) for n in range(4)]
+    crowd += [event(10 + n, who={"user_id": f"u{n}", "anonymous_id": "d"}, occurred_at=at(5)) for n in range(4)]
+    # both ends are in quarantine when this one comes: no journey has the link
+    between = event(20, who={"crm_contact": "c", "anonymous_id": "d"}, occurred_at=at(20))
+    release = joint(21, "identifier_released", ("anonymous_id", "d"), minutes=10, day=1)
+    workspace = same_in_orders(rules, [*crowd, between, release], [release, between, *crowd])
+    # what names c alone counts for nobody; what names the new d, for it
+    assert sum(journey.events for journey in workspace.journeys.values()) == 5
+
+
+def test_case_7_a_stronger_word_on_a_link_counts_though_quarantine_came_first() -> None:
+    rules = replace(RULES, breaker=3)
+    both = [{"type": "user_id", "value": value} for value in ("u1", "u2")]
+    devices = [{"type": "anonymous_id", "value": value} for value in ("d1", "d2")]
+    events = [
+        event(0, identities=devices, occurred_at=at(5)),
+        event(1, who={"user_id": "u1", "anonymous_id": "d2"}, occurred_at=at(1)),
+        event(2, identities=[*both, *devices], occurred_at=at(2)),
+        event(3, who={"crm_lead": "l", "user_id": "u1"}, occurred_at=at(5)),
+        event(4, who={"email": "c@y.org", "anonymous_id": "d1"}, occurred_at=at(6)),
+    ]
+    workspace = same_in_orders(rules, *itertools.permutations(events))
+    [user] = workspace.register.quarantined
+    [d2] = [key for key, known in the(events, "d2", rules).identifiers.items() if known.value == "d2"]
+    assert the(events, "d2", rules).links[user, d2].id == events[1].id
+
+
 def test_case_7_what_names_a_quarantined_user_counts_for_the_device() -> None:
     rules = replace(RULES, breaker=3)
     events = [event(n, who={"user_id": "admin", "anonymous_id": f"d{n}"}, occurred_at=at(n)) for n in range(5)]
