@@ -1,66 +1,134 @@
-"""`make bench`: the short set of measurements, printed as a table and written to bench/results/latest.json."""
+"""`make bench` and `make bench-full`: measure, print, write results, and bring docs/performance.md up to date."""
 
 import argparse
 import asyncio
 import json
 import os
 import platform
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from statistics import mean
 
 from rich.console import Console
 from rich.table import Table
 
 from bench.identity import measure_identity
-from bench.scenarios import catch_up, live, reads
+from bench.report import write_report
+from bench.scenarios import catch_up, growth, live, reads
 from bench.services import Servers, make_place, servers
-from bench.workload import events
+from bench.workload import Workload, generate
 
 RESULTS = Path(__file__).parent / "results"
+_CUSTOMERS = 20_000
+_READ_UNDER = 2_000  #: events a second
+
+Figures = dict[str, float]
 
 
-async def measure(on: Servers, args: argparse.Namespace, say: Console) -> dict[str, float]:
-    """All scenarios, one after the other; each has both cores to itself."""
-    say.print(f"catch-up: {args.events:,} events, 20,000 customers")
+async def short(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
+    """What a change is looked at with: catch-up, single reads, latency at 2,000 events a second."""
+    yield await _rate("catch_up", on, Workload(args.events, _CUSTOMERS, args.seed))
     place = await make_place(on)
-    caught = await catch_up(place, events(args.events, 20_000, args.seed))
-    say.print("reads: single journeys over HTTP, eight clients")
-    reads_per_s, read_latency = await reads(place, args.seconds, 20_000)
-    say.print(f"wide: {args.events:,} events, 400,000 customers")
-    wide = await catch_up(await make_place(on), events(args.events, 400_000, args.seed, session=1))
-    say.print("live: 2,000 events a second")
-    latency = await live(await make_place(on), 2_000, args.seconds, args.seed)
-    figures = await measure_identity(on, args.history, args.seed, say) if args.identity else {}
-    return figures | {
-        "catch_up_events_per_s": round(caught.events_per_s),
-        "live_p50_ms": round(latency.p50_ms, 1),
-        "live_p99_ms": round(latency.p99_ms, 1),
-        "reads_per_s": round(reads_per_s),
-        "reads_p99_ms": round(read_latency.p99_ms, 1),
-        "worker_rss_mb": round(max(wide.worker_rss_mb, caught.worker_rss_mb)),
-        "wide_events_per_s": round(wide.events_per_s),
-        "wide_journeys": wide.journeys,
+    await catch_up(place, generate(Workload(args.events // 4, _CUSTOMERS, args.seed)))
+    rate, latency = await reads(place, args.seconds, _journey)
+    yield {"reads_per_s": round(rate), "reads_p99_ms": round(latency.p99_ms, 1)}
+    yield await _live(on, 2_000, args)
+
+
+async def full(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
+    """Everything. Hard workloads stand between two plain ones, so that their ratios hold while the machine drifts."""
+    plain = Workload(args.events, _CUSTOMERS, args.seed)
+    hard = {
+        "late_heavy": Workload(args.events, _CUSTOMERS, args.seed, late=0.2),
+        "skewed": Workload(args.events, _CUSTOMERS, args.seed, skew=0.2),
+        "identity_heavy": Workload(args.events, _CUSTOMERS, args.seed, devices=60),
+        "duplicated": Workload(args.events, _CUSTOMERS, args.seed, duplicates=0.2),
     }
+    rates = [(await _rate("catch_up", on, plain))["catch_up_per_s"]]
+    for name, workload in hard.items():
+        found = await _rate(name, on, workload)
+        rates.append((await _rate("catch_up", on, plain))["catch_up_per_s"])
+        yield found | {f"{name}_ratio": round(found[f"{name}_per_s"] / mean(rates[-2:]), 2)}
+    yield {"catch_up_per_s": round(mean(rates)), "catch_up_lowest": min(rates), "catch_up_highest": max(rates)}
+    yield await _rate("wide", on, Workload(args.wide, 1_000_000, args.seed, session=1))
+    for rate in (500, 2_000, 5_000, 10_000):
+        yield await _live(on, rate, args)
+    yield await _reads(on, args)
+    grown = await growth(await make_place(on), args.events // 8, _CUSTOMERS, args.seed)
+    yield {f"growth_{times}x_us": round(figure, 1) for times, figure in grown.items()}
+    yield {"growth_ratio": round(grown[16] / grown[1], 2)}
+    yield await measure_identity(on, args.history, args.seed, Console(stderr=True, highlight=False))
+
+
+async def _rate(name: str, on: Servers, workload: Workload) -> Figures:
+    found = await catch_up(await make_place(on), generate(workload))
+    return {
+        f"{name}_per_s": round(found.events_per_s),
+        f"{name}_rss_mb": round(found.worker_rss_mb),
+        f"{name}_journeys": found.journeys,
+    }
+
+
+async def _live(on: Servers, rate: int, args: argparse.Namespace) -> Figures:
+    found = await live(await make_place(on), rate, args.seconds, args.seed)
+    return {f"live_{rate}_p50_ms": round(found.p50_ms, 1), f"live_{rate}_p99_ms": round(found.p99_ms, 1)}
+
+
+async def _reads(on: Servers, args: argparse.Namespace) -> Figures:
+    place = await make_place(on)
+    await catch_up(place, generate(Workload(args.events, _CUSTOMERS, args.seed)))
+    figures: Figures = {}
+    kinds: dict[str, tuple[Callable[[int], str], int]] = {
+        "reads": (_journey, 0),
+        "reads_while_applying": (_journey, _READ_UNDER),
+        "list_reads": (_page, 0),
+    }
+    for name, (paths, under) in kinds.items():
+        rate, latency = await reads(place, args.seconds, paths, under=under)
+        figures |= {f"{name}_per_s": round(rate), f"{name}_p99_ms": round(latency.p99_ms, 1)}
+    return figures
+
+
+def _journey(number: int) -> str:
+    return f"/v1/journeys/user_id:u{number % _CUSTOMERS}"
+
+
+def _page(number: int) -> str:
+    return f"/v1/journeys?stage={('known', 'engaged')[number % 2]}&limit=50"
+
+
+async def measure(on: Servers, args: argparse.Namespace, say: Console) -> Figures:
+    """All scenarios of a set, one after the other; each has both cores to itself."""
+    found: Figures = {}
+    async for figures in (full if args.full else short)(on, args):
+        say.print("  ".join(f"{name} {figure:,}" for name, figure in figures.items()))
+        found |= figures
+    return found
 
 
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--full", action="store_true", help="all scenarios (half an hour), and docs/performance.md")
     parser.add_argument("--events", type=int, default=400_000, help="events of a catch-up")
+    parser.add_argument("--wide", type=int, default=1_500_000, help="events of 1,000,000 customers")
+    parser.add_argument("--history", type=int, default=1_000_000, help="events behind the explanations of identity")
     parser.add_argument("--seconds", type=int, default=10, help="length of the live and read measurements")
-    parser.add_argument("--identity", action="store_true", help="rulings, quarantine and explanations as well")
-    parser.add_argument("--history", type=int, default=1_000_000, help="events behind the explanations")
     parser.add_argument("--seed", type=int, default=2026, help="of the workload")
     args = parser.parse_args()
     say = Console(stderr=True, highlight=False)
     with servers() as on:
-        found = asyncio.run(measure(on, args, say))
-    found |= {"events": args.events, "seconds": args.seconds, "seed": args.seed, "cores": os.cpu_count() or 0}
+        figures = asyncio.run(measure(on, args, say))
+    setting = {"events": args.events, "seconds": args.seconds, "seed": args.seed, "cores": os.cpu_count() or 0}
+    result = {"figures": figures, "setting": setting | {"python": platform.python_version()}}
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "latest.json").write_text(json.dumps(found | {"python": platform.python_version()}, indent=2) + "\n")
+    (RESULTS / ("full.json" if args.full else "latest.json")).write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     table = Table("measure", "figure")
-    for name, figure in found.items():
+    for name, figure in figures.items():
         table.add_row(name, f"{figure:,}")
     Console().print(table)
+    if args.full:
+        write_report(result)
 
 
 if __name__ == "__main__":

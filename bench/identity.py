@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bench.scenarios import catch_up, percentiles, until_held, until_ready
 from bench.services import Place, Servers, make_place
-from bench.workload import events, logins, record, tablets
+from bench.workload import Workload, generate, logins, record, tablets
 from deploy.embedded.process import free_port
 
 _USERS = 50_000
@@ -38,7 +38,7 @@ async def measure_identity(on: Servers, history: int, seed: int, say: Console) -
     join, split = await _rulings(await make_place(on), seed)
     say.print(f"explanations: {history:,} events")
     place = await make_place(on)
-    await catch_up(place, events(history, _CUSTOMERS, seed))
+    await catch_up(place, generate(Workload(history, _CUSTOMERS, seed)))
     p50, p99 = await _explanations(place, seed)
     return {
         "own_devices_events_per_s": round(sorted(plain)[_ROUNDS // 2]),
@@ -68,7 +68,7 @@ async def _serving(place: Place) -> AsyncIterator[aiohttp.ClientSession]:
     port = free_port()
     with place.running("serve", "--port", str(port)):
         async with aiohttp.ClientSession(base_url=f"http://127.0.0.1:{port}") as session:
-            await until_ready(session, f"http://127.0.0.1:{port}")
+            await until_ready(session)
             yield session
 
 

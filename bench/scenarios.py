@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from statistics import quantiles
 from subprocess import Popen
@@ -13,7 +14,7 @@ import psutil
 from aiokafka import AIOKafkaProducer
 
 from bench.services import Place
-from bench.workload import Record, events
+from bench.workload import Record, Workload, generate
 from deploy.embedded.process import free_port
 from streams.kafka import event_topics
 
@@ -52,23 +53,36 @@ async def fill(place: Place, records: Iterable[Record]) -> int:
 
 
 async def catch_up(place: Place, records: Iterable[Record]) -> CaughtUp:
-    """Broker to committed transactions: events a second from the moment the worker holds its partitions."""
-    number = await fill(place, records)
+    """Broker to committed transactions: records a second from the moment the worker holds its partitions."""
     connection = await asyncpg.connect(place.database_url)
+    before = await _read(connection)
+    number = await fill(place, records)
     with place.running("work") as worker:
         await until_held(connection, worker)
         start = time.perf_counter()
         rss = 0.0
-        while await _applied(connection) < number:
+        while await _read(connection) < before + number:
             rss = max(rss, _rss(worker))
             await asyncio.sleep(0.1)
         seconds = time.perf_counter() - start
         rss = max(rss, _rss(worker))
     journeys = await connection.fetchval("SELECT count(*) FROM journeys")
-    applied = await connection.fetchval("SELECT sum(applied) FROM partitions")
-    assert applied == number, f"only {applied:,} of {number:,} events were applied: the workload is at fault"
+    taken = await connection.fetchval("SELECT sum(applied + duplicates) FROM partitions")
+    assert taken == before + number, f"{before + number - taken:,} records were not applied: the workload is at fault"
     await connection.close()
     return CaughtUp(number / seconds, journeys, rss)
+
+
+async def growth(place: Place, step: int, customers: int, seed: int) -> dict[int, float]:
+    """Microseconds per event while the history grows from nothing to 1, 4 and 16 times `step` events."""
+    found, done = {}, 0
+    for times in (1, 4, 16):
+        if (skipped := (times - 1) * step - done) > 0:
+            await catch_up(place, generate(Workload(skipped, customers, seed, first=done)))
+        done = times * step
+        measured = await catch_up(place, generate(Workload(step, customers, seed, first=done - step)))
+        found[times] = 1e6 / measured.events_per_s
+    return found
 
 
 async def live(place: Place, rate: int, seconds: int, seed: int) -> Latency:
@@ -85,7 +99,7 @@ async def live(place: Place, rate: int, seconds: int, seed: int) -> Latency:
         latencies: list[float] = []
         done = asyncio.Event()
         watcher = asyncio.create_task(_watch(connection, sent, latencies, done))
-        records = list(events(warm_up + rate * seconds, _LIVE_CUSTOMERS, seed))
+        records = list(generate(Workload(warm_up + rate * seconds, _LIVE_CUSTOMERS, seed)))
         await _send_at(place, records, rate, sent, warm_up)
         done.set()
         await watcher
@@ -93,27 +107,40 @@ async def live(place: Place, rate: int, seconds: int, seed: int) -> Latency:
     return percentiles(latencies)
 
 
-async def reads(place: Place, seconds: int, customers: int) -> tuple[float, Latency]:
-    """(single journeys read over HTTP a second, latency) by eight clients that each wait for their answer."""
+async def reads(place: Place, seconds: int, paths: Callable[[int], str], *, under: int = 0) -> tuple[float, Latency]:
+    """(answers a second, latency) over HTTP by eight clients that each wait for theirs, while `under` events/s come."""
     port = free_port()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(place.running("serve", "--port", str(port)))
+        session = await stack.enter_async_context(aiohttp.ClientSession(base_url=f"http://127.0.0.1:{port}"))
+        await until_ready(session)
+        if not under:
+            return await _ask(session, seconds, paths)
+        worker = stack.enter_context(place.running("work"))
+        connection = await asyncpg.connect(place.database_url)
+        await until_held(connection, worker)
+        await connection.close()
+        records = list(generate(Workload(under * (seconds + 2), _LIVE_CUSTOMERS, seed=7, first=50_000_000)))
+        sending = asyncio.create_task(_send_at(place, records, under, {}, len(records)))
+        found = await _ask(session, seconds, paths)
+        await sending
+        return found
+
+
+async def _ask(session: aiohttp.ClientSession, seconds: int, paths: Callable[[int], str]) -> tuple[float, Latency]:
     latencies: list[float] = []
-    with place.running("serve", "--port", str(port)):
-        base = f"http://127.0.0.1:{port}"
-        async with aiohttp.ClientSession() as session:
-            await until_ready(session, base)
-            end = time.perf_counter() + seconds
+    end = time.perf_counter() + seconds
 
-            async def read(first: int) -> None:
-                number = first
-                while time.perf_counter() < end:
-                    number = (number * 7919 + 13) % customers
-                    start = time.perf_counter()
-                    async with session.get(f"{base}/v1/journeys/user_id:u{number}") as response:
-                        await response.read()
-                        assert response.status in {200, 404}, response.status
-                    latencies.append((time.perf_counter() - start) * 1000)
+    async def read(number: int) -> None:
+        while time.perf_counter() < end:
+            number = number * 7919 + 13 & 0x7FFFFFFF
+            start = time.perf_counter()
+            async with session.get(paths(number)) as response:
+                await response.read()
+                assert response.status in {200, 404}, response.status
+            latencies.append((time.perf_counter() - start) * 1000)
 
-            await asyncio.gather(*(read(n) for n in range(_READERS)))
+    await asyncio.gather(*(read(n) for n in range(_READERS)))
     return len(latencies) / seconds, percentiles(latencies)
 
 
@@ -172,14 +199,14 @@ async def until_held(connection: asyncpg.Connection, worker: "Popen[bytes]") -> 
         await asyncio.sleep(0.01)
 
 
-async def _applied(connection: asyncpg.Connection) -> int:
+async def _read(connection: asyncpg.Connection) -> int:
     return await connection.fetchval("SELECT coalesce(sum(next_offset), 0)::bigint FROM partitions") or 0
 
 
-async def until_ready(session: aiohttp.ClientSession, base: str) -> None:
+async def until_ready(session: aiohttp.ClientSession) -> None:
     while True:
         try:
-            async with session.get(f"{base}/readyz") as response:
+            async with session.get("/readyz") as response:
                 if response.status == 200:
                     return
         except aiohttp.ClientError:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -12,6 +13,7 @@ _START = datetime(2026, 1, 1, tzinfo=UTC)
 _STEP = timedelta(seconds=5)
 _ACTIVE = 200  #: customers who are in a session at the same time
 _TYPES = ("page_viewed",) * 5 + ("email_opened", "form_submitted", "campaign_touched", "referral_made")
+_REPEATABLE = 10_000  #: records that duplicates are drawn from
 _DATA: dict[str, dict[str, Any]] = {
     "page_viewed": {"url": "https://example.com/pricing"},
     "form_submitted": {"form": "contact"},
@@ -26,21 +28,40 @@ class Record(NamedTuple):
     value: bytes
 
 
-def events(
-    number: int, customers: int, seed: int, *, late: float = 0.03, linked: float = 0.3, session: int = 5
-) -> Iterator[Record]:
-    """`number` events of `customers`, of whom some 200 are in a session of about `session` events at a time.
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What to generate; equal values generate equal records."""
 
-    `late` is the share of events that come up to a day late, `linked` the share that name a device and a user.
-    """
-    chance = random.Random(seed)
+    events: int
+    customers: int
+    seed: int
+    late: float = 0.03  #: share of events that come up to a day late
+    linked: float = 0.3  #: share that name a device and a user
+    session: int = 5  #: events of a customer's session, on average
+    devices: int = 2  #: of each customer: the more there are, the more links are new
+    duplicates: float = 0.0  #: share of records that repeat an earlier one
+    skew: float = 0.0  #: share of events that are one customer's
+    first: int = 0  #: events of the same stream that were generated before
+
+
+def generate(workload: Workload) -> Iterator[Record]:
+    """The records of a workload, in the order of their sending: some 200 customers are in a session at a time."""
+    chance = random.Random(f"{workload.seed}/{workload.first}")
     active: list[list[int]] = []
-    for index in range(number):
-        customer = _whose(chance, active, customers, session)
+    sent: list[Record] = []
+    for index in range(workload.first, workload.first + workload.events):
+        if sent and chance.random() < workload.duplicates:
+            yield chance.choice(sent)
+            continue
+        skewed = workload.skew > 0 and chance.random() < workload.skew
+        customer = 0 if skewed else _whose(chance, active, workload.customers, workload.session)
         at = _START + index * _STEP
-        if chance.random() < late:
+        if chance.random() < workload.late:
             at -= timedelta(seconds=chance.randrange(86_400))
-        yield _event(chance, customer, at, linked)
+        record = _event(chance, customer, at, workload)
+        if workload.duplicates and len(sent) < _REPEATABLE:
+            sent.append(record)
+        yield record
 
 
 def _whose(chance: random.Random, active: list[list[int]], customers: int, session: int) -> int:
@@ -55,28 +76,19 @@ def _whose(chance: random.Random, active: list[list[int]], customers: int, sessi
     return customer
 
 
-def _event(chance: random.Random, customer: int, at: datetime, linked: float) -> Record:
-    identities = [{"type": "anonymous_id", "value": f"d{customer}-{chance.randrange(2)}"}]
+def _event(chance: random.Random, customer: int, at: datetime, workload: Workload) -> Record:
+    identities = [{"type": "anonymous_id", "value": f"d{customer}-{chance.randrange(workload.devices)}"}]
     draw = chance.random()
-    if draw < linked:
+    if draw < workload.linked:
         identities.append({"type": "user_id", "value": f"u{customer}"})
-    elif draw < linked + 0.1:
+    elif draw < workload.linked + 0.1:
         identities = [
             {"type": "email", "value": f"u{customer}@example.com"},
             {"type": "user_id", "value": f"u{customer}"},
         ]
     type_ = chance.choice(_TYPES)
-    event = {
-        "id": str(_uuid7(chance, at)),
-        "type": type_,
-        "version": 1,
-        "source": "bench",
-        "occurred_at": at.isoformat(),
-        "identities": identities,
-        "data": _DATA.get(type_, {})
-        | {"channel": chance.choice(("search", "mail", "social")), "campaign": f"c{chance.randrange(5)}"},
-    }
-    return Record(identities[-1]["value"].encode(), msgspec.json.encode(event))
+    more = {"channel": chance.choice(("search", "mail", "social")), "campaign": f"c{chance.randrange(5)}"}
+    return _record(chance, at, type_, identities, more)
 
 
 def logins(users: int, seed: int, *, shared: bool) -> Iterator[Record]:
@@ -102,17 +114,29 @@ def tablets(users: int, devices: int, visits: int, seed: int) -> Iterator[Record
 
 
 def record(chance: random.Random, at: datetime, type_: str, who: dict[str, str]) -> Record:
-    """One marketing event."""
+    """One marketing event, keyed by the first identifier."""
+    identities = [{"type": name, "value": value} for name, value in who.items()]
+    return _record(chance, at, type_, identities, {}, key=identities[0]["value"])
+
+
+def _record(
+    chance: random.Random,
+    at: datetime,
+    type_: str,
+    identities: list[dict[str, str]],
+    data: dict[str, str],
+    key: str | None = None,
+) -> Record:
     event = {
         "id": str(_uuid7(chance, at)),
         "type": type_,
         "version": 1,
         "source": "bench",
         "occurred_at": at.isoformat(),
-        "identities": [{"type": name, "value": value} for name, value in who.items()],
-        "data": _DATA.get(type_, {}),
+        "identities": identities,
+        "data": _DATA.get(type_, {}) | data,
     }
-    return Record(next(iter(who.values())).encode(), msgspec.json.encode(event))
+    return Record((key or identities[-1]["value"]).encode(), msgspec.json.encode(event))
 
 
 def _uuid7(chance: random.Random, at: datetime) -> UUID:
