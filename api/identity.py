@@ -1,7 +1,7 @@
 """Identity over HTTP: who is who, why, since when; and rulings, with what they would move."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -13,10 +13,12 @@ from starlette.responses import Response
 from api.context import Context, context_of
 from api.identifiers import key_of
 from api.problems import problem
+from api.times import instant, micros
 from audit.identity import identity_as_of
 from projections.explain import Explanation, Step, explain
 from projections.identifiers import key_at
 from projections.identity_view import AUTHORITIES, identity_view, preview_view, reason_text
+from projections.journey import Order
 from projections.preview import Preview, preview
 from projections.register import Ruling
 from projections.view import time_text
@@ -31,6 +33,7 @@ _Identifier = Annotated[str, Field(max_length=600, pattern=r"^[^\x00]*$")]
 Identifier = Annotated[str, Query(max_length=600, pattern=r"^[^\x00]*$")]
 Cursor = Annotated[str | None, Query(max_length=64)]
 Limit = Annotated[int, Query(ge=1, le=200)]
+_WRONG_CURSOR = "the cursor is none that this API gave out"
 _JOINT = {"join": "identity_joined", "split": "identity_split", "release": "identifier_released"}
 
 
@@ -54,11 +57,33 @@ def _json(body: object, status: int = 200) -> Response:
 async def conflicts(request: Request, cursor: Cursor = None, limit: Limit = 50) -> Response:
     """In the order of journeys; each link once. `next_cursor` is null on the last page."""
     context = context_of(request)
+    first, given = _conflict_after(cursor)
+    items: list[tuple[str, dict[str, Any]]] = []
     async with context.raw_pool.acquire() as connection:
-        ids = await store.conflicting(connection, _after(cursor), limit)
-        workspace = await store.load_tied(connection, context.rules, ids)
-    items = [_conflict(workspace, one) for journey_id in ids for one in _own_conflicts(workspace, journey_id)]
-    return _json({"items": items, "next_cursor": ids[-1].hex() if len(ids) == limit else None})
+        start: bytes | None = first
+        while start is not None and len(items) <= limit:
+            ids = await store.conflicting(connection, start, limit)
+            workspace = await store.load_tied(connection, context.rules, ids)
+            for journey_id in ids:
+                for number, one in enumerate(_own_conflicts(workspace, journey_id)):
+                    if journey_id != first or number >= given:
+                        items.append((f"{journey_id.hex()}.{number + 1}", _conflict(workspace, one)))
+            start = _next_key(ids[-1]) if len(ids) == limit else None
+    page = items[:limit]
+    return _json({"items": [item for _, item in page], "next_cursor": page[-1][0] if len(items) > limit else None})
+
+
+def _conflict_after(cursor: str | None) -> tuple[bytes, int]:
+    """(the journey to go on with, how many of its conflicts were given)."""
+    journey, _, number = (cursor or f"{'00' * 16}.0").partition(".")
+    if not number.isascii() or not number.isdigit():
+        raise HTTPException(422, _WRONG_CURSOR)
+    return _after(journey), int(number)
+
+
+def _next_key(key: bytes) -> bytes | None:
+    following = int.from_bytes(key, "big") + 1
+    return following.to_bytes(16, "big") if following < 1 << 128 else None
 
 
 def _own_conflicts(workspace: Workspace, journey_id: bytes) -> list[Step]:
@@ -97,7 +122,8 @@ async def quarantine(request: Request, cursor: Cursor = None, limit: Limit = 50)
         {
             "identifier": f"{entry.type}:{entry.value}",
             "victims": entry.victims,
-            "since": entry.since.isoformat() if entry.since else None,
+            "since": None if entry.since is None else time_text(micros(entry.since)),
+            "released_at": None if entry.released_at is None else time_text(entry.released_at),
         }
         for entry in found
     ]
@@ -125,6 +151,7 @@ async def explain_two(request: Request, a: Identifier, b: Identifier) -> Respons
         own = [_newest(workspace, key) for key in keys]
         answer = explain(workspace, own[0], own[1])
         path = [await _placed(connection, workspace, step) for step in answer.path]
+        ruling = None if answer.ruling is None else await _ruling_view(connection, *answer.ruling)
     unknown = [name for name, key in zip((a, b), own, strict=True) if key not in workspace.home]
     return _json(
         {
@@ -132,7 +159,7 @@ async def explain_two(request: Request, a: Identifier, b: Identifier) -> Respons
             "journeys": [_journey_id(workspace, key) for key in own],
             "one_person": answer.one_person,
             "because": _because(answer, unknown, own),
-            "ruling": None if answer.ruling is None else ("join" if answer.ruling[0] else "split"),
+            "ruling": ruling,
             "path": path,
         }
     )
@@ -156,29 +183,42 @@ def _because(answer: Explanation, unknown: list[str], keys: list[bytes]) -> str:
     if keys[0] == keys[1]:
         return "they are the same identifier"
     refused = [step.refused for step in answer.path if step.refused is not None]
+    if answer.ruling is not None and not answer.ruling[0] and not answer.one_person:
+        return "a ruling says that they are not one person"
     if not answer.path:
         return "no event links them, neither directly nor through others"
     if answer.one_person:
         return "a chain of links holds" if not refused else "they were named in one session of a shared device"
-    if answer.ruling is not None and not answer.ruling[0]:
-        return "a ruling says that they are not one person"
     return "; ".join(dict.fromkeys(reason_text(reason) for reason in refused)) or "a limit keeps them apart"
 
 
 async def _placed(connection: Reader, workspace: Workspace, step: Step) -> dict[str, Any]:
-    place = await store.place_of(connection, step.order[1], step.order[2])
+    found = await store.find_event(connection, step.order[1], step.order[2])
+    named = {"from": _name(workspace, step.a), "to": _name(workspace, step.b)}
+    return {**named, **_step(step), "place": None if found is None else _place(found)}
+
+
+async def _ruling_view(connection: Reader, joined: bool, order: Order) -> dict[str, Any]:
+    """The ruling on two identifiers, with what was said for it."""
+    at, id_, source = order
+    found = await store.find_event(connection, id_, source)
+    said = None if found is None else found.event.data
     return {
-        "from": _name(workspace, step.a),
-        "to": _name(workspace, step.b),
-        **_step(step),
-        "place": None
-        if place is None
-        else {
-            "topic": place.topic,
-            "partition": place.partition,
-            "offset": place.offset,
-            "recorded_at": time_text(place.recorded_at),
-        },
+        "ruling": "join" if joined else "split",
+        "at": time_text(at),
+        "reason": getattr(said, "reason", None),
+        "by": getattr(said, "by", None),
+        "event": {"id": str(uuid.UUID(bytes=id_)), "source": source},
+        "place": None if found is None else _place(found),
+    }
+
+
+def _place(found: store.Found) -> dict[str, Any]:
+    return {
+        "topic": found.topic,
+        "partition": found.partition,
+        "offset": found.offset,
+        "recorded_at": time_text(found.recorded_at),
     }
 
 
@@ -200,25 +240,17 @@ async def person(
     """`at`: by what had happened at that time. `known_at`: by what Tandem had committed at that time."""
     context = context_of(request)
     key = key_of(identifier, context.rules)
-    micros = None if at is None else _micros(at, "at")
-    if known_at is not None:
-        _micros(known_at, "known_at")
+    happened = None if at is None else micros(instant(at, "at"))
+    known = None if known_at is None else instant(known_at, "known_at")
     async with context.raw_pool.acquire() as connection:
-        if at is None and known_at is None:
+        if happened is None and known is None:
             workspace = await store.load_tied(connection, context.rules, [key])
         else:
-            workspace = await identity_as_of(connection, context.rules, key, micros, known_at)
+            workspace = await identity_as_of(connection, context.rules, key, happened, known)
     journey = workspace.journey_of(_newest(workspace, key))
     if journey is None:
         raise HTTPException(404, f"no event has named {identifier}" + (" by then" if at or known_at else ""))
     return _json(identity_view(journey, workspace))
-
-
-def _micros(time: datetime, name: str) -> int:
-    if time.tzinfo is None:
-        raise HTTPException(422, f"{name} has no offset: end it with Z or an offset such as -03:00")
-    since = time.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 @router.post("/preview", summary="What a ruling would move")
@@ -243,7 +275,8 @@ async def publish_ruling(request: Request, wanted: Annotated[RulingRequest, Body
         return problem(503, "No broker", "this API was started without a broker", Retry_After="60")
     found = await _preview(context, wanted)
     if found.confirm and not wanted.confirm:
-        detail = f"the ruling moves {found.events_moved} events: look at the preview, and confirm it"
+        moved = f"{found.events_moved} events, {len(found.before)} journeys become {len(found.after)}"
+        detail = f"the ruling moves much ({moved}): look at the preview, and confirm it"
         return _json(
             {"type": "about:blank", "title": "Confirm", "status": 409, "detail": detail, **preview_view(found)}, 409
         )
@@ -259,7 +292,8 @@ async def publish_ruling(request: Request, wanted: Annotated[RulingRequest, Body
     try:
         [answer] = await context.gateway.publish("joint", orjson.dumps(event))
     except BrokerUnavailable as error:
-        return problem(503, "Broker unavailable", str(error), Retry_After="1")
+        detail = f"{error}. The ruling may take effect all the same: look at `explain` before you send it again"
+        return problem(503, "Broker unavailable", detail, Retry_After="1")
     if answer["status"] != "accepted":
         raise HTTPException(422, answer["message"])
     return _json({"event": answer, **preview_view(found)}, 201)
@@ -293,5 +327,5 @@ def _after(cursor: str | None) -> bytes:
     except ValueError:
         found = b""
     if len(found) != 16:
-        raise HTTPException(422, "the cursor is none that this API gave out")
+        raise HTTPException(422, _WRONG_CURSOR)
     return found

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from api.context import Context, context_of
 from api.identifiers import key_of
+from api.times import instant
 from projections.identifiers import normalise
 from projections.view import journey_view, time_text
 from store import queries as store
@@ -52,9 +53,8 @@ async def journeys(
 ) -> Response:
     """In the order of journey ids. `next_cursor` is null on the last page."""
     context = context_of(request)
-    if changed_since is not None and changed_since.tzinfo is None:
-        raise HTTPException(422, "changed_since has no offset: end it with Z or an offset such as -03:00")
-    wanted = Filter(_stage(stage, context), account, channel, owner, changed_since)
+    since = None if changed_since is None else instant(changed_since, "changed_since")
+    wanted = Filter(_stage(stage, context), account, channel, owner, since)
     async with context.pool.acquire() as connection:
         items = await store.list_journeys(connection, context.rules, context.clock(), wanted, _after(cursor), limit + 1)
     more = len(items) > limit

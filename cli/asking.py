@@ -42,6 +42,10 @@ def api_client(data_dir: Path | None) -> "Iterator[Client]":
 
 def identifier_of(text: str) -> tuple[str, str]:
     """(type, value) of an identifier as people write it. Raises UserError."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{text!a} is no identifier: it is not UTF-8 text") from error
     type_, colon, value = text.partition(":")
     if not colon:
         raise UserError(f"{text!r} is no identifier: write type:value, such as email:ana@example.com")

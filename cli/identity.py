@@ -44,6 +44,11 @@ def show(
         typer.echo(json.dumps(found))
         return
     typer.echo(f"journey {found['journey_id']}, {found['events']} events")
+    for one in found["identifiers"]:
+        if one["quarantined"]:
+            typer.echo(
+                f"{one['type']}:{one['value']} is in quarantine: too many others are linked to it; it is nobody's"
+            )
     rows = [{**one, "identifier": f"{one['type']}:{one['value']}"} for one in found["identifiers"]]
     print_items(rows, False, ("identifier", "first_seen", "last_seen"))
     for link in found["links"]:
@@ -72,12 +77,22 @@ def explain(a: One, b: One, data_dir: DataDir = None, as_json: AsJson = False) -
         return
     verdict = "one person" if found["one_person"] else "not one person"
     typer.echo(f"{a} and {b} are {verdict}: {found['because']}")
+    if (ruling := found["ruling"]) is not None:
+        by = f" by {ruling['by']}" if ruling["by"] else ""
+        why = f": {ruling['reason']}" if ruling["reason"] else ""
+        typer.echo(f"  ruling: {ruling['ruling']}{by}{why}")
+        typer.echo(f"    {_source_text(ruling)}")
     for step in found["path"]:
-        place = step["place"]
-        where = f"{place['topic']}/{place['partition']}/{place['offset']}" if place else "not in the log yet"
         state = "=" if step["holds"] else f"refused ({step['reason']})"
         typer.echo(f"  {step['from']} {state} {step['to']}")
-        typer.echo(f"    {step['authority']}, {step['at'][:16]}, event {step['event']['id']}, {where}")
+        typer.echo(f"    {step['authority']}, {_source_text(step)}")
+
+
+def _source_text(said: dict[str, Any]) -> str:
+    """When something was said, by which event, and where that lies."""
+    place = said["place"]
+    where = f"{place['topic']}/{place['partition']}/{place['offset']}" if place else "not in the log yet"
+    return f"{said['at'][:16]}, event {said['event']['id']}, {where}"
 
 
 @identity.command()
@@ -139,7 +154,7 @@ def _rule(
     with api_client(data_dir) as client:
         found = client.preview_ruling(ruling, names)
         if not as_json:
-            _print_preview(found)
+            _print_preview(ruling, found)
         if preview:
             if as_json:
                 typer.echo(json.dumps(found))
@@ -152,6 +167,7 @@ def _rule(
         typer.echo(json.dumps(answer))
     else:
         typer.echo(f"published {event['id']} at {event['topic']}/{event['partition']}/{event['offset']}")
+        typer.echo("it holds once the worker has read it: `tandem status --wait`")
 
 
 def _confirmed(as_json: bool) -> bool:
@@ -160,14 +176,19 @@ def _confirmed(as_json: bool) -> bool:
     return not as_json and sys.stdin.isatty() and typer.confirm("Publish the ruling?")
 
 
-def _print_preview(found: dict[str, Any]) -> None:
+def _print_preview(ruling: str, found: dict[str, Any]) -> None:
+    if ruling == "release":
+        typer.echo("what happens from now on counts for somebody else; what has happened stays where it is")
+        return
     if not found["before"] and not found["after"]:
         typer.echo("no journey changes now")
         return
+    from cli.story import money
+
     typer.echo(f"{len(found['before'])} journeys become {len(found['after'])}; {found['events_moved']} events move")
     for sign, sides in (("-", found["before"]), ("+", found["after"])):
         for side in sides:
-            value = "".join(f", {amount} {currency}" for currency, amount in side["value"].items())
+            value = "".join(f", {money(amount, currency)}" for currency, amount in side["value"].items())
             names = " ".join(side["identifiers"][:6]) + (" ..." if len(side["identifiers"]) > 6 else "")
             typer.echo(f"{sign} {side['stage']}, {side['events']} events{value}: {names}")
 
@@ -201,4 +222,4 @@ def quarantine(
             print_items(found, as_json, ("journey_id", "at"))
             return
         found = list(islice(client.quarantine(), limit))
-    print_items(found, as_json, ("identifier", "victims", "since"))
+    print_items(found, as_json, ("identifier", "victims", "since", "released_at"))

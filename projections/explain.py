@@ -1,6 +1,7 @@
 """Explaining identity: why two identifiers are one person, or why not. Over loaded journeys, without I/O."""
 
 from collections.abc import Iterable
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 from projections.journey import Journey, Link, Order
@@ -68,16 +69,24 @@ def _shortest(steps: list[Step], a: bytes, b: bytes) -> list[Step]:
         around.setdefault(step.a, []).append((step.b, step))
         around.setdefault(step.b, []).append((step.a, step))
     dear = len(steps) + 1
-    reached: dict[bytes, tuple[int, list[Step]]] = {a: (0, [])}
-    done: set[bytes] = set()
-    while left := reached.keys() - done:
-        here = min(left, key=lambda key: (reached[key][0], key))
-        done.add(here)
-        cost, path = reached[here]
+    came_by: dict[bytes, tuple[bytes, Step] | None] = {}
+    todo: list[tuple[int, bytes, tuple[bytes, Step] | None]] = [(0, a, None)]
+    while todo:
+        cost, here, way = heappop(todo)
+        if here in came_by:
+            continue
+        came_by[here] = way
         if here == b:
-            return path
+            return _way_to(b, came_by)
         for other, step in around.get(here, ()):
-            total = cost + (1 if step.refused is None else dear)
-            if other not in reached or total < reached[other][0]:
-                reached[other] = (total, [*path, step])
+            if other not in came_by:
+                heappush(todo, (cost + (1 if step.refused is None else dear), other, (here, step)))
     return []
+
+
+def _way_to(key: bytes, came_by: dict[bytes, tuple[bytes, Step] | None]) -> list[Step]:
+    path = []
+    while (way := came_by[key]) is not None:
+        key, step = way
+        path.append(step)
+    return path[::-1]

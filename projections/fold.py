@@ -227,7 +227,7 @@ def _one_for_sure(
     first = known.get(journey.journey_id)
     if first is not None and order[0] <= first.at:
         return False  # a journey is called by its first identifier, and that may change
-    if subject.claimed is not None and known:
+    if subject.authority == FORM and len(subject.persons) > 1 and known:
         return False  # a form may claim to come from a known person
     if _claimed_by_form(journey) and _is_known([*known.values(), *fresh]):
         return False  # a new link may show that the form came from somebody who was known before
@@ -243,13 +243,8 @@ def _is_known(identifiers: Iterable[Known | Identifier]) -> bool:
 
 
 def _claimed_by_form(journey: Journey) -> bool:
-    """Whether only a form ties some device to the person."""
-    for link in journey.links.values():
-        if link.authority == FORM:
-            weaker = journey.identifiers.get(link.b)
-            if weaker is not None and weaker.type == ANONYMOUS:
-                return True
-    return False
+    """Whether only a form ties something to the person."""
+    return any(link.authority == FORM for link in journey.links.values())
 
 
 def _note(journey: Journey, subject: Subject, order: Order) -> None:

@@ -42,7 +42,7 @@ def identity_view(journey: Journey, workspace: Workspace) -> dict[str, Any]:
                 "value": known.value,
                 "first_seen": time_text(known.at),
                 "last_seen": time_text(known.last),
-                "quarantined": known.key in register.quarantined,
+                "quarantined": known.key in register.quarantined and known.key not in register.releases,
             }
             for known in sorted(journey.identifiers.values(), key=lambda known: (known.type, known.value, known.at))
         ],

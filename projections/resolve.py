@@ -93,8 +93,9 @@ def _all_one(identifiers: Mapping[bytes, Known], live: list[Link], register: Reg
     known_since = min([known.order for known in identifiers.values() if known.type in KNOWN_BY], default=None)
     if known_since is None:
         return True
+    # of two devices neither is anybody known
     return all(
-        link.authority != FORM or link.order <= known_since or identifiers[link.b].type != ANONYMOUS for link in live
+        link.authority != FORM or link.order <= known_since or identifiers[link.a].type == ANONYMOUS for link in live
     )
 
 
@@ -118,11 +119,16 @@ def _apply_rulings(groups: "_Groups", register: Register) -> None:
 
 
 def _join_people(groups: "_Groups", links: list[Link]) -> Verdicts:
-    """Links between two identifiers of people, and between two devices: each holds unless a limit is broken."""
+    """Links between two identifiers of people, and between two devices: each holds unless a limit is broken.
+
+    A form does not join anybody to a known person.
+    """
     verdicts: Verdicts = {}
     for link in sorted(links, key=groups.strength):
         roots = {groups.root[link.a], groups.root[link.b]}
         broken = groups.obstacle(roots, limits=link.authority != MERGE)
+        if broken != SPLIT and len(roots) > 1 and groups.is_claim(link):
+            broken = CLAIM
         verdicts[link.a, link.b] = broken
         if broken is None:
             groups.join(roots)
@@ -249,10 +255,11 @@ class _Groups:
         return self.obstacle({self.root[link.a], self.root[link.b]}, limits=False) is not None
 
     def is_claim(self, link: Link) -> bool:
-        """Whether only a form says it, and of somebody who was known before."""
-        if link.authority != FORM:
+        """Whether only a form says it, and of somebody who was known before. Two devices claim nothing."""
+        if link.authority != FORM or self._identifiers[link.a].type == ANONYMOUS:
             return False
-        people = [self._identifiers[key] for key in self.members[self.root[link.a]]]
+        ends = [link.a] if self._identifiers[link.b].type == ANONYMOUS else [link.a, link.b]
+        people = [self._identifiers[key] for end in ends for key in self.members[self.root[end]]]
         return any(known.type in KNOWN_BY and known.order < link.order for known in people)
 
     def obstacle(self, roots: set[bytes], *, limits: bool = True) -> str | None:

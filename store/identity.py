@@ -7,18 +7,28 @@ from typing import NamedTuple
 from projections.identifiers import key_at
 from projections.journey import Journey
 from projections.playbook import Rules
+from projections.register import Register
 from projections.workspace import Workspace
 from schemas.decode import decode
+from schemas.event import Event
 from store.archive import Archived, read_block
 from store.loading import known_events, load_journeys, load_register, victims_of
 from store.session import Reader
 
 _MOST_TIED = 5_000  #: journeys that one answer looks at; beyond, quarantine is left alone
 
-_CONFLICTS = "SELECT journey_id FROM journeys WHERE component IS NOT NULL AND journey_id > $1 ORDER BY 1 LIMIT $2"
+_CONFLICTS = "SELECT journey_id FROM journeys WHERE component IS NOT NULL AND journey_id >= $1 ORDER BY 1 LIMIT $2"
 
-_QUARANTINE = """
-    SELECT q.key, q.type, q.value, (SELECT count(*) FROM victims v WHERE v.key = q.key) AS victims, b.committed_at
+#: a release ends the quarantine of the identifier that it releases: of the first one, or of what an earlier one made
+_RELEASED = """
+    least((SELECT min(r.released_at) FROM releases r WHERE r.key = q.key),
+          (SELECT min(next.released_at) FROM releases mine
+           JOIN releases next ON next.key = mine.key AND next.released_at > mine.released_at
+           WHERE mine.later_key = q.key))
+"""
+_QUARANTINE = f"""
+    SELECT q.key, q.type, q.value, (SELECT count(*) FROM victims v WHERE v.key = q.key) AS victims, b.committed_at,
+           {_RELEASED} AS released_at
     FROM quarantine q LEFT JOIN LATERAL
          (SELECT max(committed_at) AS committed_at FROM batches WHERE batch_id = q.batch_id) AS b ON true
     WHERE q.key > $1 ORDER BY q.key LIMIT $2
@@ -34,8 +44,10 @@ _SOURCE = "SELECT source_id FROM sources WHERE name = $1"
 _COMMITTED = "SELECT DISTINCT batch_id FROM batches WHERE batch_id = ANY ($1::bigint[]) AND committed_at <= $2"
 
 
-class Place(NamedTuple):
-    """Where an event lies in the log."""
+class Found(NamedTuple):
+    """An applied event, and where it lies in the log."""
+
+    event: Event
 
     topic: str
     partition: int
@@ -51,6 +63,7 @@ class QuarantineEntry(NamedTuple):
     value: str
     victims: int
     since: datetime | None
+    released_at: int | None  #: when a release ended it, in microseconds since 1970 UTC; what came before stays in it
 
 
 class VictimEntry(NamedTuple):
@@ -61,49 +74,66 @@ class VictimEntry(NamedTuple):
     at: int  #: of the first such event, in microseconds since 1970 UTC
 
 
-async def load_tied(connection: Reader, rules: Rules, keys: Iterable[bytes]) -> Workspace:
+async def load_tied(connection: Reader, rules: Rules, keys: Iterable[bytes], *, ever: bool = False) -> Workspace:
     """A workspace with the journeys of identifiers and all that links and rulings tie to them.
 
     An identifier that was released stands for all it ever was. Whoever is tied by an identifier in quarantine only is
-    left out where there are too many.
+    left out where there are too many. `ever`: rulings tie as well that were replaced later.
     """
     workspace = Workspace(rules, await load_register(connection))
     register = workspace.register
+    ruled = _ruled_together(register) if ever else register.partners
     todo = {later for key in keys for later in _ever(key, register.releases)}
     seen: set[bytes] = set()
     while todo and len(workspace.journeys) < _MOST_TIED:
         seen |= todo
-        fresh = sorted(key for key in todo if key not in workspace.home)
-        for journey in await load_journeys(connection, fresh) if fresh else ():
-            if journey.journey_id not in workspace.journeys:
-                workspace.put(journey)
+        await _load(connection, workspace, todo)
         homes = {workspace.home[key] for key in todo if key in workspace.home}
-        todo = {end for home in homes for end in _ends(workspace.journeys[home], workspace)} - seen
+        todo = {end for home in homes for end in _ends(workspace.journeys[home], ruled)} - seen
+    # whom a ruling parted from somebody here is no more than named
+    await _load(connection, workspace, {foe for key in workspace.home for foe in register.foes.get(key, ())})
     return workspace
+
+
+async def _load(connection: Reader, workspace: Workspace, keys: Collection[bytes]) -> None:
+    fresh = sorted(key for key in keys if key not in workspace.home)
+    for journey in await load_journeys(connection, fresh) if fresh else ():
+        if journey.journey_id not in workspace.journeys:
+            workspace.put(journey)
+
+
+def _ruled_together(register: Register) -> dict[bytes, set[bytes]]:
+    """Identifier -> those that any ruling ever named with it."""
+    found: dict[bytes, set[bytes]] = {}
+    for ruling in register.rulings:
+        keys = {at for key in ruling.keys for at in (key, key_at(key, ruling.order[0], register.releases))}
+        for key in keys:
+            found.setdefault(key, set()).update(keys)
+    return found
 
 
 def _ever(key: bytes, releases: dict[bytes, list[int]]) -> set[bytes]:
     return {key} | {key_at(key, at, releases) for at in releases.get(key, ())}
 
 
-def _ends(journey: Journey, workspace: Workspace) -> set[bytes]:
+def _ends(journey: Journey, ruled: dict[bytes, set[bytes]]) -> set[bytes]:
     ends = {end for link in journey.refused for end in (link.a, link.b)}
     for key in journey.identifiers:
-        ends |= workspace.register.partners.get(key, set())
+        ends |= ruled.get(key, set())
     return ends
 
 
-async def place_of(connection: Reader, id_: bytes, source: str) -> Place | None:
-    """Where an applied event lies in the log; None for an event that is unknown."""
+async def find_event(connection: Reader, id_: bytes, source: str) -> Found | None:
+    """An applied event; None for one that is unknown."""
     source_id = await connection.fetchval(_SOURCE, source)
     known = await known_events(connection, [id_], [source_id]) if source_id is not None else []
-    for event in known:
-        archived = await read_block(connection, event.bucket, event.batch_id)
-        places = await _partitions(connection, {one.partition_id for one in archived})
-        for one in archived:
-            topic, partition, owner = places[one.partition_id]
-            if (found := decode(one.value, owner)).id == id_ and found.source == source:
-                return Place(topic, partition, one.offset, one.recorded_at)
+    for one in known:
+        archived = await read_block(connection, one.bucket, one.batch_id)
+        places = await _partitions(connection, {event.partition_id for event in archived})
+        for record in archived:
+            topic, partition, owner = places[record.partition_id]
+            if (event := decode(record.value, owner)).id == id_ and event.source == source:
+                return Found(event, topic, partition, record.offset, record.recorded_at)
     return None
 
 
@@ -123,9 +153,9 @@ async def committed_by(connection: Reader, batch_ids: Collection[int], time: dat
     return {row["batch_id"] for row in await connection.fetch(_COMMITTED, list(batch_ids), time)}
 
 
-async def conflicting(connection: Reader, after: bytes, limit: int) -> list[bytes]:
-    """The ids of journeys that refused links tie to others, from behind `after`."""
-    return [row["journey_id"] for row in await connection.fetch(_CONFLICTS, after, limit)]
+async def conflicting(connection: Reader, first: bytes, limit: int) -> list[bytes]:
+    """The ids of journeys that refused links tie to others, from `first` on."""
+    return [row["journey_id"] for row in await connection.fetch(_CONFLICTS, first, limit)]
 
 
 async def list_quarantine(connection: Reader, after: bytes, limit: int) -> list[QuarantineEntry]:
@@ -139,9 +169,9 @@ async def list_victims(connection: Reader, key: bytes, after: bytes, limit: int)
 
 
 async def everybody_ever_tied(connection: Reader, rules: Rules, keys: Sequence[bytes]) -> Workspace:
-    """As load_tied, and the victims of identifiers in quarantine, for questions about the past."""
-    workspace = await load_tied(connection, rules, keys)
+    """All who may have been tied to identifiers at some time, the victims of those in quarantine too."""
+    workspace = await load_tied(connection, rules, keys, ever=True)
     quarantined = sorted(workspace.home.keys() & workspace.register.quarantined)
     if not quarantined:
         return workspace
-    return await load_tied(connection, rules, [*keys, *await victims_of(connection, quarantined)])
+    return await load_tied(connection, rules, [*keys, *await victims_of(connection, quarantined)], ever=True)

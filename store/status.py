@@ -11,6 +11,13 @@ _PARTITIONS = """
     ORDER BY topic, partition
 """
 
+_QUARANTINED = """
+    SELECT count(*) FROM quarantine q
+    WHERE NOT EXISTS (SELECT FROM releases r WHERE r.key = q.key)
+      AND NOT EXISTS (SELECT FROM releases mine JOIN releases next
+                      ON next.key = mine.key AND next.released_at > mine.released_at WHERE mine.later_key = q.key)
+"""
+
 
 class Progress(NamedTuple):
     """One partition: what was read of it, and what became of that."""
@@ -37,8 +44,8 @@ async def progress(connection: asyncpg.Connection | asyncpg.Pool) -> list[Progre
 
 
 async def quarantined(connection: asyncpg.Connection | asyncpg.Pool) -> int:
-    """How many identifiers are in quarantine."""
-    return int(await connection.fetchval("SELECT count(*) FROM quarantine"))
+    """How many identifiers are in quarantine, and no release has ended it."""
+    return int(await connection.fetchval(_QUARANTINED))
 
 
 async def has_tables(connection: asyncpg.Connection | asyncpg.Pool, timeout: float = 10) -> bool:

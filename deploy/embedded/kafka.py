@@ -41,7 +41,7 @@ def check_kafka_needs() -> None:
 def resolve_jars(cache: Path) -> str:
     """The class path of Kafka's jars; Maven fetches them once into its own repository. Raises KafkaUnavailable."""
     check_kafka_needs()
-    listed = cache / "kafka.classpath"
+    listed = cache.resolve() / "kafka.classpath"  # Maven reads a relative path from the pom's folder
     if listed.exists() and listed.stat().st_mtime >= _POM.stat().st_mtime:
         path = listed.read_text("utf-8")
         if all(Path(jar).exists() for jar in path.split(os.pathsep)):

@@ -111,11 +111,16 @@ async def test_a_ruling_is_previewed_published_and_undone(running: Running) -> N
     assert answer.json()["event"]["topic"].endswith("joint.events")
     assert names(await running.get("persons/user_id:bob")) == {*ANA, *BOB, "anonymous_id:ipad"}
     found = await running.get("explain", a="user_id:ana", b="user_id:bob")
-    assert (found["one_person"], found["ruling"]) == (True, "join")
+    assert found["one_person"]
+    ruling = found["ruling"]
+    assert (ruling["ruling"], ruling["reason"], ruling["by"]) == ("join", "one person", "ops")
+    assert ruling["place"]["topic"].endswith("joint.events")
     await running.rule("split", "user_id:ana", "user_id:bob")
     after = await running.get("persons/user_id:bob")
     assert after["split_by_ruling"] == [["user_id:ana", "user_id:bob"]]
     assert {**after, "split_by_ruling": []} == before
+    apart = await running.get("explain", a="user_id:ana", b="user_id:bob")
+    assert (apart["one_person"], apart["because"]) == (False, "a ruling says that they are not one person")
 
 
 async def test_much_is_moved_only_when_confirmed(running: Running) -> None:
@@ -141,6 +146,37 @@ async def test_the_past_is_told_on_both_axes(running: Running) -> None:
     assert names(before) == set(ANA)
     gone = await running.client.get("/v1/identity/persons/user_id:ana", params={"at": "2025-01-01T00:00:00Z"})
     assert gone.status_code == 404
+
+
+async def test_the_past_knows_rulings_that_were_replaced_since(running: Running) -> None:
+    """Zoe has nothing in common with Ana but two rulings."""
+    await running.rule("join", "user_id:ana", "email:zoe@x.org")
+    connection = await asyncpg.connect(running.database_url)
+    joined = await connection.fetchval("SELECT now()")
+    await connection.close()
+    await running.rule("split", "user_id:ana", "email:zoe@x.org")
+    assert "email:zoe@x.org" not in names(await running.get("persons/user_id:ana"))
+    before = await running.get("persons/user_id:ana", known_at=joined.isoformat())
+    assert "email:zoe@x.org" in names(before)
+    assert before["joined_by_ruling"] == [["email:zoe@x.org", "user_id:ana"]]
+
+
+async def test_pages_of_conflicts_have_as_many_as_were_asked_for(running: Running) -> None:
+    everything = (await running.get("conflicts"))["items"]
+    first = await running.get("conflicts", limit="1")
+    assert first["items"] == everything[:1]
+    second = await running.get("conflicts", limit="1", cursor=first["next_cursor"])
+    assert (second["items"], second["next_cursor"]) == (everything[1:], None)
+    for wrong in ("x", "00", f"{'00' * 16}.x"):
+        assert (await running.client.get("/v1/identity/conflicts", params={"cursor": wrong})).status_code == 422
+
+
+@pytest.mark.parametrize("time", ["9999-12-31T23:59:59-23:00", "0001-01-01T00:00:00+10:00", "2026-01-01T00:00:00"])
+@pytest.mark.parametrize("name", ["at", "known_at"])
+async def test_times_that_are_none_are_refused(running: Running, name: str, time: str) -> None:
+    answer = await running.client.get("/v1/identity/persons/user_id:ana", params={name: time})
+    assert answer.status_code == 422
+    assert name in answer.json()["detail"]
 
 
 async def test_former_ids_are_valid_for_ever(running: Running) -> None:
@@ -169,6 +205,9 @@ async def test_a_shared_device_is_quarantined_with_its_victims_and_released(runn
     assert "too many others" in (await running.get("explain", a="user_id:k1", b="anonymous_id:kiosk"))["because"]
     # released: from then on it is another device, and may have one user
     assert (await running.rule("release", "anonymous_id:kiosk")).status_code == 201
+    [entry] = (await running.get("quarantine"))["items"]
+    assert entry["released_at"] is not None
+    assert "tandem_quarantined_identifiers 0.0" in (await running.client.get("/metrics")).text
     login = body(2_000, who={"user_id": "k7", "anonymous_id": "kiosk"}, occurred_at="2027-01-01T00:00:00Z")
     await running.publish([("marketing", 0, login)])
     assert "anonymous_id:kiosk" in names(await running.get("persons/user_id:k7"))

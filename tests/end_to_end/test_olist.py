@@ -48,7 +48,7 @@ FUNNEL = {
 
 
 class Stack:
-    """`tandem` on a data dir of its own."""
+    """`tandem` as the README has it: in some folder, with the data dir that it makes there."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -56,9 +56,9 @@ class Stack:
 
     def run(self, *arguments: str) -> str:
         """A command's standard output; it must succeed."""
-        environment = {**os.environ, "TANDEM_DATA_DIR": str(self.folder / "data"), "XDG_STATE_HOME": str(self.folder)}
+        environment = {**os.environ, "XDG_STATE_HOME": str(self.folder / "state")}
         command = [sys.executable, "-c", "from cli.main import main; main()", *arguments]
-        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=environment, cwd=self.folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{arguments}: {done.stderr[-2000:]}"
         return done.stdout
 
@@ -137,7 +137,7 @@ def check_pages(api: str) -> None:
 
 
 def check_a_killed_worker_comes_back(stack: Stack) -> None:
-    supervisor = psutil.Process(int(json.loads((stack.folder / "data" / "stack.json").read_text())["pid"]))
+    supervisor = psutil.Process(int(json.loads((stack.folder / ".tandem" / "stack.json").read_text())["pid"]))
     [worker] = [child for child in supervisor.children() if "work" in child.cmdline()]
     worker.kill()
     psutil.wait_procs([worker], timeout=10)

@@ -268,7 +268,13 @@ class Resolution:
     def round_of_people(self) -> None:
         """Links between two identifiers of people, and links between two devices, strongest first."""
         for link in self.links:
-            if (link.strongest.type == DEVICE) == (link.weaker.type == DEVICE):
+            if (link.strongest.type == DEVICE) != (link.weaker.type == DEVICE):
+                continue
+            one = self.group[link.strongest.key] == self.group[link.weaker.key]
+            known = self.claims_known(link, self.group) or self.claims_known(link, self.group, weaker=True)
+            if link.strongest.type != DEVICE and known and not one and not self.forbidden(link):
+                self.claims.append(link)
+            else:
                 self.judge(link)
 
     def judge(self, link: Link) -> None:
@@ -299,7 +305,12 @@ class Resolution:
 
     def is_claim(self, link: Link, people: Mapping[bytes, Group]) -> bool:
         """A form, after a user id or CRM contact of that person (as of round 2) was first named."""
-        known = [key for key in people[link.strongest.key] if self.type_of(key) in {"user_id", "crm_contact"}]
+        return self.claims_known(link, people)
+
+    def claims_known(self, link: Link, people: Mapping[bytes, Group], *, weaker: bool = False) -> bool:
+        """A form, after a user id or CRM contact of the person on one side was first named."""
+        side = link.weaker.key if weaker else link.strongest.key
+        known = [key for key in people[side] if self.type_of(key) in {"user_id", "crm_contact"}]
         return link.weight == FORM and any(self.first[key][0] < link.stated for key in known)
 
     def judge_one_by_one(self, links: list[Link], people: Mapping[bytes, Group]) -> None:

@@ -435,6 +435,26 @@ def test_case_30_a_form_does_not_join_a_known_person_and_a_click_does() -> None:
     assert len(persons([first, later])) == 1
 
 
+def test_case_30_a_form_does_not_tie_an_address_of_its_own_to_a_known_person() -> None:
+    victim = [event(0, who={"user_id": "v", "email": "victim@b.org"}, occurred_at=at(0))]
+    emails = [{"type": "email", "value": value} for value in ("attacker@b.org", "victim@b.org")]
+    device = {"type": "anonymous_id", "value": "d"}
+    form = event(1, "form_submitted", identities=[device, *emails], occurred_at=at(5), data={"form": "f"})
+    phone = {"email": "victim@b.org", "phone": "+4930901820"}
+    call_me = event(2, "form_submitted", who=phone, occurred_at=at(6), data={"form": "f"})
+    click = event(3, "email_clicked", who={"email": "attacker@b.org", "anonymous_id": "d"}, occurred_at=at(9), data={})
+    assert {frozenset(values(journey)) for journey in persons([*victim, form, call_me, click])} == {
+        frozenset({"v", "victim@b.org"}),
+        frozenset({"attacker@b.org", "d"}),
+        frozenset({"+4930901820"}),
+    }
+    # the number is theirs once a login says so, too
+    login = event(4, who={"user_id": "v", "phone": "+4930901820"}, occurred_at=at(60))
+    assert values(the([*victim, call_me, login], "v")) == {"v", "victim@b.org", "+4930901820"}
+    # who was not known may give address and number in one form
+    assert len(persons([call_me, event(5, who={"user_id": "n", "email": "victim@b.org"}, occurred_at=at(60))])) == 1
+
+
 def test_case_31_a_recycled_user_id_is_somebody_else() -> None:
     events = [event(0, who={"user_id": "7", "email": "ana@b.org"}, occurred_at=at(0, 1))]
     events += [joint(1, "identifier_released", ("user_id", "7"), day=3)]
