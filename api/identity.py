@@ -312,7 +312,7 @@ async def _preview(context: Context, wanted: RulingRequest) -> Preview:
     identities = [_identity(identifier, context) for identifier in wanted.identifiers]
     keys = sorted({key_of(f"{one['type']}:{one['value']}", context.rules) for one in identities})
     if wanted.ruling == "release":
-        return Preview([], [], 0, confirm=False)
+        return Preview([], [], 0, confirm=False, warnings=[])
     if len(keys) < 2:
         raise HTTPException(422, "a ruling is about two or more identifiers: name them")
     async with context.raw_pool.acquire() as connection:

@@ -180,6 +180,8 @@ def _print_preview(ruling: str, found: dict[str, Any]) -> None:
     if ruling == "release":
         typer.echo("what happens from now on counts for somebody else; what has happened stays where it is")
         return
+    for warning in found["warnings"]:
+        typer.echo(f"without effect: {warning}")
     if not found["before"] and not found["after"]:
         typer.echo("no journey changes now")
         return

@@ -4,6 +4,7 @@ from deploy.embedded.memory import CLUSTER_PREFIX
 from store.migrate import migrate
 from store.partitions import begin_log_epoch
 from store.session import open_connection
+from store.status import has_worker
 from streams.kafka import KafkaSettings, describe, ensure_topics
 
 
@@ -18,5 +19,14 @@ async def prepare(kafka: KafkaSettings, database_url: str) -> int | None:
     try:
         await migrate(connection)
         return await begin_log_epoch(connection, cluster_id, CLUSTER_PREFIX)
+    finally:
+        await connection.close()
+
+
+async def works(database_url: str) -> bool:
+    """Whether a worker projects into the database. Raises DatabaseUnreachable."""
+    connection = await open_connection(database_url)
+    try:
+        return await has_worker(connection)
     finally:
         await connection.close()

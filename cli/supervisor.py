@@ -18,7 +18,7 @@ import httpx
 from rich.console import Console
 
 from cli.errors import NoStack, UserError
-from cli.preparing import prepare
+from cli.preparing import prepare, works
 from cli.settings import STACK_FILE, current_file, kafka_settings, read_stack, secret
 from deploy.embedded.kafka import Kafka, KafkaUnavailable, start_kafka, stop_kafka
 from deploy.embedded.memory import start_memory_broker
@@ -79,6 +79,8 @@ def start(
         child.start()
     api = f"http://127.0.0.1:{port}"
     wait_until(lambda: ended() or _answers(api), children["serve"].process, children["serve"].log, "the API")
+    work = children["work"]
+    wait_until(lambda: ended() or asyncio.run(works(database_url)), work.process, work.log, "the worker")
     addresses = {"api": api, "kafka": bootstrap, "database_url": database_url, "data_dir": str(folder.resolve())}
     if broker and not broker.durable:
         addresses["kafka_idempotence"] = "off"

@@ -85,6 +85,7 @@ def preview_view(found: Preview) -> dict[str, Any]:
         "after": [_side(side) for side in found.after],
         "events_moved": found.events_moved,
         "needs_confirmation": found.confirm,
+        "warnings": found.warnings,
     }
 
 

@@ -1,10 +1,12 @@
 """Previews: what a ruling would move, computed on a copy of the journeys concerned."""
 
+from itertools import combinations
 from typing import NamedTuple
 
 from projections.journey import Journey
 from projections.playbook import Rules
 from projections.register import Ruling
+from projections.view import time_text
 from projections.workspace import Workspace
 
 
@@ -25,12 +27,15 @@ class Preview(NamedTuple):
     after: list[Side]
     events_moved: int  #: events of all but the largest of the journeys that become one, or come out of one
     confirm: bool  #: more than the playbook lets a ruling move unasked
+    warnings: list[str]  #: why the ruling, or a part of it, would have no effect
 
 
 def preview(workspace: Workspace, ruling: Ruling, rules: Rules) -> Preview:
     """Take the ruling in a workspace that is thrown away afterwards."""
     before = {journey_id: _side(journey, rules) for journey_id, journey in workspace.journeys.items()}
-    for key in workspace.register.rule(ruling):
+    keys = workspace.register.rule(ruling)
+    warnings = _warnings(workspace, ruling, keys)
+    for key in keys:
         workspace.disturb(key, afresh=True)
     workspace.harvest()
     after = {journey_id: _side(journey, rules) for journey_id, journey in workspace.journeys.items()}
@@ -39,7 +44,31 @@ def preview(workspace: Workspace, ruling: Ruling, rules: Rules) -> Preview:
     parts = max(gone, come, key=len)
     moved = sum(side.events for side in parts) - max((side.events for side in parts), default=0)
     events, journeys = rules.blast_radius
-    return Preview(gone, come, moved, moved > events or len(parts) > journeys)
+    return Preview(gone, come, moved, moved > events or len(parts) > journeys, warnings)
+
+
+def _warnings(workspace: Workspace, ruling: Ruling, keys: list[bytes]) -> list[str]:
+    names = {key: _name(workspace, key) for key in keys}
+    found = [
+        f"{names[key]} is in quarantine: rulings about it do not count"
+        for key in keys
+        if key in workspace.register.quarantined
+    ]
+    for one, other in combinations(keys, 2):
+        last = workspace.register.last[one, other]
+        if last is not ruling:
+            kind = "join" if last.joined else "split"
+            found.append(
+                f"a {kind} of {names[one]} and {names[other]} at {time_text(last.order[0])} holds: it is later"
+            )
+    return found
+
+
+def _name(workspace: Workspace, key: bytes) -> str:
+    journey = workspace.journey_of(key)
+    if journey is None:
+        return "an identifier that no event has named"
+    return f"{journey.identifiers[key].type}:{journey.identifiers[key].value}"
 
 
 def _side(journey: Journey, rules: Rules) -> Side:

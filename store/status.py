@@ -11,6 +11,8 @@ _PARTITIONS = """
     ORDER BY topic, partition
 """
 
+_ALIVE = "SELECT EXISTS (SELECT FROM workers WHERE heartbeat_at > now() - interval '5 seconds')"
+
 _QUARANTINED = """
     SELECT count(*) FROM quarantine q
     WHERE NOT EXISTS (SELECT FROM releases r WHERE r.key = q.key)
@@ -51,3 +53,8 @@ async def quarantined(connection: asyncpg.Connection | asyncpg.Pool) -> int:
 async def has_tables(connection: asyncpg.Connection | asyncpg.Pool, timeout: float = 10) -> bool:
     """Whether the database was migrated. `timeout` is in seconds."""
     return await connection.fetchval("SELECT to_regclass('journeys')", timeout=timeout) is not None
+
+
+async def has_worker(connection: asyncpg.Connection) -> bool:
+    """Whether a worker was alive within the last seconds."""
+    return bool(await connection.fetchval(_ALIVE))

@@ -161,6 +161,17 @@ async def test_the_past_knows_rulings_that_were_replaced_since(running: Running)
     assert before["joined_by_ruling"] == [["email:zoe@x.org", "user_id:ana"]]
 
 
+async def test_a_preview_says_what_has_no_effect(running: Running) -> None:
+    pair = [{"type": "user_id", "value": "ana"}, {"type": "user_id", "value": "bob"}]
+    later = body(80, "identity_joined", identities=pair, data={}, occurred_at="2090-01-01T00:00:00Z")
+    await running.publish([("joint", 0, later)])
+    wanted = {"ruling": "split", "identifiers": ["user_id:ana", "user_id:bob"]}
+    preview = (await running.client.post("/v1/identity/preview", json=wanted)).json()
+    [warning] = preview["warnings"]
+    assert warning.startswith("a join of ")
+    assert "at 2090-01-01" in warning
+
+
 async def test_pages_of_conflicts_have_as_many_as_were_asked_for(running: Running) -> None:
     everything = (await running.get("conflicts"))["items"]
     first = await running.get("conflicts", limit="1")
