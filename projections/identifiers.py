@@ -115,7 +115,12 @@ def _phone(text: str, region: str | None) -> str | None:
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
 
+def domain_of(email: str) -> str:
+    """What stands behind the @ of an address."""
+    return email.rpartition("@")[2]
+
+
 def company_of(email: str, free_mail: frozenset[str]) -> str | None:
     """The domain of a company address; None where anybody can have an address of that domain."""
-    domain = email.rpartition("@")[2]
+    domain = domain_of(email)
     return None if domain in free_mail else domain

@@ -1,6 +1,7 @@
 """A journey: one person's identifiers, links, moments and facts, and the lifecycle derived from them."""
 
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -256,7 +257,8 @@ class Journey:
         A journey of identifiers that events only named, in links that were refused, has no moments: it begins
         where it was first named.
         """
-        self.moments.sort(key=_order)
+        if len(self.moments) > 1:
+            self.moments.sort(key=_order)
         first = self.moments[0].order if self.moments else earliest(self.identifiers.values()).order
         self.life = begin(rules, *first)
         self.day, self.scored = -1, set()
@@ -316,8 +318,8 @@ def _seniority(known: Known) -> tuple[int, bytes, str, int, str, bytes]:
     return (known.at, known.id, known.source, RANK[known.type], known.value, known.key)
 
 
-def _order(moment: Moment) -> Order:
-    return (moment.at, moment.id, moment.source)
+#: law 2's order
+_order = attrgetter("at", "id", "source")
 
 
 def _ends(link: Link) -> tuple[bytes, bytes]:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from projections.identifiers import company_of
+from projections.identifiers import company_of, domain_of
 from projections.journey import Journey, earliest
 from projections.playbook import Rules
 
@@ -38,6 +38,8 @@ def memberships(journey: Journey, rules: Rules) -> list[Membership]:
 def _stays(journey: Journey) -> list[tuple[str, int, bool]]:
     """(account, since, weak) of each change; of a group of events the first and the last count."""
     named = [moment for moment in journey.moments if moment.account is not None]
+    if not named:
+        return []
     said = sorted((at, moment.id, moment.account or "") for moment in named for at in {moment.at, moment.last})
     stays: list[tuple[str, int, bool]] = []
     for at, _, account in said:
@@ -48,15 +50,12 @@ def _stays(journey: Journey) -> list[tuple[str, int, bool]]:
 
 def _domain(journey: Journey, rules: Rules) -> tuple[str, int] | None:
     """(domain, since) of the company address that was named first."""
-    found = {
-        known.key: domain
-        for known in journey.identifiers.values()
-        if known.type == "email" and (domain := company_of(known.value, rules.free_mail)) is not None
-    }
-    if not found:
+    emails = [known for known in journey.identifiers.values() if known.type == "email"]
+    of_companies = [known for known in emails if company_of(known.value, rules.free_mail) is not None]
+    if not of_companies:
         return None
-    first = earliest([journey.identifiers[key] for key in found])
-    return (found[first.key], first.at)
+    first = earliest(of_companies)
+    return (domain_of(first.value), first.at)
 
 
 def _booked(journey: Journey, since: int | None, until: int | None) -> dict[str, int]:
