@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test lint bench bench-full clean
+.PHONY: setup demo test lint bench bench-full bench-peers clean
 
 setup: $(STAMP)
 
@@ -32,12 +32,17 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The short set, under five minutes; bench-full takes an hour and writes docs/performance.md.
+# The short set, under five minutes (BENCH="--set identity" for another); bench-full takes an hour and writes
+# docs/performance.md.
 bench: $(STAMP)
 	$(BIN)/python -m bench $(BENCH)
 
 bench-full: $(STAMP)
-	$(BIN)/python -m bench --full $(BENCH)
+	$(BIN)/python -m bench --set full $(BENCH)
+
+# Against Kafka Streams (built from source: a JDK and Maven) and Faust.
+bench-peers: $(STAMP)
+	$(BIN)/python -m bench.peers $(PEERS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info sdk/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -57,7 +57,16 @@ async def full(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
     grown = await growth(await make_place(on), args.events // 8, _CUSTOMERS, args.seed)
     yield {f"growth_{times}x_us": round(figure, 1) for times, figure in grown.items()}
     yield {"growth_ratio": round(grown[16] / grown[1], 2)}
+    async for figures in identity(on, args):
+        yield figures
+
+
+async def identity(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
+    """A device that everybody shares, tablets in shops, rulings on large persons, explanations."""
     yield await measure_identity(on, args.history, args.seed, Console(stderr=True, highlight=False))
+
+
+SETS = {"short": short, "identity": identity, "full": full}
 
 
 async def _rate(name: str, on: Servers, workload: Workload) -> Figures:
@@ -100,7 +109,7 @@ def _page(number: int) -> str:
 async def measure(on: Servers, args: argparse.Namespace, say: Console) -> Figures:
     """All scenarios of a set, one after the other; each has both cores to itself."""
     found: Figures = {}
-    async for figures in (full if args.full else short)(on, args):
+    async for figures in SETS[args.set](on, args):
         say.print("  ".join(f"{name} {figure:,}" for name, figure in figures.items()))
         found |= figures
     return found
@@ -109,7 +118,7 @@ async def measure(on: Servers, args: argparse.Namespace, say: Console) -> Figure
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--full", action="store_true", help="all scenarios (half an hour), and docs/performance.md")
+    parser.add_argument("--set", choices=SETS, default="short", help="what to measure; full writes docs/performance.md")
     parser.add_argument("--events", type=int, default=400_000, help="events of a catch-up")
     parser.add_argument("--wide", type=int, default=1_500_000, help="events of 1,000,000 customers")
     parser.add_argument("--history", type=int, default=1_000_000, help="events behind the explanations of identity")
@@ -122,12 +131,12 @@ def main() -> None:
     setting = {"events": args.events, "seconds": args.seconds, "seed": args.seed, "cores": os.cpu_count() or 0}
     result = {"figures": figures, "setting": setting | {"python": platform.python_version()}}
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / ("full.json" if args.full else "latest.json")).write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    (RESULTS / f"{args.set}.json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     table = Table("measure", "figure")
     for name, figure in figures.items():
         table.add_row(name, f"{figure:,}")
     Console().print(table)
-    if args.full:
+    if args.set == "full":
         write_report(result)
 
 
