@@ -282,7 +282,9 @@ def _trip(workspace: Workspace, person: Identifier) -> None:
     own = [link for link in links.values() if person.key in (link.a, link.b)]
     if len(own) > workspace.rules.breaker:
         workspace.register.quarantine(person)
-        workspace.disturb(person.key, afresh=True)
+        # rulings tie nobody to it any more, either
+        for key in {person.key} | workspace.register.partners.get(person.key, set()):
+            workspace.disturb(key, afresh=True)
         for link in own:
             _suffer(workspace.register, link)
 

@@ -264,6 +264,26 @@ def test_case_7_a_stronger_word_on_a_link_counts_though_quarantine_came_first() 
     assert the(events, "d2", rules).links[user, d2].id == events[1].id
 
 
+def test_case_7_a_ruling_ties_nobody_to_what_is_in_quarantine() -> None:
+    """The split leaves c2 alone, but tied to u2 by the join; then too many are linked to u2."""
+    three = [("crm_contact", "c2"), ("anonymous_id", "d2"), ("user_id", "u2")]
+    crowd = [("user_id", "u2"), ("anonymous_id", "d3"), ("anonymous_id", "d2"), ("phone", "+5511987654321")]
+    events = [
+        joint(3, "identity_joined", *three, day=1),
+        event(1, "call_logged", owner="sales", who={"crm_contact": "c2"}, data={}, occurred_at=at(5)),
+        joint(2, "identity_split", *three[:2], day=1, minutes=5),
+        event(4, identities=[{"type": name, "value": value} for name, value in crowd], occurred_at=at(5)),
+        event(5, who={"user_id": "u2", "anonymous_id": "d1"}, occurred_at=at(5)),
+    ]
+    fold = MemoryFold(Workspace(replace(RULES, breaker=3)))
+    ties = []
+    for one in events:
+        fold.add(one)
+        fold.workspace.harvest()
+        ties.append({journey.component is not None for journey in fold.workspace.journeys.values()})
+    assert ties[-2:] == [{True}, {False}]
+
+
 def test_case_7_what_names_a_quarantined_user_counts_for_the_device() -> None:
     rules = replace(RULES, breaker=3)
     events = [event(n, who={"user_id": "admin", "anonymous_id": f"d{n}"}, occurred_at=at(n)) for n in range(5)]
