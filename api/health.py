@@ -7,7 +7,8 @@ from starlette.responses import Response
 
 from api.context import context_of
 from api.problems import problem
-from store.status import has_tables, progress, quarantined
+from store.identity import count_quarantined
+from store.status import has_tables, progress
 
 router = APIRouter()
 
@@ -40,7 +41,7 @@ async def metrics(request: Request) -> Response:
         for name, gauge in gauges.items():
             gauge.labels(found.topic, found.partition).set(getattr(found, name))
     Gauge("tandem_quarantined_identifiers", "Identifiers that too many others are linked to.", registry=registry).set(
-        await quarantined(pool)
+        await count_quarantined(pool)
     )
     return Response(generate_latest() + generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 

@@ -223,11 +223,8 @@ def _place(found: store.Found) -> dict[str, Any]:
 
 
 def _name(workspace: Workspace, key: bytes) -> str:
-    journey = workspace.journey_of(key)
-    if journey is None:
-        return "in quarantine" if key in workspace.register.quarantined else key.hex()
-    known = journey.identifiers[key]
-    return f"{known.type}:{known.value}"
+    unknown = "in quarantine" if key in workspace.register.quarantined else key.hex()
+    return workspace.text_of(key) or unknown
 
 
 @router.get("/persons/{identifier:path}", summary="Who an identifier is, today or as of a time")

@@ -1,6 +1,6 @@
 """Times in requests."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from starlette.exceptions import HTTPException
 
@@ -19,5 +19,4 @@ def instant(time: datetime, name: str) -> datetime:
 
 def micros(time: datetime) -> int:
     """Microseconds since 1970 UTC."""
-    since = time - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return (time - _EPOCH) // timedelta(microseconds=1)

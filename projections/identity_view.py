@@ -60,11 +60,7 @@ def _ruled(pairs: dict[bytes, set[bytes]], names: dict[bytes, str], workspace: W
 
 
 def _name(key: bytes, workspace: Workspace) -> str:
-    journey = workspace.journey_of(key)
-    if journey is None:
-        return f"journey:{uuid.UUID(bytes=key)}"
-    known = journey.identifiers[key]
-    return f"{known.type}:{known.value}"
+    return workspace.text_of(key) or f"journey:{uuid.UUID(bytes=key)}"
 
 
 def _link(link: Link, workspace: Workspace) -> dict[str, Any]:

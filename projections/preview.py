@@ -48,7 +48,7 @@ def preview(workspace: Workspace, ruling: Ruling, rules: Rules) -> Preview:
 
 
 def _warnings(workspace: Workspace, ruling: Ruling, keys: list[bytes]) -> list[str]:
-    names = {key: _name(workspace, key) for key in keys}
+    names = {key: workspace.text_of(key) or "an identifier that no event has named" for key in keys}
     found = [
         f"{names[key]} is in quarantine: rulings about it do not count"
         for key in keys
@@ -62,13 +62,6 @@ def _warnings(workspace: Workspace, ruling: Ruling, keys: list[bytes]) -> list[s
                 f"a {kind} of {names[one]} and {names[other]} at {time_text(last.order[0])} holds: it is later"
             )
     return found
-
-
-def _name(workspace: Workspace, key: bytes) -> str:
-    journey = workspace.journey_of(key)
-    if journey is None:
-        return "an identifier that no event has named"
-    return f"{journey.identifiers[key].type}:{journey.identifiers[key].value}"
 
 
 def _side(journey: Journey, rules: Rules) -> Side:

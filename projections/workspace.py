@@ -87,6 +87,11 @@ class Workspace:
         home = self.home.get(key)
         return None if home is None else self.journeys[home]
 
+    def text_of(self, key: bytes) -> str | None:
+        """An identifier as people write it, type:value; None where its journey is not here."""
+        journey = self.journey_of(key)
+        return None if journey is None else f"{journey.identifiers[key].type}:{journey.identifiers[key].value}"
+
     def touch(self, journey: Journey) -> None:
         """Note that a journey was changed."""
         self._touched.add(journey.journey_id)
@@ -124,10 +129,10 @@ class Workspace:
         for key in journey.identifiers:
             self._moved.setdefault(key, self.home.pop(key))
 
-    def component(self, journey_ids: Iterable[bytes]) -> dict[bytes, Journey]:
-        """These journeys and all that refused links and rulings tie to them."""
+    def component(self, journey_id: bytes) -> dict[bytes, Journey]:
+        """A journey and all that refused links and rulings tie to it."""
         found: dict[bytes, Journey] = {}
-        partners, todo = self.register.partners, list(journey_ids)
+        partners, todo = self.register.partners, [journey_id]
         while todo:
             journey_id = todo.pop()
             if journey_id in found:
@@ -142,7 +147,7 @@ class Workspace:
 
     def everybody_here(self, key: bytes) -> Iterable[Journey]:
         """The journeys of an identifier's component."""
-        return self.component([self.home[key]]).values()
+        return self.component(self.home[key]).values()
 
     def everybody_tied_to(self, journey_id: bytes) -> dict[bytes, Journey]:
         """A journey and all that any link or ruling ties to it, quarantine or not, as far as they are here."""
@@ -179,7 +184,7 @@ class Workspace:
             if key not in self.home:
                 del self._disturbed[key]  # an identifier of a ruling that nobody uses yet
                 continue
-            old = self.component([self.home[key]])
+            old = self.component(self.home[key])
             keys = [key for journey in old.values() for key in journey.identifiers]
             afresh = [self._disturbed.pop(key) for key in keys if key in self._disturbed]
             loose = [self._loose.pop(key) for key in keys if key in self._loose]

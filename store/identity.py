@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+import asyncpg
+
 from projections.identifiers import key_at
 from projections.journey import Journey
 from projections.playbook import Rules
@@ -34,6 +36,8 @@ _QUARANTINE = f"""
     WHERE q.key > $1 ORDER BY q.key LIMIT $2
 """
 
+_IN_QUARANTINE = f"SELECT count(*) FROM quarantine q WHERE {_RELEASED} IS NULL"
+
 _VICTIMS = """
     SELECT v.victim, i.journey_id, v.occurred_at FROM victims v JOIN identifiers i ON i.key = v.victim
     WHERE v.key = $1 AND v.victim > $2 ORDER BY v.victim LIMIT $3
@@ -48,7 +52,6 @@ class Found(NamedTuple):
     """An applied event, and where it lies in the log."""
 
     event: Event
-
     topic: str
     partition: int
     offset: int
@@ -161,6 +164,11 @@ async def conflicting(connection: Reader, first: bytes, limit: int) -> list[byte
 async def list_quarantine(connection: Reader, after: bytes, limit: int) -> list[QuarantineEntry]:
     """Identifiers in quarantine in the order of their keys, from behind `after`."""
     return [QuarantineEntry(*row) for row in await connection.fetch(_QUARANTINE, after, limit)]
+
+
+async def count_quarantined(connection: Reader | asyncpg.Pool) -> int:
+    """How many identifiers are in quarantine, and no release has ended it."""
+    return int(await connection.fetchval(_IN_QUARANTINE))
 
 
 async def list_victims(connection: Reader, key: bytes, after: bytes, limit: int) -> list[VictimEntry]:

@@ -13,13 +13,6 @@ _PARTITIONS = """
 
 _ALIVE = "SELECT EXISTS (SELECT FROM workers WHERE heartbeat_at > now() - interval '5 seconds')"
 
-_QUARANTINED = """
-    SELECT count(*) FROM quarantine q
-    WHERE NOT EXISTS (SELECT FROM releases r WHERE r.key = q.key)
-      AND NOT EXISTS (SELECT FROM releases mine JOIN releases next
-                      ON next.key = mine.key AND next.released_at > mine.released_at WHERE mine.later_key = q.key)
-"""
-
 
 class Progress(NamedTuple):
     """One partition: what was read of it, and what became of that."""
@@ -43,11 +36,6 @@ class Progress(NamedTuple):
 async def progress(connection: asyncpg.Connection | asyncpg.Pool) -> list[Progress]:
     """Every partition of the current log epoch."""
     return [Progress(*row) for row in await connection.fetch(_PARTITIONS)]
-
-
-async def quarantined(connection: asyncpg.Connection | asyncpg.Pool) -> int:
-    """How many identifiers are in quarantine, and no release has ended it."""
-    return int(await connection.fetchval(_QUARANTINED))
 
 
 async def has_tables(connection: asyncpg.Connection | asyncpg.Pool, timeout: float = 10) -> bool:

@@ -289,7 +289,7 @@ class Preparation:
             return
         busy = {journey.journey_id for journey in just_touched}
         for journey_id in [journey_id for journey_id, _ in zip(journeys, range(excess), strict=False)]:
-            tied = self._workspace.component([journey_id]) if journey_id in journeys else {}
+            tied = self._workspace.component(journey_id) if journey_id in journeys else {}
             if busy.isdisjoint(tied):
                 for tied_id in tied:
                     self._workspace.evict(tied_id)
