@@ -21,7 +21,8 @@ from projections.row import row_of
 from projections.workspace import Workspace
 from schemas.canonical import body_hash
 from schemas.decode import decode
-from streams.intake import Candidate, Intake, LogRecord, take_in
+from store.archive import LogRecord
+from streams.intake import Candidate, Intake, take_in
 
 _PARTITIONS = 4
 

@@ -1,8 +1,10 @@
 """The fold: events into journeys, one event at a time, whatever order they come in."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
+
+import msgspec
 
 from projections.identifiers import ANONYMOUS, Identifier, key_at, later_key
 from projections.identity import FORM, Subject, identify, renewed
@@ -54,27 +56,36 @@ def apply(workspace: Workspace, event: Event, subject: Subject) -> None:
 
     All journeys that the event's identifiers belong to, and those tied to them, must be in the workspace.
     """
-    order = (event.occurred_at, event.id, event.source)
+    take(workspace, subject, moment_of(event, subject), facts_of(event, subject))
+
+
+def take(workspace: Workspace, subject: Subject, moment: Moment, facts: Sequence[Fact]) -> None:
+    """Fold what one event comes to, as `apply` does. The moment is the journey's from then on."""
+    order = (moment.at, moment.id, moment.source)
     register = workspace.register
-    if event.type in RULINGS:
-        rule(workspace, event, subject, order)
+    if moment.type in RULINGS:
+        rule(workspace, moment.type, subject, order)
         return
     if register.releases:
-        subject = renewed(subject, event.occurred_at, register.releases)
+        subject = renewed(subject, moment.at, register.releases)
+        moment.concern(subject)
+        facts = [msgspec.structs.replace(fact, anchor=subject.anchor.key) for fact in facts]
     if not _nothing_new(workspace, subject, order):
         _connect(workspace, subject, order)
-    moment: Moment | None = moment_of(event, subject)
-    if register.quarantined and moment is not None:
-        moment = moment.without(register.quarantined)
-        if moment is None:
+    if register.quarantined:
+        counted = moment.without(register.quarantined)
+        if counted is None:
             return
-    assert moment is not None, "an event makes a moment"
+        moment = counted
+        if subject.anchor.key in register.quarantined:
+            facts = ()
     journey = workspace.journeys[workspace.home[moment.anchor]]
     if journey.component is not None and moment.device is not None and _is_contested(workspace, moment.device):
         journey = workspace.loose(moment.device)
     else:
         workspace.touch(journey)
-    _learn(workspace, journey, event, subject.anchor)
+    for fact in facts:
+        journey.learn(fact, workspace.rules)
     journey.add(moment, workspace.rules)
 
 
@@ -83,10 +94,10 @@ def _is_contested(workspace: Workspace, device: bytes) -> bool:
     return holder is not None and holder.contested and device not in workspace.register.quarantined
 
 
-def rule(workspace: Workspace, event: Event, subject: Subject, order: Order) -> None:
+def rule(workspace: Workspace, type_: str, subject: Subject, order: Order) -> None:
     """Take a ruling, and have everybody judged again whom it concerns."""
     keys = tuple(sorted(person.key for person in subject.persons))
-    for key in workspace.register.rule(Ruling(order, RULINGS[event.type], keys)):
+    for key in workspace.register.rule(Ruling(order, RULINGS[type_], keys)):
         workspace.disturb(key, afresh=True)
 
 
@@ -295,17 +306,16 @@ def _teaches(kind: type) -> bool:
     return hasattr(kind, "owner") or hasattr(kind, "traits")
 
 
-def _learn(workspace: Workspace, journey: Journey, event: Event, anchor: Identifier) -> None:
-    """Keep what the event says about the person, by anchor, so that a split takes it along."""
+def facts_of(event: Event, subject: Subject) -> Sequence[Fact]:
+    """What the event says about the person, by anchor, so that a split takes it along."""
     data: Any = event.data
-    if (not event.consent and not _teaches(data.__class__)) or anchor.key in workspace.register.quarantined:
-        return
-    rules = workspace.rules
-    order, device = (event.occurred_at, event.id, event.source), anchor.type == ANONYMOUS
-    for purpose, granted in event.consent.items():
-        journey.learn(Fact(anchor.key, "consent", purpose, *order, granted, device), rules)
+    if not event.consent and not _teaches(data.__class__):
+        return ()
+    order, anchor = (event.occurred_at, event.id, event.source), subject.anchor
+    key, device = anchor.key, anchor.type == ANONYMOUS
+    facts = [Fact(key, "consent", purpose, *order, granted, device) for purpose, granted in event.consent.items()]
     owner = getattr(data, "owner", None)
     if owner is not None:
-        journey.learn(Fact(anchor.key, "owner", "", *order, owner, device), rules)
-    for name, value in (getattr(data, "traits", None) or {}).items():
-        journey.learn(Fact(anchor.key, "trait", name, *order, value, device), rules)
+        facts.append(Fact(key, "owner", "", *order, owner, device))
+    traits = (getattr(data, "traits", None) or {}).items()
+    return facts + [Fact(key, "trait", name, *order, value, device) for name, value in traits]

@@ -61,6 +61,8 @@ def _domain(journey: Journey, rules: Rules) -> tuple[str, int] | None:
 def _booked(journey: Journey, since: int | None, until: int | None) -> dict[str, int]:
     """What was won in [since, until), by currency; the first stay has what was won before it, too."""
     value: dict[str, int] = {}
+    if journey.life is not None and not journey.life.value:
+        return value
     for moment in journey.moments:
         if moment.type != "opportunity_won" or moment.amount is None or moment.currency is None:
             continue

@@ -50,11 +50,11 @@ class Moment(msgspec.Struct, array_like=True, gc=False):
     #: whether the event names more than devices
     named: bool
     type: str
-    channel: str | None
-    campaign: str | None
-    account: str | None
+    channel: str | None = None
+    campaign: str | None = None
+    account: str | None = None
     #: time of the group's last event
-    last: int
+    last: int = 0
     count: int = 1
     #: what the touch cost, in minor units by currency
     cost: dict[str, int] | None = None
@@ -79,6 +79,12 @@ class Moment(msgspec.Struct, array_like=True, gc=False):
             return None
         slot = at // DAY if device is None else at // SESSION_GAP
         return (self.anchor, device, self.claimed, slot, type_, self.channel, self.campaign, self.account)
+
+    def concern(self, subject: Subject) -> None:
+        """Let the moment be about another subject: the same one, but for releases."""
+        self.anchor = subject.anchor.key
+        self.device = None if subject.device is None else subject.device.key
+        self.claimed = None if subject.claimed is None else subject.claimed.key
 
     def without(self, quarantined: set[bytes]) -> "Moment | None":
         """The moment where identifiers in quarantine count as absent; None where nobody is left.

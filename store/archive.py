@@ -4,10 +4,9 @@ A batch's events lie in 64 buckets, by their strongest identifier, and each bloc
 person again, only blocks that have events of that person are read. One block is one zstd frame of a MessagePack list.
 """
 
-import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import asyncpg
 import msgspec
@@ -19,13 +18,19 @@ BUCKETS = 64
 _FEW_KEYS = 2_000  #: for more, whole buckets are read
 
 
-class Archived(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One event as it was recorded. Times are microseconds since 1970 UTC."""
+class LogRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One record of an event topic. Times are microseconds since 1970 UTC."""
 
     partition_id: int
     offset: int
     recorded_at: int  #: by the broker
     received_at: str | None  #: by our edge, RFC 3339; None where the producer spoke to Kafka itself
+    value: bytes | None
+
+
+class Archived(LogRecord, array_like=True, frozen=True, gc=False):
+    """A record that holds an event."""
+
     value: bytes
 
 
@@ -40,6 +45,7 @@ class Block(NamedTuple):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Archived])
+_compressor = zstandard.ZstdCompressor(level=1)
 _decompressor = zstandard.ZstdDecompressor()
 
 
@@ -53,12 +59,9 @@ def name_of(key: bytes) -> int:
     return int.from_bytes(key[:4], "big", signed=True)
 
 
-async def blocks_of(events: Iterable[tuple[bytes, Archived]]) -> list[Block]:
-    """The blocks, by bucket, of events given with the key of their strongest identifier.
-
-    Compresses in a thread, in one call: it leaves the interpreter to others meanwhile.
-    """
-    by_bucket: dict[int, list[Archived]] = defaultdict(list)
+def blocks_of(events: Iterable[tuple[bytes, LogRecord]]) -> list[Block]:
+    """The blocks, by bucket, of events given with the key of their strongest identifier."""
+    by_bucket: dict[int, list[LogRecord]] = defaultdict(list)
     names: dict[int, set[int]] = defaultdict(set)
     for key, event in events:
         bucket = bucket_of(key)
@@ -67,12 +70,14 @@ async def blocks_of(events: Iterable[tuple[bytes, Archived]]) -> list[Block]:
     if not by_bucket:
         return []
     buckets = sorted(by_bucket)
-    plain: list[Any] = [_encoder.encode(by_bucket[bucket]) for bucket in buckets]
-    compressor = zstandard.ZstdCompressor(level=1)  # threads must not share one
-    packed = await asyncio.to_thread(compressor.multi_compress_to_buffer, plain, threads=1)
     return [
-        Block(bucket, len(by_bucket[bucket]), packed[n].tobytes(), sorted(names[bucket]))
-        for n, bucket in enumerate(buckets)
+        Block(
+            bucket,
+            len(by_bucket[bucket]),
+            _compressor.compress(_encoder.encode(by_bucket[bucket])),
+            sorted(names[bucket]),
+        )
+        for bucket in buckets
     ]
 
 

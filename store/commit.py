@@ -1,6 +1,8 @@
 """The one transaction of a batch: fence first, effects, the feed's counter last. Law 3 is this file."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from io import BytesIO
+from struct import Struct
 from typing import NamedTuple
 
 import asyncpg
@@ -86,7 +88,7 @@ class Batch(NamedTuple):
     """All effects of one batch. Lists are sorted by their keys, so that every worker locks in the same order."""
 
     advances: list[Advance]
-    events: list[EventRow]
+    events: bytes  #: of new events, from `copy_of`; empty where there are none
     superseded: list[EventRow]  #: known events whose body was replaced by the rule for conflicts
     blocks: list[Block]  #: of the archive
     journeys: list[JourneyRow]
@@ -190,10 +192,24 @@ _NUMBER = """
     WHERE register_version = $3 RETURNING feed_seq
 """
 
-_EVENT_COLUMNS = (*EventRow._fields, "batch_id")
 _BLOCK_COLUMNS = (*Block._fields, "batch_id")
 _JOURNEY_COLUMNS = JourneyRow._fields
 _CHANGE_COLUMNS = ("seq", *Change._fields, "batch_id")
+
+
+_COPY_HEAD, _COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
+_event_copy = Struct(">hi16siiiqih")  # the number of columns, then each with its length before it
+
+
+def copy_of(events: Iterable[EventRow]) -> bytes:
+    """Rows of the table `events` in key order, as binary COPY takes them; empty where there are none.
+
+    The form is that of PostgreSQL's manual, COPY, "Binary Format".
+    """
+    pack = _event_copy.pack
+    rows = [pack(4, 16, id_, 4, source_id, 8, body_hash, 2, bucket) for id_, source_id, body_hash, bucket in events]
+    rows.sort()
+    return b"".join([_COPY_HEAD, *rows, _COPY_END]) if rows else b""
 
 
 async def commit_batch(connection: asyncpg.Connection, batch: Batch) -> int:
@@ -260,7 +276,7 @@ async def _fence(connection: asyncpg.Connection, advances: list[Advance]) -> int
 
 async def _write_events(connection: asyncpg.Connection, batch: Batch, batch_id: int) -> None:
     if batch.events:
-        await _write_new_events(connection, batch.events, batch_id)
+        await _write_new_events(connection, batch.events)
     if batch.superseded:
         await _expect(connection, len(batch.superseded), _SUPERSEDE, *_columns(batch.superseded, 4), batch_id)
     if batch.blocks:
@@ -268,11 +284,13 @@ async def _write_events(connection: asyncpg.Connection, batch: Batch, batch_id: 
         await connection.copy_records_to_table("archive", records=blocks, columns=_BLOCK_COLUMNS)
 
 
-async def _write_new_events(connection: asyncpg.Connection, events: list[EventRow], batch_id: int) -> None:
-    """The key is the last word on duplicates: events were looked up before, another worker may have come since."""
-    rows = [(*event, batch_id) for event in events]
+async def _write_new_events(connection: asyncpg.Connection, events: bytes) -> None:
+    """The key is the last word on duplicates: events were looked up before, another worker may have come since.
+
+    The table fills in the batch id.
+    """
     try:
-        await connection.copy_records_to_table("events", records=rows, columns=_EVENT_COLUMNS)
+        await connection.copy_to_table("events", source=BytesIO(events), columns=EventRow._fields, format="binary")
     except asyncpg.UniqueViolationError as error:
         raise Stale(_STALE) from error
 
@@ -305,13 +323,13 @@ async def _write_identifiers(connection: asyncpg.Connection, moves: list[Move]) 
         await _expect(connection, len(unused), _UNUSED, *_columns(unused, 3)[:2])
 
 
-def _staged(row: JourneyRow) -> JourneyRow:
+def _staged(row: JourneyRow) -> tuple[object, ...]:
     """The row with arrays and maps as text, which the server turns into what the table has."""
     due = orjson.dumps(row.due).decode() if row.due else None
     value = orjson.dumps(row.value, option=orjson.OPT_SORT_KEYS).decode() if row.value else "{}"
     stays = orjson.dumps([tuple(stay) for stay in row.stays]).decode() if row.stays else None
     reached = ",".join(["NULL" if at is None else str(at) for at in row.reached])
-    return row._replace(due=due, reached=f"{{{reached}}}", stays=stays, value=value)  # type: ignore[arg-type]
+    return (*row[:5], due, f"{{{reached}}}", *row[7:15], stays, row.score, value, row.state)
 
 
 async def _write_leftovers(connection: asyncpg.Connection, batch: Batch, batch_id: int) -> None:

@@ -31,7 +31,7 @@ _STAGING = """
         journey_id uuid, component uuid, rev bigint, stage smallint, stage_since bigint, due text, reached text,
         first_seen bigint, last_seen bigint, events bigint, channel text, campaign text, owner text, account text,
         accounts text[], stays text, score int, value text, state bytea
-    ) ON COMMIT DELETE ROWS;
+    ) WITH (toast_tuple_target = 8160) ON COMMIT DELETE ROWS;
 """
 
 

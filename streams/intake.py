@@ -15,19 +15,10 @@ from schemas.canonical import body_hash, canonical
 from schemas.decode import decode
 from schemas.event import Event
 from schemas.rejection import Rejection
+from store.archive import LogRecord
 from store.commit import DeadLetter
 
 EventKey = tuple[bytes, str]  #: (event id, source): what an event is known by, for ever
-
-
-class LogRecord(msgspec.Struct, frozen=True, gc=False):
-    """One record of an event topic. `recorded_at` is microseconds since 1970 UTC, by the broker."""
-
-    partition_id: int
-    offset: int
-    recorded_at: int
-    received_at: str | None
-    value: bytes | None
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):

@@ -1,13 +1,13 @@
 """Preparation: a batch's candidates into the effects of one transaction. All folding of the projector happens here."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
-from operator import attrgetter
+from typing import NamedTuple
 
 import asyncpg
 
-from projections.fold import apply, released, subject_of, take_out
+from projections.fold import apply, released, subject_of, take, take_out
 from projections.identifiers import identifier_key, key_at
 from projections.identity import Subject, renewed
 from projections.journey import BREAKER, Journey
@@ -18,27 +18,42 @@ from projections.workspace import Harvest, Workspace
 from schemas.decode import decode
 from schemas.errors import TandemError
 from schemas.event import Event
-from store.archive import Archived, Block, blocks_of, bucket_of, read_block, read_named
+from store.archive import Archived, LogRecord, read_block, read_named
 from store.commit import CHANGED, CREATED, EVENT, IDENTITY, MERGED, SPLIT, VANISHED, Change, DeadLetter, EventRow, Stale
 from store.loading import KnownEvent, known_events, load_journeys, source_ids, victims_of
-from streams.intake import Candidate, EventKey, Intake, conflict, dead_letter, precedes, same_body
+from streams.intake import Candidate, EventKey, Intake, conflict, dead_letter, precedes, same_body, take_in
+from streams.reader import Reader
+from streams.reading import Found, Packed, Reading, event_row
 
+READ_AHEAD = 1  #: batches, beside the one that is folded
 _SLICE = 256  #: events folded between two chances for the running commit to go on
 CACHED_JOURNEYS = 25_000  #: kept in memory between batches
+
+
+class Ahead(NamedTuple):
+    """A batch that was read, and is not folded yet."""
+
+    records: list[LogRecord]
+    reading: Reading
+    #: body hashes of the batch
+    hashes: dict[EventKey, int]
+    #: body hashes of those that the database knew when they were read
+    known: dict[EventKey, int]
 
 
 class Effects:
     """What one batch does, beside moving offsets."""
 
-    def __init__(self, intake: Intake, register_version: int) -> None:
-        self.applied: list[Candidate] = []
-        self.superseded: list[Candidate] = []
-        self.duplicates: Counter[int] = Counter(intake.duplicates)
-        self.dead_letters: list[DeadLetter] = list(intake.dead_letters)
+    def __init__(self, reading: Reading, register_version: int) -> None:
+        self.applied: list[Found] = []
+        self.superseded: list[EventRow] = []
+        self.duplicates: Counter[int] = Counter(reading.duplicates)
+        self.dead_letters: list[DeadLetter] = list(reading.dead_letters)
         self.harvest = Harvest([], [], [], Entries([], [], [], [], []))
         self.rows: list[JourneyRow] = []
         self.changes: list[Change] = []
-        self.blocks: list[Block] = []
+        #: what is stored of the events: it may take until the journeys have been folded
+        self.packing: asyncio.Task[Packed] | None = None
         self.register_version = register_version  #: before this batch
 
 
@@ -50,74 +65,109 @@ class Preparation:
     """
 
     def __init__(
-        self, reader: asyncpg.Connection, rules: Rules, owners: dict[int, str], register: Register | None = None
+        self,
+        connection: asyncpg.Connection,
+        ahead: asyncpg.Connection,
+        reader: Reader,
+        rules: Rules,
+        owners: dict[int, str],
+        register: Register | None = None,
     ) -> None:
+        self._connection = connection
+        #: another one, for what is looked up while a batch is folded
+        self._ahead = ahead
         self._reader = reader
         self._rules = rules
         #: partition id -> the department that writes there, for all partitions there ever were
         self._owners = owners
         self._workspace = Workspace(rules, register)
         self._sources: dict[str, int] = {}
-        #: body hashes of the batch that is being committed: the database does not know them yet
-        self._in_flight: dict[EventKey, int] = {}
+        #: body hashes of the last batches: when the next one was looked up, the database may not have known them yet.
+        #: As many as are read ahead of the one that is folded, that one, and the one that is committed.
+        self._in_flight: deque[dict[EventKey, int]] = deque(maxlen=READ_AHEAD + 2)
 
-    async def prepare(self, intake: Intake, in_flight: "asyncio.Task[int] | None") -> Effects:
-        """Fold a batch's candidates. `in_flight` is the commit of the batch before, which may still be running."""
-        effects = Effects(intake, self._workspace.register.version)
-        fresh, known = await self._look_up(list(intake.candidates.values()), effects)
-        releases = [candidate for candidate in fresh if candidate.event.type == RELEASE]
+    async def read(self, records: list[LogRecord]) -> Ahead:
+        """Sort out a batch, and look up what of it is known: that may be done while the batch before is folded."""
+        reading = await self._reader.read(self._owners, records)
+        hashes = {(found.moment.id, found.moment.source): found.body_hash for found in reading.found}
+        await self._number_sources({source for _, source in hashes})
+        numbers = [self._sources[source] for _, source in hashes]
+        rows = await known_events(self._ahead, [id_ for id_, _ in hashes], numbers)
+        names = {number: name for name, number in self._sources.items()}
+        return Ahead(records, reading, hashes, {(row.id, names[row.source_id]): row.body_hash for row in rows})
+
+    async def prepare(self, ahead: Ahead, in_flight: "asyncio.Task[int] | None") -> Effects:
+        """Fold a batch. `in_flight` is the commit of the batch before, which may still be running."""
+        reading, effects = ahead.reading, Effects(ahead.reading, self._workspace.register.version)
+        fresh, known, old = self._sort_out(ahead, effects)
+        releases = [found for found in fresh if found.moment.type == RELEASE]
         if (known or releases) and in_flight is not None:
             await asyncio.shield(in_flight)
-        for candidate in known:
-            await self._judge_conflict(candidate, effects)
-        for candidate in releases:
-            await self._release(candidate)
-        await self._load(candidate.subject for candidate in fresh)
-        fresh.sort(key=_order)
-        packing = asyncio.create_task(blocks_of([(c.first, _to_archive(c)) for c in (*fresh, *effects.superseded)]))
-        for start in range(0, len(fresh), _SLICE):
-            for candidate in fresh[start : start + _SLICE]:
-                if candidate.subject is not None and candidate.event.type != RELEASE:
-                    apply(self._workspace, candidate.event, candidate.subject)
-            await asyncio.sleep(0)
-        effects.applied += fresh
-        await self._reap(effects)
-        effects.blocks = await packing
-        self._in_flight = {c.key: c.body_hash for c in (*effects.applied, *effects.superseded)}
+        superseding = set[int]()
+        for place in known:
+            candidate = self._candidate(ahead.records, reading.found[place])
+            if await self._judge_conflict(candidate, effects):
+                superseding.add(place)
+            else:
+                old.add(place)
+        for found in releases:
+            await self._release(self._candidate(ahead.records, found))
+        await self._load(reading.subjects)
+        effects.packing = asyncio.create_task(self._reader.pack(reading.batch, old, superseding, self._sources))
+        try:
+            await self._fold(fresh, reading.subjects)
+            effects.applied = fresh
+            await self._reap(effects)
+        except BaseException:
+            effects.packing.cancel()
+            raise
+        for place in old:
+            moment = reading.found[place].moment
+            ahead.hashes.pop((moment.id, moment.source), None)
+        self._in_flight.append(ahead.hashes)
         self._evict(effects.harvest.touched)
         return effects
 
-    def event_rows(self, candidates: Iterable[Candidate]) -> list[EventRow]:
-        """Rows of the table `events`, in key order."""
-        sources = self._sources
-        return sorted(
-            [EventRow(c.event.id, sources[c.event.source], c.body_hash, bucket_of(c.first)) for c in candidates]
-        )
+    async def _fold(self, fresh: list[Found], subjects: list[Subject]) -> None:
+        workspace = self._workspace
+        for start in range(0, len(fresh), _SLICE):
+            for found in fresh[start : start + _SLICE]:
+                if found.subject is not None and found.moment.type != RELEASE:
+                    take(workspace, subjects[found.subject], found.moment, found.facts)
+            await asyncio.sleep(0)
 
-    async def _look_up(self, candidates: list[Candidate], effects: Effects) -> tuple[list[Candidate], list[Candidate]]:
-        """(those never seen, those known with other bytes); those known with the same bytes are counted."""
-        await self._number_sources({candidate.event.source for candidate in candidates})
-        ids = [candidate.event.id for candidate in candidates]
-        numbers = [self._sources[candidate.event.source] for candidate in candidates]
-        rows = await known_events(self._reader, ids, numbers)
-        names = {number: name for name, number in self._sources.items()}
-        earlier = self._in_flight | {(row.id, names[row.source_id]): row.body_hash for row in rows}
-        fresh: list[Candidate] = []
-        known: list[Candidate] = []
-        for candidate in candidates:
-            body_hash = earlier.get(candidate.key)
+    def _candidate(self, records: list[LogRecord], found: Found) -> Candidate:
+        """An event with its bytes, for the rare cases that need them."""
+        place = (found.partition_id, found.offset)
+        record = next(record for record in records if (record.partition_id, record.offset) == place)
+        intake = Intake()
+        take_in(intake, record, self._owners[record.partition_id], self._rules)
+        return next(iter(intake.candidates.values()))
+
+    def _sort_out(self, ahead: Ahead, effects: Effects) -> tuple[list[Found], list[int], set[int]]:
+        """(those never seen, places of those known with other bytes, places of those known with the same bytes)."""
+        earlier = ahead.known
+        for hashes in self._in_flight:
+            earlier |= {key: hashes[key] for key in hashes.keys() & ahead.hashes.keys()}
+        events = ahead.reading.found
+        if not earlier:
+            return events, [], set()
+        fresh, known, old = list[Found](), list[int](), set[int]()
+        for place, found in enumerate(events):
+            body_hash = earlier.get((found.moment.id, found.moment.source))
             if body_hash is None:
-                fresh.append(candidate)
-            elif body_hash == candidate.body_hash:
-                effects.duplicates[candidate.record.partition_id] += 1
+                fresh.append(found)
+            elif body_hash == found.body_hash:
+                effects.duplicates[found.partition_id] += 1
+                old.add(place)
             else:
-                known.append(candidate)
-        return fresh, known
+                known.append(place)
+        return fresh, known, old
 
     async def _number_sources(self, names: set[str]) -> None:
         missing = names - self._sources.keys()
         if missing:
-            self._sources |= await source_ids(self._reader, sorted(missing))
+            self._sources |= await source_ids(self._ahead, sorted(missing))
 
     async def _load(self, subjects: Iterable[Subject | None]) -> None:
         """Bring in the journeys that these subjects' events touch, if they are not here."""
@@ -134,7 +184,7 @@ class Preparation:
         wanted = sorted([key for key in keys if not workspace.knows(key)])
         if not wanted:
             return
-        for journey in await load_journeys(self._reader, wanted):
+        for journey in await load_journeys(self._connection, wanted):
             known = workspace.journeys.get(journey.journey_id)
             if known is None:
                 if any(key in workspace.home for key in journey.identifiers):
@@ -152,12 +202,15 @@ class Preparation:
             journeys = [workspace.everybody_here(key) for key in keys if key in workspace.home]
             tied = {key for component in journeys for journey in component for key in _ends(journey)}
             quarantined = tied & workspace.register.quarantined
-            keys = (tied | set(await victims_of(self._reader, sorted(quarantined)))) - seen
+            keys = (tied | set(await victims_of(self._connection, sorted(quarantined)))) - seen
 
-    async def _judge_conflict(self, candidate: Candidate, effects: Effects) -> None:
-        """An event that is known with other bytes: the same in other words, the loser, or the winner of the two."""
+    async def _judge_conflict(self, candidate: Candidate, effects: Effects) -> bool:
+        """An event that is known with other bytes: the same in other words, the loser, or the winner of the two.
+
+        Returns whether it takes the other one's place.
+        """
         source_id = self._sources[candidate.event.source]
-        [known] = await known_events(self._reader, [candidate.event.id], [source_id])
+        [known] = await known_events(self._connection, [candidate.event.id], [source_id])
         archived = await self._archived(known, candidate.key)
         if known.body_hash == candidate.body_hash or same_body(archived.value, candidate.value):
             effects.duplicates[candidate.record.partition_id] += 1
@@ -165,12 +218,14 @@ class Preparation:
             effects.dead_letters.append(dead_letter(candidate.record, conflict(candidate.event), candidate.value))
         else:
             await self._supersede(archived, candidate)
-            effects.superseded.append(candidate)
+            effects.superseded.append(event_row(candidate, self._sources))
             loser = self._event(archived)
             effects.dead_letters.append(dead_letter(candidate.record, conflict(loser), archived.value))
+            return True
+        return False
 
     async def _archived(self, known: KnownEvent, key: EventKey) -> Archived:
-        for archived in await read_block(self._reader, known.bucket, known.batch_id):
+        for archived in await read_block(self._connection, known.bucket, known.batch_id):
             event = self._event(archived)
             if (event.id, event.source) == key:
                 return archived
@@ -243,7 +298,7 @@ class Preparation:
         """
         found: dict[EventKey, Archived] = {}
         bases = {identifier_key(known.type, known.value) for j in journeys for known in j.identifiers.values()}
-        for _, archived in await read_named(self._reader, bases):
+        for _, archived in await read_named(self._connection, bases):
             event = self._event(archived)
             key = (event.id, event.source)
             subject = subject_of(event, self._rules)
@@ -299,16 +354,7 @@ class ArchiveDamaged(TandemError):
     """The archive does not hold what the table `events` says it holds."""
 
 
-def _to_archive(candidate: Candidate) -> Archived:
-    record = candidate.record
-    return Archived(record.partition_id, record.offset, record.recorded_at, record.received_at, candidate.value)
-
-
 def _ends(journey: Journey) -> set[bytes]:
     """Identifiers at both ends of a journey's links in quarantine, and its own."""
     ends = {end for link in journey.refused if link.refused == BREAKER for end in (link.a, link.b)}
     return ends | journey.identifiers.keys()
-
-
-#: law 2's order
-_order = attrgetter("event.occurred_at", "event.id", "event.source")

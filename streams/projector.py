@@ -1,13 +1,14 @@
-"""The projector: consume, fold, commit. Offsets live in PostgreSQL, beside the effects, behind a fence.
+"""The projector: consume, read, fold, commit. Offsets live in PostgreSQL, beside the effects, behind a fence.
 
-While PostgreSQL commits one batch, the next one is fetched, decoded and folded. Whatever goes wrong with a
-connection or a commit, the answer is the same: forget all, read the fence, go on from there.
+While PostgreSQL commits one batch, the next one is folded, and another process reads the one after that. Whatever goes
+wrong with a connection, a process or a commit, the answer is the same: forget all, read the fence, go on from there.
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import NamedTuple
 
 import asyncpg
 import structlog
@@ -16,14 +17,16 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from projections.playbook import Rules
 from schemas.errors import TandemError
+from store.archive import LogRecord
 from store.commit import Advance, Batch, Fenced, Hole, Stale, commit_batch
 from store.leases import dismiss, enrol, heartbeat, release, take
 from store.loading import load_register
 from store.partitions import owners
 from store.session import open_engine_connection, open_writer
-from streams.intake import Intake, LogRecord, take_in
 from streams.positions import LogTruncated, Position, witness_of
-from streams.preparation import Effects, Preparation
+from streams.preparation import READ_AHEAD, Ahead, Effects, Preparation
+from streams.reader import Reader, ReaderGone
+from streams.reading import Packed
 
 log = structlog.get_logger(__name__)
 
@@ -32,10 +35,10 @@ _SMALLEST_BATCH = 128
 _IDLE_MS = 200
 _LEASE_ROUND_SECONDS = 2.0
 _STANDSTILL_SECONDS = 30.0
-_DECODE_SLICE = 256
 _RECOVERABLE = (
     Fenced,
     Stale,
+    ReaderGone,
     KafkaError,
     OSError,
     asyncpg.PostgresError,
@@ -47,6 +50,14 @@ _RECOVERABLE = (
 
 class Standstill(TandemError):
     """The broker holds records, and the consumer delivers none."""
+
+
+class _Pulled(NamedTuple):
+    """A batch that was read and is not folded yet."""
+
+    ahead: Ahead
+    advances: list[Advance]  #: without counts
+    holes: list[Hole]
 
 
 class Projector:
@@ -67,6 +78,8 @@ class Projector:
         self._log_epoch = log_epoch
         self._worker = worker
         self._positions: dict[TopicPartition, Position] = {}
+        self._reader = Reader(rules)
+        self._pulling: deque[asyncio.Task[_Pulled | None]] = deque()
         self._commit: asyncio.Task[int] | None = None
         self._control_lock = asyncio.Lock()  # heartbeats and lease rounds share one connection
         self._batch_records = BATCH_RECORDS
@@ -75,26 +88,30 @@ class Projector:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set. Raises LogRecreated, LogTruncated and other TandemErrors."""
-        failures = 0
-        while not stop.is_set():
-            before = self.batches
-            try:
-                await self._session(stop)
-            except _RECOVERABLE as error:
-                failures = 0 if self.batches > before else failures + 1
-                if isinstance(error, Stale):
-                    # another worker works on the same journeys: smaller batches meet it less often
-                    self._batch_records = max(_SMALLEST_BATCH, self._batch_records // 2)
-                pause = min(5.0, 0.05 * 2**failures)
-                log.warning("projector starts over", error=type(error).__name__, detail=str(error), pause=pause)
-                await _wait(stop, pause)
+        try:
+            failures = 0
+            while not stop.is_set():
+                before = self.batches
+                try:
+                    await self._session(stop)
+                except _RECOVERABLE as error:
+                    failures = 0 if self.batches > before else failures + 1
+                    if isinstance(error, Stale):
+                        # another worker works on the same journeys: smaller batches meet it less often
+                        self._batch_records = max(_SMALLEST_BATCH, self._batch_records // 2)
+                    pause = min(5.0, 0.05 * 2**failures)
+                    log.warning("projector starts over", error=type(error).__name__, detail=str(error), pause=pause)
+                    await _wait(stop, pause)
+        finally:
+            await self._reader.close()
 
     async def _session(self, stop: asyncio.Event) -> None:
         """Work over one set of connections, until `stop` or an error."""
-        self._positions, self._commit = {}, None
+        self._positions, self._pulling, self._commit = {}, deque(), None
         async with AsyncExitStack() as stack:
             writer = await stack.enter_async_context(_closing(await open_writer(self._database_url)))
             reader = await stack.enter_async_context(_closing(await open_engine_connection(self._database_url)))
+            ahead = await stack.enter_async_context(_closing(await open_engine_connection(self._database_url)))
             control = await stack.enter_async_context(_closing(await open_engine_connection(self._database_url)))
             consumer = AIOKafkaConsumer(**self._consumer_options)
             await consumer.start()
@@ -103,7 +120,7 @@ class Projector:
             stack.push_async_callback(consumer.stop)
             await enrol(control, self._worker, writer.get_server_pid())
             register = await load_register(reader)
-            preparation = Preparation(reader, self._rules, await owners(control), register)
+            preparation = Preparation(reader, ahead, self._reader, self._rules, await owners(control), register)
             rounds = asyncio.create_task(self._keep_leases(control))
             try:
                 await self._work(stop, consumer, writer, control, preparation, rounds)
@@ -125,18 +142,16 @@ class Projector:
             if rounds.done():
                 rounds.result()
             if clock() >= due:
-                await self._share(consumer, control)
+                await self._share(consumer, writer, control, preparation)
                 due = clock() + _LEASE_ROUND_SECONDS
-            records = await self._fetch(consumer)
-            if records:
+            while len(self._pulling) <= READ_AHEAD:
+                before = self._pulling[-1] if self._pulling else None
+                self._pulling.append(asyncio.create_task(self._pull(before, consumer, preparation)))
+            pulled = await self._pulling[0]
+            self._pulling.popleft()
+            if pulled is not None:
                 heard = clock()
-                intake, advances, holes = await self._read(records)
-                effects = await preparation.prepare(intake, self._commit)
-                batch = _batch(preparation, effects, advances, holes)
-                for identifier in batch.entries.quarantined:
-                    log.warning("identifier quarantined: too many others share it", type=identifier.type)
-                await self._settle()
-                self._commit = asyncio.create_task(commit_batch(writer, batch))
+                await self._apply(pulled, writer, preparation)
                 continue
             await self._settle()
             if clock() >= heard + _STANDSTILL_SECONDS and self._positions:
@@ -144,8 +159,28 @@ class Projector:
                 heard = clock()
         await self._settle()
 
+    async def _pull(
+        self, before: "asyncio.Task[_Pulled | None] | None", consumer: AIOKafkaConsumer, preparation: Preparation
+    ) -> _Pulled | None:
+        """The batch after the one `before`, read; None if nothing came for a while."""
+        if before is not None:
+            await asyncio.shield(before)
+        records = await self._fetch(consumer)
+        if not records:
+            return None
+        accepted, advances, holes = self._accept(records)
+        return _Pulled(await preparation.read(accepted), advances, holes)
+
+    async def _apply(self, pulled: _Pulled, writer: asyncpg.Connection, preparation: Preparation) -> None:
+        """Fold a batch, and begin to commit it once the one before is committed."""
+        effects = await preparation.prepare(pulled.ahead, self._commit)
+        for identifier in effects.harvest.entries.quarantined:
+            log.warning("identifier quarantined: too many others share it", type=identifier.type)
+        await self._settle()
+        self._commit = asyncio.create_task(_commit(writer, effects, pulled))
+
     async def _fetch(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, list[ConsumerRecord]]:
-        """What has come. With a commit running, wait for records no longer than for the commit."""
+        """What has come, as soon as anything has."""
         if not self._positions:
             await asyncio.sleep(_IDLE_MS / 1000)
             return {}
@@ -157,26 +192,23 @@ class Projector:
             raise LogTruncated(f"Kafka no longer has the next records: {error}. Restore them") from error
         return found
 
-    async def _read(
+    def _accept(
         self, records: dict[TopicPartition, list[ConsumerRecord]]
-    ) -> tuple[Intake, dict[TopicPartition, Advance], list[Hole]]:
-        """Decode and sort out the records; note how far each partition was read."""
-        intake, holes = Intake(), list[Hole]()
-        advances: dict[TopicPartition, Advance] = {}
+    ) -> tuple[list[LogRecord], list[Advance], list[Hole]]:
+        """The records that are next, and how far they take each partition. Raises LogRecreated."""
+        accepted, advances, holes = list[LogRecord](), list[Advance](), list[Hole]()
         for place, found in records.items():
             position = self._positions[place]
             lease, start, last = position.lease, position.next_offset, None
-            for number, record in enumerate(found):
+            for record in found:
                 if position.accept(record, holes):
-                    take_in(intake, _log_record(lease.partition_id, record), lease.owner, self._rules)
+                    accepted.append(_log_record(lease.partition_id, record))
                     last = record
-                if number % _DECODE_SLICE == 0:
-                    await asyncio.sleep(0)
             if last is not None:
-                advances[place] = Advance(
-                    lease.partition_id, lease.epoch, start, position.next_offset, witness_of(last), 0, 0, 0, 0
+                advances.append(
+                    Advance(lease.partition_id, lease.epoch, start, position.next_offset, witness_of(last), 0, 0, 0, 0)
                 )
-        return intake, advances, holes
+        return accepted, advances, holes
 
     async def _check_for_standstill(self, consumer: AIOKafkaConsumer) -> None:
         """Nothing came for a while: that is well only where the broker has nothing. Raises Standstill."""
@@ -196,7 +228,13 @@ class Projector:
             self.batches += 1
             self._batch_records = min(BATCH_RECORDS, self._batch_records + _SMALLEST_BATCH)
 
-    async def _share(self, consumer: AIOKafkaConsumer, control: asyncpg.Connection) -> None:
+    async def _share(
+        self,
+        consumer: AIOKafkaConsumer,
+        writer: asyncpg.Connection,
+        control: asyncpg.Connection,
+        preparation: Preparation,
+    ) -> None:
         """Take free partitions, or give back what is more than a fair share."""
         held = [position.lease.partition_id for position in self._positions.values()]
         async with self._control_lock:
@@ -204,6 +242,10 @@ class Projector:
         surplus = list(self._positions)[share:] if len(held) > share else []
         if not leases and not surplus:
             return
+        while self._pulling:
+            pulled = await self._pulling.popleft()
+            if pulled is not None:
+                await self._apply(pulled, writer, preparation)
         await self._settle()
         if surplus:
             ids = [self._positions.pop(place).lease.partition_id for place in surplus]
@@ -234,20 +276,23 @@ class Projector:
 
     async def _leave(self, control: asyncpg.Connection, rounds: "asyncio.Task[None]") -> None:
         """Stop what runs and free the leases, as far as the connection still allows."""
-        rounds.cancel()
-        tasks = [task for task in (rounds, self._commit) if task is not None]
-        if self._commit is not None:
-            self._commit.cancel()
+        tasks = [task for task in (rounds, *self._pulling, self._commit) if task is not None]
+        for task in tasks:
+            task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         held = [position.lease.partition_id for position in self._positions.values()]
         if not control.is_closed():
             await dismiss(control, self._worker, held)
 
 
-def _batch(
-    preparation: Preparation, effects: Effects, advances: dict[TopicPartition, Advance], holes: list[Hole]
-) -> Batch:
-    applied, dead = _count(effects)
+async def _commit(writer: asyncpg.Connection, effects: Effects, pulled: _Pulled) -> int:
+    assert effects.packing is not None, "a prepared batch is being packed"
+    return await commit_batch(writer, _batch(effects, await effects.packing, pulled.advances, pulled.holes))
+
+
+def _batch(effects: Effects, packed: Packed, advances: list[Advance], holes: list[Hole]) -> Batch:
+    applied = Counter([found.partition_id for found in effects.applied])
+    dead = Counter([letter.partition_id for letter in effects.dead_letters])
     missing: dict[int, int] = {}
     for hole in holes:
         missing[hole.partition_id] = missing.get(hole.partition_id, 0) + hole.to_offset - hole.from_offset
@@ -258,13 +303,13 @@ def _batch(
             dead=dead[advance.partition_id],
             holes=missing.get(advance.partition_id, 0),
         )
-        for advance in advances.values()
+        for advance in advances
     ]
     return Batch(
         advances=sorted(counted),
-        events=preparation.event_rows(effects.applied),
-        superseded=preparation.event_rows(effects.superseded),
-        blocks=effects.blocks,
+        events=packed.events,
+        superseded=sorted(effects.superseded),
+        blocks=packed.blocks,
         journeys=effects.rows,
         gone=effects.harvest.gone,
         moved=effects.harvest.moved,
@@ -274,12 +319,6 @@ def _batch(
         holes=holes,
         changes=effects.changes,
     )
-
-
-def _count(effects: Effects) -> tuple[Counter[int], Counter[int]]:
-    """Applied and dead records by partition."""
-    applied = Counter([candidate.record.partition_id for candidate in effects.applied])
-    return applied, Counter([letter.partition_id for letter in effects.dead_letters])
 
 
 def _log_record(partition_id: int, record: ConsumerRecord) -> LogRecord:
