@@ -14,7 +14,7 @@ from rich.table import Table
 
 from bench.identity import measure_identity
 from bench.report import write_report
-from bench.scenarios import catch_up, growth, live, reads
+from bench.scenarios import catch_up, growth, live, reads, rebuilt
 from bench.services import Servers, make_place, servers
 from bench.workload import Workload, generate
 
@@ -50,6 +50,7 @@ async def full(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
         rates.append((await _rate("catch_up", on, plain))["catch_up_per_s"])
         yield found | {f"{name}_ratio": round(found[f"{name}_per_s"] / mean(rates[-2:]), 2)}
     yield {"catch_up_per_s": round(mean(rates)), "catch_up_lowest": min(rates), "catch_up_highest": max(rates)}
+    yield await _rebuild(on, plain)
     yield await _rate("wide", on, Workload(args.wide, 1_000_000, args.seed, session=1))
     for rate in (500, 2_000, 5_000, 10_000):
         yield await _live(on, rate, args)
@@ -76,6 +77,14 @@ async def _rate(name: str, on: Servers, workload: Workload) -> Figures:
         f"{name}_rss_mb": round(found.worker_rss_mb),
         f"{name}_journeys": found.journeys,
     }
+
+
+async def _rebuild(on: Servers, workload: Workload) -> Figures:
+    """From the archive, and the catch-up that filled it just before."""
+    place = await make_place(on)
+    caught = await catch_up(place, generate(workload))
+    rate = await rebuilt(place, workload.events)
+    return {"rebuild_per_s": round(rate), "rebuild_ratio": round(rate / caught.events_per_s, 2)}
 
 
 async def _live(on: Servers, rate: int, args: argparse.Namespace) -> Figures:

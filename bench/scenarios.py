@@ -73,6 +73,15 @@ async def catch_up(place: Place, records: Iterable[Record]) -> CaughtUp:
     return CaughtUp(number / seconds, journeys, rss)
 
 
+async def rebuilt(place: Place, events: int) -> float:
+    """Events a second of a rebuild from the archive, from the start of the command to the digest it prints."""
+    start = time.perf_counter()
+    with place.running("replay", "--into", "rebuilt", "--json") as process:
+        code = await asyncio.to_thread(process.wait)
+    assert code == 0, "the replay failed: see its log"
+    return events / (time.perf_counter() - start)
+
+
 async def growth(place: Place, step: int, customers: int, seed: int) -> dict[int, float]:
     """Microseconds per event while the history grows from nothing to 1, 4 and 16 times `step` events."""
     found, done = {}, 0
@@ -215,7 +224,9 @@ async def until_ready(session: aiohttp.ClientSession) -> None:
 
 
 def _rss(process: "Popen[bytes]") -> float:
-    return float(psutil.Process(process.pid).memory_info().rss) / _MIB
+    """Of the process and those that it has started."""
+    own = psutil.Process(process.pid)
+    return sum(one.memory_info().rss for one in (own, *own.children(recursive=True))) / _MIB
 
 
 def percentiles(latencies: list[float]) -> Latency:

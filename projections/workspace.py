@@ -96,6 +96,11 @@ class Workspace:
         """Note that a journey was changed."""
         self._touched.add(journey.journey_id)
 
+    @property
+    def touched(self) -> int:
+        """How many journeys were changed since the last harvest."""
+        return len(self._touched)
+
     def disturb(self, key: bytes, *, afresh: bool = False) -> None:
         """Note that who is one person must be judged again in an identifier's component, at the latest at the harvest.
 

@@ -220,29 +220,39 @@ async def commit_batch(connection: asyncpg.Connection, batch: Batch) -> int:
     """
     async with connection.transaction():
         batch_id = await _fence(connection, batch.advances)
-        await connection.execute(_ALONE if batch.gone or any(move.before for move in batch.moved) else _TOGETHER)
+        await lock_journeys(connection, batch.gone, batch.moved)
         await _write_events(connection, batch, batch_id)
-        await _write_journeys(connection, batch)
+        await write_journeys(connection, batch.journeys, batch.gone, batch.moved)
         await _write_leftovers(connection, batch, batch_id)
-        if any(batch.entries):
-            await _write_register(connection, batch.entries, batch_id)
         if batch.events or batch.superseded:
-            await _write_changes(connection, batch, batch_id)
+            changes = batch.changes
+            first = await write_register(connection, batch.entries, batch.register_version, len(changes), batch_id)
+            numbered = [(first + n, *change, batch_id) for n, change in enumerate(changes)]
+            await connection.copy_records_to_table("changes", records=numbered, columns=_CHANGE_COLUMNS)
     return batch_id
 
 
-async def _write_changes(connection: asyncpg.Connection, batch: Batch, batch_id: int) -> None:
-    """Number the feed's rows. The same row that has the counter proves that the register was up to date."""
-    grown = int(batch.entries.changed)
-    last = await connection.fetchval(_NUMBER, len(batch.changes), grown, batch.register_version)
+async def lock_journeys(connection: asyncpg.Connection, gone: list[Gone], moved: list[Move]) -> None:
+    """Wait until this batch may be written beside those of other workers."""
+    await connection.execute(_ALONE if gone or any(move.before for move in moved) else _TOGETHER)
+
+
+async def write_register(
+    connection: asyncpg.Connection, entries: Entries, version: int, changes: int, batch_id: int
+) -> int:
+    """Write what was added to the register, and number the feed's rows: returns the number of the first of `changes`.
+
+    The row that has the feed's counter proves that the register was up to date. Raises Stale where it was not.
+    """
+    if any(entries):
+        await _write_entries(connection, entries, batch_id)
+    last = await connection.fetchval(_NUMBER, changes, int(entries.changed), version)
     if last is None:
         raise Stale(_STALE)
-    first = last - len(batch.changes) + 1
-    numbered = [(first + n, *change, batch_id) for n, change in enumerate(batch.changes)]
-    await connection.copy_records_to_table("changes", records=numbered, columns=_CHANGE_COLUMNS)
+    return int(last) - changes + 1
 
 
-async def _write_register(connection: asyncpg.Connection, entries: Entries, batch_id: int) -> None:
+async def _write_entries(connection: asyncpg.Connection, entries: Entries, batch_id: int) -> None:
     for ruling in entries.rulings:
         await connection.execute(_RULINGS, *ruling.order, ruling.joined, list(ruling.keys), batch_id)
     for key, at in entries.releases:
@@ -295,14 +305,17 @@ async def _write_new_events(connection: asyncpg.Connection, events: bytes) -> No
         raise Stale(_STALE) from error
 
 
-async def _write_journeys(connection: asyncpg.Connection, batch: Batch) -> None:
-    if batch.gone:
-        await _expect(connection, len(batch.gone), _GONE, *_columns(batch.gone, len(Gone._fields))[:2])
-    if batch.journeys:
-        staged = [_staged(row) for row in batch.journeys]
+async def write_journeys(
+    connection: asyncpg.Connection, journeys: list[JourneyRow], gone: list[Gone], moved: list[Move]
+) -> None:
+    """Write what the fold has changed. Raises Stale where another worker changed it, too; then roll back."""
+    if gone:
+        await _expect(connection, len(gone), _GONE, *_columns(gone, len(Gone._fields))[:2])
+    if journeys:
+        staged = [_staged(row) for row in journeys]
         await connection.copy_records_to_table("staged_journeys", records=staged, columns=_JOURNEY_COLUMNS)
         await _expect(connection, len(staged), _JOURNEYS)
-    await _write_identifiers(connection, batch.moved)
+    await _write_identifiers(connection, moved)
 
 
 async def _write_identifiers(connection: asyncpg.Connection, moves: list[Move]) -> None:

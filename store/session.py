@@ -47,9 +47,13 @@ async def open_connection(database_url: str) -> asyncpg.Connection:
         raise DatabaseUnreachable(f"the database does not let us in: {error}; check TANDEM_DATABASE_URL") from error
 
 
-async def open_engine_connection(database_url: str) -> asyncpg.Connection:
-    """A connection for the engine, on which uuid values are 16 raw bytes. Raises what asyncpg raises."""
-    connection = await asyncpg.connect(database_url, server_settings=_ENGINE_SETTINGS, timeout=10)
+async def open_engine_connection(database_url: str, projection: str = "public") -> asyncpg.Connection:
+    """A connection for the engine, on which uuid values are 16 raw bytes. Raises what asyncpg raises.
+
+    `projection`: the schema whose journeys it means; what that does not have is the live projection's.
+    """
+    settings = _ENGINE_SETTINGS | {"search_path": f"{projection}, public"}
+    connection = await asyncpg.connect(database_url, server_settings=settings, timeout=10)
     await give_raw_uuids(connection)
     return connection
 
@@ -59,8 +63,8 @@ async def give_raw_uuids(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec("uuid", schema="pg_catalog", format="binary", encoder=bytes, decoder=bytes)
 
 
-async def open_writer(database_url: str) -> asyncpg.Connection:
+async def open_writer(database_url: str, projection: str = "public") -> asyncpg.Connection:
     """An engine connection that batches can be committed on."""
-    connection = await open_engine_connection(database_url)
+    connection = await open_engine_connection(database_url, projection)
     await connection.execute(_STAGING)
     return connection

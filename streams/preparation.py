@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, Protocol
 
 import asyncpg
 
@@ -20,9 +20,8 @@ from schemas.errors import TandemError
 from schemas.event import Event
 from store.archive import Archived, LogRecord, read_block, read_named
 from store.commit import CHANGED, CREATED, EVENT, IDENTITY, MERGED, SPLIT, VANISHED, Change, DeadLetter, EventRow, Stale
-from store.loading import KnownEvent, known_events, load_journeys, source_ids, victims_of
+from store.loading import KnownEvent, known_events, load_journeys, victims_of
 from streams.intake import Candidate, EventKey, Intake, conflict, dead_letter, precedes, same_body, take_in
-from streams.reader import Reader
 from streams.reading import Found, Packed, Reading, event_row
 
 READ_AHEAD = 1  #: batches, beside the one that is folded
@@ -39,16 +38,25 @@ class Ahead(NamedTuple):
     hashes: dict[EventKey, int]
     #: body hashes of those that the database knew when they were read
     known: dict[EventKey, int]
+    #: numbers of source names
+    sources: dict[str, int]
+
+
+class Packer(Protocol):
+    """Packs a batch that was read: see `streams.reading.Desk.pack`."""
+
+    async def pack(self, batch: int, known: set[int], superseding: set[int], sources: dict[str, int]) -> Packed:
+        """What is stored of the events."""
 
 
 class Effects:
     """What one batch does, beside moving offsets."""
 
-    def __init__(self, reading: Reading, register_version: int) -> None:
+    def __init__(self, register_version: int) -> None:
         self.applied: list[Found] = []
         self.superseded: list[EventRow] = []
-        self.duplicates: Counter[int] = Counter(reading.duplicates)
-        self.dead_letters: list[DeadLetter] = list(reading.dead_letters)
+        self.duplicates: Counter[int] = Counter()
+        self.dead_letters: list[DeadLetter] = []
         self.harvest = Harvest([], [], [], Entries([], [], [], [], []))
         self.rows: list[JourneyRow] = []
         self.changes: list[Change] = []
@@ -67,38 +75,30 @@ class Preparation:
     def __init__(
         self,
         connection: asyncpg.Connection,
-        ahead: asyncpg.Connection,
-        reader: Reader,
+        packer: Packer,
         rules: Rules,
         owners: dict[int, str],
         register: Register | None = None,
     ) -> None:
         self._connection = connection
-        #: another one, for what is looked up while a batch is folded
-        self._ahead = ahead
-        self._reader = reader
+        self._packer = packer
         self._rules = rules
         #: partition id -> the department that writes there, for all partitions there ever were
         self._owners = owners
         self._workspace = Workspace(rules, register)
-        self._sources: dict[str, int] = {}
         #: body hashes of the last batches: when the next one was looked up, the database may not have known them yet.
         #: As many as are read ahead of the one that is folded, that one, and the one that is committed.
         self._in_flight: deque[dict[EventKey, int]] = deque(maxlen=READ_AHEAD + 2)
 
-    async def read(self, records: list[LogRecord]) -> Ahead:
-        """Sort out a batch, and look up what of it is known: that may be done while the batch before is folded."""
-        reading = await self._reader.read(self._owners, records)
-        hashes = {(found.moment.id, found.moment.source): found.body_hash for found in reading.found}
-        await self._number_sources({source for _, source in hashes})
-        numbers = [self._sources[source] for _, source in hashes]
-        rows = await known_events(self._ahead, [id_ for id_, _ in hashes], numbers)
-        names = {number: name for name, number in self._sources.items()}
-        return Ahead(records, reading, hashes, {(row.id, names[row.source_id]): row.body_hash for row in rows})
+    def effects(self) -> Effects:
+        """Of nothing yet."""
+        return Effects(self._workspace.register.version)
 
     async def prepare(self, ahead: Ahead, in_flight: "asyncio.Task[int] | None") -> Effects:
         """Fold a batch. `in_flight` is the commit of the batch before, which may still be running."""
-        reading, effects = ahead.reading, Effects(ahead.reading, self._workspace.register.version)
+        reading, effects = ahead.reading, self.effects()
+        effects.duplicates.update(reading.duplicates)
+        effects.dead_letters += reading.dead_letters
         fresh, known, old = self._sort_out(ahead, effects)
         releases = [found for found in fresh if found.moment.type == RELEASE]
         if (known or releases) and in_flight is not None:
@@ -106,18 +106,18 @@ class Preparation:
         superseding = set[int]()
         for place in known:
             candidate = self._candidate(ahead.records, reading.found[place])
-            if await self._judge_conflict(candidate, effects):
+            if await self._judge_conflict(candidate, ahead.sources, effects):
                 superseding.add(place)
             else:
                 old.add(place)
         for found in releases:
             await self._release(self._candidate(ahead.records, found))
         await self._load(reading.subjects)
-        effects.packing = asyncio.create_task(self._reader.pack(reading.batch, old, superseding, self._sources))
+        effects.packing = asyncio.create_task(self._packer.pack(reading.batch, old, superseding, ahead.sources))
         try:
             await self._fold(fresh, reading.subjects)
             effects.applied = fresh
-            await self._reap(effects)
+            await self.reap(effects)
         except BaseException:
             effects.packing.cancel()
             raise
@@ -125,8 +125,17 @@ class Preparation:
             moment = reading.found[place].moment
             ahead.hashes.pop((moment.id, moment.source), None)
         self._in_flight.append(ahead.hashes)
-        self._evict(effects.harvest.touched)
         return effects
+
+    async def fold(self, reading: Reading) -> None:
+        """Fold events that are known to be new, releases not among them. `reap` takes what several calls came to."""
+        await self._load(reading.subjects)
+        await self._fold(reading.found, reading.subjects)
+
+    @property
+    def touched(self) -> int:
+        """How many journeys were changed since they were reaped."""
+        return self._workspace.touched
 
     async def _fold(self, fresh: list[Found], subjects: list[Subject]) -> None:
         workspace = self._workspace
@@ -164,11 +173,6 @@ class Preparation:
                 known.append(place)
         return fresh, known, old
 
-    async def _number_sources(self, names: set[str]) -> None:
-        missing = names - self._sources.keys()
-        if missing:
-            self._sources |= await source_ids(self._ahead, sorted(missing))
-
     async def _load(self, subjects: Iterable[Subject | None]) -> None:
         """Bring in the journeys that these subjects' events touch, if they are not here."""
         register = self._workspace.register
@@ -204,12 +208,12 @@ class Preparation:
             quarantined = tied & workspace.register.quarantined
             keys = (tied | set(await victims_of(self._connection, sorted(quarantined)))) - seen
 
-    async def _judge_conflict(self, candidate: Candidate, effects: Effects) -> bool:
+    async def _judge_conflict(self, candidate: Candidate, sources: Mapping[str, int], effects: Effects) -> bool:
         """An event that is known with other bytes: the same in other words, the loser, or the winner of the two.
 
         Returns whether it takes the other one's place.
         """
-        source_id = self._sources[candidate.event.source]
+        source_id = sources[candidate.event.source]
         [known] = await known_events(self._connection, [candidate.event.id], [source_id])
         archived = await self._archived(known, candidate.key)
         if known.body_hash == candidate.body_hash or same_body(archived.value, candidate.value):
@@ -218,7 +222,7 @@ class Preparation:
             effects.dead_letters.append(dead_letter(candidate.record, conflict(candidate.event), candidate.value))
         else:
             await self._supersede(archived, candidate)
-            effects.superseded.append(event_row(candidate, self._sources))
+            effects.superseded.append(event_row(candidate, sources))
             loser = self._event(archived)
             effects.dead_letters.append(dead_letter(candidate.record, conflict(loser), archived.value))
             return True
@@ -310,8 +314,8 @@ class Preparation:
                 found[key] = archived
         return [self._event(archived) for archived in found.values()]
 
-    async def _reap(self, effects: Effects) -> None:
-        """Turn what the fold has touched into rows and changes."""
+    async def reap(self, effects: Effects) -> None:
+        """Turn what the fold has touched into rows and changes, and let go of journeys that were not used for long."""
         effects.harvest = harvest = self._workspace.harvest()
         for start in range(0, len(harvest.touched), _SLICE):
             for journey in harvest.touched[start : start + _SLICE]:
@@ -323,6 +327,7 @@ class Preparation:
         for gone in harvest.gone:
             kind = VANISHED if gone.successor is None else MERGED
             effects.changes.append(Change(gone.journey_id, kind, gone.stage, None, gone.successor, IDENTITY))
+        self._evict(harvest.touched)
 
     def _change(self, journey: Journey, row: JourneyRow) -> Change:
         """What the feed says of a journey: that what it has now was in another one before, or that there is news."""

@@ -23,6 +23,7 @@ from store.leases import dismiss, enrol, heartbeat, release, take
 from store.loading import load_register
 from store.partitions import owners
 from store.session import open_engine_connection, open_writer
+from streams.look_ahead import LookAhead
 from streams.positions import LogTruncated, Position, witness_of
 from streams.preparation import READ_AHEAD, Ahead, Effects, Preparation
 from streams.reader import Reader, ReaderGone
@@ -120,10 +121,12 @@ class Projector:
             stack.push_async_callback(consumer.stop)
             await enrol(control, self._worker, writer.get_server_pid())
             register = await load_register(reader)
-            preparation = Preparation(reader, ahead, self._reader, self._rules, await owners(control), register)
+            known = await owners(control)
+            look_ahead = LookAhead(ahead, self._reader, known)
+            preparation = Preparation(reader, self._reader, self._rules, known, register)
             rounds = asyncio.create_task(self._keep_leases(control))
             try:
-                await self._work(stop, consumer, writer, control, preparation, rounds)
+                await self._work(stop, consumer, writer, control, look_ahead, preparation, rounds)
             finally:
                 await self._leave(control, rounds)
 
@@ -133,6 +136,7 @@ class Projector:
         consumer: AIOKafkaConsumer,
         writer: asyncpg.Connection,
         control: asyncpg.Connection,
+        look_ahead: LookAhead,
         preparation: Preparation,
         rounds: "asyncio.Task[None]",
     ) -> None:
@@ -146,7 +150,7 @@ class Projector:
                 due = clock() + _LEASE_ROUND_SECONDS
             while len(self._pulling) <= READ_AHEAD:
                 before = self._pulling[-1] if self._pulling else None
-                self._pulling.append(asyncio.create_task(self._pull(before, consumer, preparation)))
+                self._pulling.append(asyncio.create_task(self._pull(before, consumer, look_ahead)))
             pulled = await self._pulling[0]
             self._pulling.popleft()
             if pulled is not None:
@@ -160,7 +164,7 @@ class Projector:
         await self._settle()
 
     async def _pull(
-        self, before: "asyncio.Task[_Pulled | None] | None", consumer: AIOKafkaConsumer, preparation: Preparation
+        self, before: "asyncio.Task[_Pulled | None] | None", consumer: AIOKafkaConsumer, look_ahead: LookAhead
     ) -> _Pulled | None:
         """The batch after the one `before`, read; None if nothing came for a while."""
         if before is not None:
@@ -169,7 +173,7 @@ class Projector:
         if not records:
             return None
         accepted, advances, holes = self._accept(records)
-        return _Pulled(await preparation.read(accepted), advances, holes)
+        return _Pulled(await look_ahead.read(accepted), advances, holes)
 
     async def _apply(self, pulled: _Pulled, writer: asyncpg.Connection, preparation: Preparation) -> None:
         """Fold a batch, and begin to commit it once the one before is committed."""

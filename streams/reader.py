@@ -43,6 +43,12 @@ class _Read(msgspec.Struct, array_like=True, tag=True):
     records: list[LogRecord]
 
 
+class _Open(msgspec.Struct, array_like=True, tag=True):
+    batch: int
+    owners: dict[int, str]
+    payloads: list[bytes]
+
+
 class _Pack(msgspec.Struct, array_like=True, tag=True):
     batch: int
     known: set[int]
@@ -59,7 +65,7 @@ class _Answer(msgspec.Struct, array_like=True, tag=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_request = msgspec.msgpack.Decoder(_Read | _Pack)
+_request = msgspec.msgpack.Decoder(_Read | _Open | _Pack)
 _reading = msgspec.msgpack.Decoder(Reading)
 _packed = msgspec.msgpack.Decoder(Packed)
 _answer: msgspec.msgpack.Decoder[_Answer | _Failure] = msgspec.msgpack.Decoder(_Answer | _Failure)
@@ -85,6 +91,11 @@ class Reader:
         self._away.add(batch)
         return _reading.decode(await self._ask(_Read(batch, dict(owners), records)))
 
+    async def open(self, owners: Mapping[int, str], payloads: list[bytes]) -> Reading:
+        """Sort out the events of blocks of the archive. Raises ReaderGone and ReaderFailed."""
+        self._batches += 1
+        return _reading.decode(await self._ask(_Open(self._batches, dict(owners), payloads)))
+
     async def pack(self, batch: int, known: set[int], superseding: set[int], sources: dict[str, int]) -> Packed:
         """See `Desk.pack`. Raises ReaderGone and ReaderFailed."""
         if batch not in self._away:
@@ -99,7 +110,7 @@ class Reader:
             process.kill()
             await process.wait()
 
-    async def _ask(self, request: _Read | _Pack) -> msgspec.Raw:
+    async def _ask(self, request: _Read | _Open | _Pack) -> msgspec.Raw:
         message = _encode(request)
         async with self._turn:
             process = self._process = self._process or await self._start()
@@ -157,6 +168,8 @@ def _reply(desk: Desk, message: bytes) -> _Answer | _Failure:
         request = _request.decode(message)
         if isinstance(request, _Read):
             found: Reading | Packed = desk.read(request.batch, request.owners, request.records)
+        elif isinstance(request, _Open):
+            found = desk.open(request.batch, request.owners, request.payloads)
         else:
             found = desk.pack(request.batch, request.known, request.superseding, request.sources)
         return _Answer(msgspec.Raw(_encode(found)))

@@ -13,11 +13,11 @@ from projections.identity import Subject
 from projections.journey import Fact
 from projections.moments import Moment, moment_of
 from projections.playbook import Rules
-from store.archive import Block, LogRecord, blocks_of, bucket_of
+from store.archive import Block, LogRecord, blocks_of, bucket_of, open_block
 from store.commit import DeadLetter, EventRow, copy_of
 from streams.intake import NOBODY, Candidate, Intake, take_in
 
-_KEPT = 5  #: batches that may be packed yet: those that are folded or read ahead, and some to spare
+_KEPT = 3  #: batches that may be packed yet: the one that is folded, and those that are read ahead
 
 
 class Found(msgspec.Struct, array_like=True, gc=False):
@@ -61,18 +61,27 @@ class Desk:
 
     def read(self, batch: int, owners: Mapping[int, str], records: list[LogRecord]) -> Reading:
         """Sort out records; `owners` has the department that writes each partition id."""
+        reading, self._candidates[batch] = self._sort_out(batch, owners, records)
+        for old in [kept for kept in self._candidates if kept <= batch - _KEPT]:
+            del self._candidates[old]
+        return reading
+
+    def open(self, batch: int, owners: Mapping[int, str], payloads: list[bytes]) -> Reading:
+        """Sort out the events of blocks of the archive. They need not be packed again."""
+        records: list[LogRecord] = [event for payload in payloads for event in open_block(payload)]
+        return self._sort_out(batch, owners, records)[0]
+
+    def _sort_out(
+        self, batch: int, owners: Mapping[int, str], records: list[LogRecord]
+    ) -> tuple[Reading, list[Candidate]]:
         intake = Intake()
         for record in records:
             take_in(intake, record, owners[record.partition_id], self._rules)
         candidates = sorted(intake.candidates.values(), key=_order)
-        self._candidates[batch] = candidates
-        for old in [kept for kept in self._candidates if kept <= batch - _KEPT]:
-            del self._candidates[old]
         subjects: dict[int, tuple[int, Subject]] = {}
         found = [_found(candidate, subjects) for candidate in candidates]
-        return Reading(
-            batch, [subject for _, subject in subjects.values()], found, intake.duplicates, intake.dead_letters
-        )
+        subject_list = [subject for _, subject in subjects.values()]
+        return Reading(batch, subject_list, found, intake.duplicates, intake.dead_letters), candidates
 
     def pack(self, batch: int, known: set[int], superseding: set[int], sources: Mapping[str, int]) -> Packed:
         """Pack what is new: all of a batch's `found` but the places in `known`.

@@ -1,0 +1,200 @@
+"""Rebuild: fold the archive again, into a second projection beside the live one.
+
+Law 2 lets it read the archive in whatever order is cheapest: person by person as far as the buckets go, so that a
+journey is written once or twice, however long its history is. Rulings and releases come first: what is folded after
+them is folded once.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AsyncExitStack
+from typing import NamedTuple
+
+import asyncpg
+
+from audit.digest import ProjectionDigest, projection_digest
+from projections.playbook import Rules
+from projections.register import RELEASE, RULINGS
+from schemas.canonical import body_hash
+from schemas.decode import decode
+from store.archive import LogRecord, open_block
+from store.loading import load_register
+from store.partitions import owners
+from store.rebuild import Place, StoredBlock, blocks_after, commit_rebuilt, create, joint_blocks, losers, place_of
+from store.session import open_connection, open_engine_connection, open_writer
+from streams.preparation import Ahead, Effects, Preparation
+from streams.reader import Reader
+from streams.reading import Found, Packed, Reading
+
+_CHUNK_EVENTS = 16_384
+_TOUCHED = 20_000  #: journeys that are changed before they are written: so few are written more than once
+_READERS = 2  #: processes that read chunks: one alone takes longer than it takes to fold
+
+#: Whom to tell how far it is: (events so far, events in all).
+Tell = Callable[[int, int], None]
+#: (partition, event id, source, body hash) of events whose id another body has taken.
+Losers = set[tuple[bytes, str, int]]
+
+
+class _Chunk(NamedTuple):
+    """Some blocks, read."""
+
+    reading: Reading
+    place: Place  #: once they are folded
+
+
+class _Rebuilding(NamedTuple):
+    """What a rebuild works with."""
+
+    writer: asyncpg.Connection
+    blocks: asyncpg.Connection
+    readers: list[Reader]
+    preparation: Preparation
+    owners: dict[int, str]
+    losers: Losers
+
+
+class _Unpacked:
+    """Packs nothing: what is rebuilt is in the archive already."""
+
+    async def pack(self, batch: int, known: set[int], superseding: set[int], sources: dict[str, int]) -> Packed:
+        """Nothing."""
+        return Packed([], b"")
+
+
+async def rebuild(database_url: str, rules: Rules, name: str, tell: Tell) -> ProjectionDigest:
+    """Fold all that is archived by now into the projection `name`, and digest it. Begun before, it goes on.
+
+    Raises UnusableName, what asyncpg raises, and Stale where two rebuild the same.
+    """
+    connection = await open_connection(database_url)
+    try:
+        await create(connection, name, rules.digest)
+    finally:
+        await connection.close()
+    async with AsyncExitStack() as stack:
+        writer, blocks, lookups = (
+            await open_writer(database_url, name),
+            *([await open_engine_connection(database_url, name) for _ in range(2)]),
+        )
+        for one in (writer, blocks, lookups):
+            stack.push_async_callback(one.close)
+        readers = [Reader(rules) for _ in range(_READERS)]
+        for reader in readers:
+            stack.push_async_callback(reader.close)
+        known = await owners(blocks)
+        preparation = Preparation(lookups, _Unpacked(), rules, known, await load_register(lookups))
+        lost: Losers = set()
+        for partition_id, payload in await losers(blocks):
+            event = decode(payload, known[partition_id])
+            lost.add((event.id, event.source, body_hash(payload)))
+        await _work(_Rebuilding(writer, blocks, readers, preparation, known, lost), await place_of(writer), tell)
+        return await projection_digest(writer)
+
+
+async def _work(parts: _Rebuilding, place: Place, tell: Tell) -> None:
+    """While what some chunks came to is written, the next one is folded, and those after that are read."""
+    if place.bucket < 0:
+        place = await _fold_joint_events(parts, place)
+    commit: asyncio.Task[None] | None = None
+    effects: Effects | None = None
+    chunks = _chunks(parts, place)
+    try:
+        async for chunk in chunks:
+            effects = effects or parts.preparation.effects()
+            await parts.preparation.fold(chunk.reading)
+            place = chunk.place
+            tell(place.events, place.total)
+            if parts.preparation.touched >= _TOUCHED:
+                commit, effects = await _write(parts, effects, place, commit), None
+        if effects is not None:
+            commit = await _write(parts, effects, place, commit)
+        if commit is not None:
+            await commit
+    finally:
+        await chunks.aclose()
+        if commit is not None:
+            commit.cancel()
+            await asyncio.gather(commit, return_exceptions=True)
+
+
+async def _write(
+    parts: _Rebuilding, effects: Effects, place: Place, before: "asyncio.Task[None] | None"
+) -> "asyncio.Task[None]":
+    """Begin to write what was folded, once what was folded before is written."""
+    await parts.preparation.reap(effects)
+    if before is not None:
+        await before
+    return asyncio.create_task(_commit(parts.writer, effects, place))
+
+
+async def _fold_joint_events(parts: _Rebuilding, place: Place) -> Place:
+    """Rulings and releases, before anybody is there whom they concern."""
+    found = await joint_blocks(parts.blocks, place.until_batch)
+    records: list[LogRecord] = [event for block in found for event in open_block(block.payload)]
+    records = [record for record in records if parts.owners[record.partition_id] == "joint"]
+    place = place._replace(bucket=0, batch_id=0)
+    reading = await parts.readers[0].read(parts.owners, records)
+    reading.found = [one for one in _live(reading, parts.losers) if _is_about_identity(one.moment.type)]
+    effects = await parts.preparation.prepare(Ahead(records, reading, {}, {}, {}), None)
+    await _commit(parts.writer, effects, place)
+    return place
+
+
+async def _chunks(parts: _Rebuilding, place: Place) -> AsyncGenerator[_Chunk]:
+    """The archive after a place, in chunks; each reader is ahead by one."""
+    ahead: deque[asyncio.Task[_Chunk]] = deque()
+    try:
+        while page := await blocks_after(parts.blocks, place):
+            for number, some in enumerate(_of_some_size(page)):
+                events = place.events + sum(block.events for block in some)
+                place = place._replace(bucket=some[-1].bucket, batch_id=some[-1].batch_id, events=events)
+                ahead.append(asyncio.create_task(_read(parts, parts.readers[number % _READERS], some, place)))
+                if len(ahead) > _READERS:
+                    yield await ahead[0]
+                    ahead.popleft()
+        while ahead:
+            yield await ahead[0]
+            ahead.popleft()
+    finally:
+        for task in ahead:
+            task.cancel()
+        await asyncio.gather(*ahead, return_exceptions=True)
+
+
+async def _read(parts: _Rebuilding, reader: Reader, blocks: list[StoredBlock], place: Place) -> _Chunk:
+    reading = await reader.open(parts.owners, [block.payload for block in blocks])
+    reading.found = [one for one in _live(reading, parts.losers) if not _is_about_identity(one.moment.type)]
+    return _Chunk(reading, place)
+
+
+def _of_some_size(page: list[StoredBlock]) -> Iterator[list[StoredBlock]]:
+    """The page's blocks in pieces of some _CHUNK_EVENTS events."""
+    some, events = list[StoredBlock](), 0
+    for block in page:
+        some.append(block)
+        events += block.events
+        if events >= _CHUNK_EVENTS:
+            yield some
+            some, events = [], 0
+    if some:
+        yield some
+
+
+def _live(reading: Reading, lost: Losers) -> list[Found]:
+    """What was found, without bodies whose id another one has taken."""
+    if not lost:
+        return reading.found
+    return [one for one in reading.found if (one.moment.id, one.moment.source, one.body_hash) not in lost]
+
+
+def _is_about_identity(type_: str) -> bool:
+    return type_ in RULINGS or type_ == RELEASE
+
+
+async def _commit(writer: asyncpg.Connection, effects: Effects, place: Place) -> None:
+    harvest = effects.harvest
+    await commit_rebuilt(
+        writer, effects.rows, harvest.gone, harvest.moved, harvest.entries, effects.register_version, place
+    )

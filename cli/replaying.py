@@ -1,0 +1,129 @@
+"""`tandem replay` and `tandem projections`: a second projection beside the live one, from the archive."""
+
+import asyncio
+import gc
+import json
+import time
+from typing import Annotated
+
+import typer
+
+from cli.asking import AsJson, DataDir
+
+app = typer.Typer()
+projections = typer.Typer(
+    no_args_is_help=True,
+    help="Projections beside the live one: list and drop them.",
+    rich_markup_mode=None,
+    add_completion=False,
+)
+app.add_typer(projections, name="projections")
+
+_GC_THRESHOLD = 2_000_000
+
+
+@app.command()
+def replay(
+    into: Annotated[str, typer.Option("--into", help="Name of the new projection, a schema of the database.")],
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fold the archive again into a projection beside the live one, and print its digest.
+
+    The live projection goes on meanwhile. A replay that was interrupted goes on where it was when it is started again;
+    events that come after its first start are not in it. Equal facts give the digest that `tandem digest` prints.
+
+    Example: tandem replay --into check && tandem projections drop check
+    """
+    import uvloop
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from audit.rebuild import rebuild
+    from cli.settings import load_settings
+    from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
+
+    settings = load_settings(data_dir)
+    rules = compile_rules(load_playbook(settings.playbook or DEFAULT_PLAYBOOK))
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD, 50, 100)
+    console = Console(stderr=True)
+    columns = (TextColumn("folding"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    began = time.monotonic()
+    with Progress(*columns, console=console, disable=as_json or not console.is_terminal) as bar:
+        task = bar.add_task("folding", total=None)
+
+        def tell(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        found = uvloop.run(rebuild(settings.database_url, rules, into, tell))
+    seconds = round(time.monotonic() - began, 2)
+    if as_json:
+        typer.echo(json.dumps({"projection": into, **found._asdict(), "seconds": seconds}))
+    else:
+        typer.echo(f"{found.sha256}  {found.journeys} journeys in {into}, {seconds} s")
+
+
+@projections.command("list")
+def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List the projections beside the live one, and how far each is.
+
+    Example: tandem projections list --json
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from cli.settings import load_settings
+
+    found = asyncio.run(_places(load_settings(data_dir).database_url))
+    if as_json:
+        typer.echo(json.dumps([{"projection": name, "events": done, "of": total} for name, done, total in found]))
+        return
+    table = Table("projection", "events", "of")
+    for name, done, total in found:
+        table.add_row(name, f"{done:,}", f"{total:,}")
+    Console().print(table)
+
+
+@projections.command()
+def drop(
+    name: Annotated[str, typer.Argument(help="Name of a projection beside the live one.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Take a projection away. The live one, the archive and the log stay as they are.
+
+    Example: tandem projections drop check
+    """
+    from cli.settings import load_settings
+
+    asyncio.run(_drop(load_settings(data_dir).database_url, name))
+    typer.echo(f"{name} is gone")
+
+
+async def _places(database_url: str) -> list[tuple[str, int, int]]:
+    from store.rebuild import projections_beside
+    from store.session import open_connection
+
+    connection = await open_connection(database_url)
+    try:
+        return await projections_beside(connection)
+    finally:
+        await connection.close()
+
+
+async def _drop(database_url: str, name: str) -> None:
+    from store.rebuild import drop
+    from store.session import open_connection
+
+    connection = await open_connection(database_url)
+    try:
+        await drop(connection, name)
+    finally:
+        await connection.close()

@@ -1,0 +1,148 @@
+"""A second projection beside the live one: tables of its own in a schema of its own, filled from the archive."""
+
+import re
+from typing import NamedTuple
+
+import asyncpg
+
+from projections.register import Entries
+from projections.row import JourneyRow
+from projections.workspace import Gone, Move
+from schemas.errors import TandemError
+from store.archive import BUCKETS
+from store.commit import write_journeys, write_register
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_RESERVED = frozenset({"public", "information_schema"})
+_PAGE_BLOCKS = 256
+_TABLES = ("journeys", "identifiers", "rulings", "releases", "quarantine", "victims", "projection")
+
+
+class UnusableName(TandemError):
+    """A projection cannot be called that."""
+
+
+class NoSuchProjection(TandemError):
+    """There is no projection of that name beside the live one."""
+
+
+class Place(NamedTuple):
+    """How far a rebuild is: all blocks up to this one, by (bucket, batch), are folded."""
+
+    bucket: int  #: -1: nothing yet; the joint events are folded first, then all buckets from 0 on
+    batch_id: int
+    events: int  #: of the blocks so far
+    until_batch: int  #: the last batch that is rebuilt
+    total: int  #: events up to there
+
+
+class StoredBlock(NamedTuple):
+    """One block of the archive."""
+
+    bucket: int
+    batch_id: int
+    events: int
+    payload: bytes
+
+
+_CREATE = """
+    CREATE SCHEMA IF NOT EXISTS {name};
+    {tables}
+    ALTER TABLE {name}.journeys SET (fillfactor = 70, toast_tuple_target = 8160);
+    ALTER TABLE {name}.identifiers SET (fillfactor = 80);
+    CREATE TABLE IF NOT EXISTS {name}.rebuild (
+        bucket smallint NOT NULL, batch_id bigint NOT NULL, events bigint NOT NULL,
+        until_batch bigint NOT NULL, total bigint NOT NULL
+    );
+    INSERT INTO {name}.projection (log_epoch, cluster_id, playbook)
+    SELECT log_epoch, cluster_id, $playbook${playbook}$playbook$ FROM public.projection ON CONFLICT DO NOTHING;
+    LOCK TABLE public.partitions IN SHARE MODE; -- a batch of a lower number may not be committed yet: wait for it
+    INSERT INTO {name}.rebuild
+    SELECT -1, 0, 0, coalesce(max(batch_id), 0), coalesce(sum(events), 0) FROM archive
+    WHERE NOT EXISTS (SELECT FROM {name}.rebuild)
+"""
+_TABLE = "CREATE TABLE IF NOT EXISTS {name}.{table} (LIKE public.{table} INCLUDING ALL);"
+_DROP = "DROP SCHEMA {name} CASCADE"
+_NAMES = """
+    SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relname = 'rebuild' AND c.relkind = 'r' AND n.nspname ~ '^[a-z][a-z0-9_]{0,39}$' ORDER BY 1
+"""
+_PROGRESS = "SELECT events, total FROM {name}.rebuild"
+_PLACE = "SELECT bucket, batch_id, events, until_batch, total FROM rebuild"
+_MOVE = "UPDATE rebuild SET bucket = $1, batch_id = $2, events = $3"
+
+_BLOCKS = f"""
+    SELECT bucket, batch_id, events, payload FROM archive
+    WHERE (bucket, batch_id) > ($1, $2) AND batch_id <= $3 ORDER BY bucket, batch_id LIMIT {_PAGE_BLOCKS}
+"""
+_JOINT_BLOCKS = """
+    SELECT bucket, batch_id, events, payload
+    FROM (
+        SELECT DISTINCT b.batch_id FROM batches b JOIN partitions p USING (partition_id)
+        WHERE p.owner_room = 'joint' AND b.batch_id <= $1
+    ) AS joint
+    CROSS JOIN generate_series(0, $2::int) AS bucket JOIN archive USING (bucket, batch_id)
+    ORDER BY batch_id, bucket
+"""
+_LOSERS = "SELECT partition_id, payload FROM dead_letters WHERE reason = 'conflict' AND payload IS NOT NULL"
+
+
+async def create(connection: asyncpg.Connection, name: str, playbook: str) -> None:
+    """Make the tables, or find those of a rebuild that was interrupted. Raises UnusableName."""
+    if not _NAME.fullmatch(name) or name in _RESERVED or name.startswith("pg_"):
+        raise UnusableName(f"a projection cannot be called {name!r}: use small letters, digits and _, at most 40")
+    tables = "\n".join(_TABLE.format(name=name, table=table) for table in _TABLES)
+    async with connection.transaction():
+        await connection.execute(_CREATE.format(name=name, tables=tables, playbook=playbook))
+
+
+async def projections_beside(connection: asyncpg.Connection) -> list[tuple[str, int, int]]:
+    """(name, events so far, events in all) of the projections beside the live one."""
+    names = [row["nspname"] for row in await connection.fetch(_NAMES)]
+    return [(name, *(await connection.fetchrow(_PROGRESS.format(name=name)) or (0, 0))) for name in names]
+
+
+async def drop(connection: asyncpg.Connection, name: str) -> None:
+    """Take a projection away, with all that is in it. Raises NoSuchProjection."""
+    if name not in [found for found, _, _ in await projections_beside(connection)]:
+        raise NoSuchProjection(f"there is no projection {name!r} beside the live one: see `tandem projections list`")
+    await connection.execute(_DROP.format(name=name))
+
+
+async def place_of(connection: asyncpg.Connection) -> Place:
+    """How far the rebuild is whose tables the connection means."""
+    row = await connection.fetchrow(_PLACE)
+    assert row is not None, "it was created with a place"
+    return Place(*row)
+
+
+async def blocks_after(connection: asyncpg.Connection, place: Place) -> list[StoredBlock]:
+    """The next blocks of the archive; none at the end."""
+    rows = await connection.fetch(_BLOCKS, place.bucket, place.batch_id, place.until_batch)
+    return [StoredBlock(*row) for row in rows]
+
+
+async def joint_blocks(connection: asyncpg.Connection, until_batch: int) -> list[StoredBlock]:
+    """All blocks that may hold joint events."""
+    return [StoredBlock(*row) for row in await connection.fetch(_JOINT_BLOCKS, until_batch, BUCKETS - 1)]
+
+
+async def losers(connection: asyncpg.Connection) -> list[tuple[int, bytes]]:
+    """(partition id, bytes) of events whose id another body has taken: the archive may hold them."""
+    return [(row["partition_id"], row["payload"]) for row in await connection.fetch(_LOSERS)]
+
+
+async def commit_rebuilt(
+    connection: asyncpg.Connection,
+    journeys: list[JourneyRow],
+    gone: list[Gone],
+    moved: list[Move],
+    entries: Entries,
+    register_version: int,
+    place: Place,
+) -> None:
+    """Write what some blocks came to, and how far that is, in one transaction. Raises Stale."""
+    async with connection.transaction():
+        await write_journeys(connection, journeys, gone, moved)
+        await write_register(connection, entries, register_version, 0, place.until_batch)
+        await connection.execute(_MOVE, place.bucket, place.batch_id, place.events)

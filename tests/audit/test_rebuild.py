@@ -1,0 +1,118 @@
+"""A rebuild from the archive equals the live projection, also if it was killed in between."""
+
+from itertools import pairwise
+from typing import Any
+
+import asyncpg
+import pytest
+
+from audit import rebuild as rebuild_module
+from audit.digest import projection_digest
+from audit.rebuild import rebuild
+from store.rebuild import UnusableName, commit_rebuilt, drop
+from streams.kafka import KafkaSettings
+from tests.laws.histories import long_hostile_history
+from tests.support import RULES, body, expected_digest, produce, project, stored_digest
+
+_EVENTS = 600
+
+
+async def test_a_rebuild_of_a_hostile_history_equals_the_live_projection(
+    kafka_settings: KafkaSettings, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rulings, releases, quarantine and conflicts in it; cut off after every few blocks, and begun again."""
+    history = long_hostile_history(_EVENTS, seed=6)
+    one, other = body(1, who={"user_id": "a"}), body(1, who={"user_id": "b"})  # one id, two bodies
+    conflict = [("marketing", 0, one), ("marketing", 1, other)]
+    records = [(owner, n % 3, value) for n, (owner, value) in enumerate(history)]
+    await produce(kafka_settings, conflict[:1])
+    await project(kafka_settings, database_url, 1)
+    await produce(kafka_settings, [conflict[1], *records])
+    await project(kafka_settings, database_url, 2 + _EVENTS)
+    monkeypatch.setattr(rebuild_module, "_CHUNK_EVENTS", 40)
+    monkeypatch.setattr(rebuild_module, "_TOUCHED", 10)
+    kills = _die_at_every(monkeypatch, commits=4)
+    heard: list[tuple[int, int]] = []
+    while True:
+        try:
+            digest = await rebuild(database_url, RULES, "beside", lambda done, total: heard.append((done, total)))
+            break
+        except _Killed:
+            pass
+    print(f"{len(kills)} kills")
+    assert len(kills) >= 3
+    assert digest.sha256 == await stored_digest(database_url)
+    assert heard[-1][0] == heard[-1][1] == len(await _archived(database_url))
+    assert all(before[0] <= after[0] for before, after in pairwise(heard) if after[0] > before[0])
+    assert await _rows(database_url, "beside") == await _rows(database_url, "public")
+
+
+async def test_a_rebuild_disturbs_nothing_and_can_be_dropped(kafka_settings: KafkaSettings, database_url: str) -> None:
+    bodies = [("marketing", body(n, who={"user_id": f"u{n % 5}"})) for n in range(40)]
+    await produce(kafka_settings, [(owner, 0, value) for owner, value in bodies])
+    await project(kafka_settings, database_url, len(bodies))
+    before = await _rows(database_url, "public", "changes", "archive", "events", "batches", "partitions", "projection")
+    digest = await rebuild(database_url, RULES, "beside", lambda *_: None)
+    assert digest.journeys == 5
+    assert digest.sha256 == expected_digest(bodies)
+    assert before == await _rows(
+        database_url, "public", "changes", "archive", "events", "batches", "partitions", "projection"
+    )
+    connection = await asyncpg.connect(database_url)
+    await drop(connection, "beside")
+    assert (await projection_digest(connection)).sha256 == digest.sha256
+    assert not await connection.fetchval("SELECT count(*) FROM pg_namespace WHERE nspname = 'beside'")
+    await connection.close()
+
+
+@pytest.mark.parametrize("name", ["public", "pg_x", "a b", "A", "x;drop", "", "information_schema"])
+async def test_a_projection_cannot_have_any_name(database_url: str, name: str) -> None:
+    with pytest.raises(UnusableName):
+        await rebuild(database_url, RULES, name, lambda *_: None)
+
+
+class _Killed(Exception):
+    pass
+
+
+def _die_at_every(monkeypatch: pytest.MonkeyPatch, *, commits: int) -> list[int]:
+    """Let every so many-th commit fail: before it, what was read ahead and folded is lost."""
+    count, kills = 0, list[int]()
+
+    async def commit(*arguments: Any) -> None:
+        nonlocal count
+        count += 1
+        if count % commits == 0:
+            kills.append(count)
+            raise _Killed
+        await commit_rebuilt(*arguments)
+
+    monkeypatch.setattr(rebuild_module, "commit_rebuilt", commit)
+    return kills
+
+
+async def _archived(database_url: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(database_url)
+    found = await connection.fetch("SELECT generate_series(1, events) FROM archive")
+    await connection.close()
+    return list(found)
+
+
+async def _rows(database_url: str, schema: str, *tables: str) -> dict[str, list[asyncpg.Record]]:
+    """Journeys without their count of writes, who is called what, what people decided, who is in quarantine."""
+    connection = await asyncpg.connect(database_url)
+    found = {
+        "journeys": await connection.fetch(
+            f"SELECT journey_id, component, stage, stage_since, due, reached, first_seen, last_seen, events, channel, "
+            f"campaign, owner, account, accounts, stays, score, value, state FROM {schema}.journeys ORDER BY 1"
+        ),
+        "identifiers": await connection.fetch(f"SELECT * FROM {schema}.identifiers ORDER BY 1"),
+        "rulings": await connection.fetch(f"SELECT id, source, occurred_at, keys FROM {schema}.rulings ORDER BY 1, 2"),
+        "releases": await connection.fetch(f"SELECT key, released_at FROM {schema}.releases ORDER BY 1, 2"),
+        "quarantine": await connection.fetch(f"SELECT key, type, value FROM {schema}.quarantine ORDER BY 1"),
+        "victims": await connection.fetch(f"SELECT * FROM {schema}.victims ORDER BY 1, 2"),
+    }
+    for table in tables:
+        found[table] = await connection.fetch(f"SELECT t::text FROM {schema}.{table} t ORDER BY 1")
+    await connection.close()
+    return found
