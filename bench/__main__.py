@@ -12,6 +12,7 @@ from statistics import mean
 from rich.console import Console
 from rich.table import Table
 
+from bench.costs import measure_costs
 from bench.identity import measure_identity
 from bench.report import write_report
 from bench.scenarios import catch_up, growth, live, reads, rebuilt
@@ -50,7 +51,7 @@ async def full(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
         rates.append((await _rate("catch_up", on, plain))["catch_up_per_s"])
         yield found | {f"{name}_ratio": round(found[f"{name}_per_s"] / mean(rates[-2:]), 2)}
     yield {"catch_up_per_s": round(mean(rates)), "catch_up_lowest": min(rates), "catch_up_highest": max(rates)}
-    yield await _rebuild(on, plain)
+    yield await _rebuild(on, Workload(args.history, _CUSTOMERS, args.seed))
     yield await _rate("wide", on, Workload(args.wide, 1_000_000, args.seed, session=1))
     for rate in (500, 2_000, 5_000, 10_000):
         yield await _live(on, rate, args)
@@ -58,8 +59,15 @@ async def full(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
     grown = await growth(await make_place(on), args.events // 8, _CUSTOMERS, args.seed)
     yield {f"growth_{times}x_us": round(figure, 1) for times, figure in grown.items()}
     yield {"growth_ratio": round(grown[16] / grown[1], 2)}
+    async for figures in costs(on, args):
+        yield figures
     async for figures in identity(on, args):
         yield figures
+
+
+async def costs(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
+    """What an event costs each part, and two workers on one machine."""
+    yield await measure_costs(on, Workload(args.events, _CUSTOMERS, args.seed))
 
 
 async def identity(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
@@ -67,7 +75,7 @@ async def identity(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figur
     yield await measure_identity(on, args.history, args.seed, Console(stderr=True, highlight=False))
 
 
-SETS = {"short": short, "identity": identity, "full": full}
+SETS = {"short": short, "identity": identity, "costs": costs, "full": full}
 
 
 async def _rate(name: str, on: Servers, workload: Workload) -> Figures:

@@ -24,7 +24,6 @@ from store.loading import KnownEvent, known_events, load_journeys, victims_of
 from streams.intake import Candidate, EventKey, Intake, conflict, dead_letter, precedes, same_body, take_in
 from streams.reading import Found, Packed, Reading, event_row
 
-READ_AHEAD = 1  #: batches, beside the one that is folded
 _SLICE = 256  #: events folded between two chances for the running commit to go on
 CACHED_JOURNEYS = 25_000  #: kept in memory between batches
 
@@ -86,9 +85,9 @@ class Preparation:
         #: partition id -> the department that writes there, for all partitions there ever were
         self._owners = owners
         self._workspace = Workspace(rules, register)
-        #: body hashes of the last batches: when the next one was looked up, the database may not have known them yet.
-        #: As many as are read ahead of the one that is folded, that one, and the one that is committed.
-        self._in_flight: deque[dict[EventKey, int]] = deque(maxlen=READ_AHEAD + 2)
+        #: body hashes of the last two batches: when the next one was looked up, while the later of them was folded and
+        #: the earlier one committed, the database may not have known them yet
+        self._in_flight: deque[dict[EventKey, int]] = deque(maxlen=2)
 
     def effects(self) -> Effects:
         """Of nothing yet."""

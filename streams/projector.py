@@ -5,7 +5,7 @@ wrong with a connection, a process or a commit, the answer is the same: forget a
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
@@ -25,8 +25,8 @@ from store.partitions import owners
 from store.session import open_engine_connection, open_writer
 from streams.look_ahead import LookAhead
 from streams.positions import LogTruncated, Position, witness_of
-from streams.preparation import READ_AHEAD, Ahead, Effects, Preparation
-from streams.reader import Reader, ReaderGone
+from streams.preparation import Ahead, Effects, Preparation
+from streams.reader import LARGE, Reader, ReaderGone
 from streams.reading import Packed
 
 log = structlog.get_logger(__name__)
@@ -80,7 +80,7 @@ class Projector:
         self._worker = worker
         self._positions: dict[TopicPartition, Position] = {}
         self._reader = Reader(rules)
-        self._pulling: deque[asyncio.Task[_Pulled | None]] = deque()
+        self._pulling: asyncio.Task[_Pulled | None] | None = None
         self._commit: asyncio.Task[int] | None = None
         self._control_lock = asyncio.Lock()  # heartbeats and lease rounds share one connection
         self._batch_records = BATCH_RECORDS
@@ -108,7 +108,7 @@ class Projector:
 
     async def _session(self, stop: asyncio.Event) -> None:
         """Work over one set of connections, until `stop` or an error."""
-        self._positions, self._pulling, self._commit = {}, deque(), None
+        self._positions, self._pulling, self._commit = {}, None, None
         async with AsyncExitStack() as stack:
             writer = await stack.enter_async_context(_closing(await open_writer(self._database_url)))
             reader = await stack.enter_async_context(_closing(await open_engine_connection(self._database_url)))
@@ -148,11 +148,9 @@ class Projector:
             if clock() >= due:
                 await self._share(consumer, writer, control, preparation)
                 due = clock() + _LEASE_ROUND_SECONDS
-            while len(self._pulling) <= READ_AHEAD:
-                before = self._pulling[-1] if self._pulling else None
-                self._pulling.append(asyncio.create_task(self._pull(before, consumer, look_ahead)))
-            pulled = await self._pulling[0]
-            self._pulling.popleft()
+            pulled = await (self._pulling or self._pull(consumer, look_ahead))
+            behind = pulled is not None and len(pulled.ahead.records) >= LARGE
+            self._pulling = asyncio.create_task(self._pull(consumer, look_ahead)) if behind else None
             if pulled is not None:
                 heard = clock()
                 await self._apply(pulled, writer, preparation)
@@ -163,12 +161,8 @@ class Projector:
                 heard = clock()
         await self._settle()
 
-    async def _pull(
-        self, before: "asyncio.Task[_Pulled | None] | None", consumer: AIOKafkaConsumer, look_ahead: LookAhead
-    ) -> _Pulled | None:
-        """The batch after the one `before`, read; None if nothing came for a while."""
-        if before is not None:
-            await asyncio.shield(before)
+    async def _pull(self, consumer: AIOKafkaConsumer, look_ahead: LookAhead) -> _Pulled | None:
+        """The next batch, read; None if nothing came for a while."""
         records = await self._fetch(consumer)
         if not records:
             return None
@@ -181,7 +175,7 @@ class Projector:
         for identifier in effects.harvest.entries.quarantined:
             log.warning("identifier quarantined: too many others share it", type=identifier.type)
         await self._settle()
-        self._commit = asyncio.create_task(_commit(writer, effects, pulled))
+        self._commit = asyncio.create_task(_commit(writer, effects, pulled.advances, pulled.holes))
 
     async def _fetch(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, list[ConsumerRecord]]:
         """What has come, as soon as anything has."""
@@ -246,10 +240,9 @@ class Projector:
         surplus = list(self._positions)[share:] if len(held) > share else []
         if not leases and not surplus:
             return
-        while self._pulling:
-            pulled = await self._pulling.popleft()
-            if pulled is not None:
-                await self._apply(pulled, writer, preparation)
+        pulled, self._pulling = await self._pulling if self._pulling else None, None
+        if pulled is not None:
+            await self._apply(pulled, writer, preparation)
         await self._settle()
         if surplus:
             ids = [self._positions.pop(place).lease.partition_id for place in surplus]
@@ -280,7 +273,7 @@ class Projector:
 
     async def _leave(self, control: asyncpg.Connection, rounds: "asyncio.Task[None]") -> None:
         """Stop what runs and free the leases, as far as the connection still allows."""
-        tasks = [task for task in (rounds, *self._pulling, self._commit) if task is not None]
+        tasks = [task for task in (rounds, self._pulling, self._commit) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -289,9 +282,9 @@ class Projector:
             await dismiss(control, self._worker, held)
 
 
-async def _commit(writer: asyncpg.Connection, effects: Effects, pulled: _Pulled) -> int:
+async def _commit(writer: asyncpg.Connection, effects: Effects, advances: list[Advance], holes: list[Hole]) -> int:
     assert effects.packing is not None, "a prepared batch is being packed"
-    return await commit_batch(writer, _batch(effects, await effects.packing, pulled.advances, pulled.holes))
+    return await commit_batch(writer, _batch(effects, await effects.packing, advances, holes))
 
 
 def _batch(effects: Effects, packed: Packed, advances: list[Advance], holes: list[Hole]) -> Batch:
