@@ -6,7 +6,7 @@ It is small, for people make it: every worker holds all of it in memory, and a c
 from itertools import combinations
 from typing import NamedTuple
 
-from projections.identifiers import Identifier, key_at
+from projections.identifiers import Identifier, key_at, later_key
 
 Pair = tuple[bytes, bytes]  #: two identifier keys, the smaller first
 Order = tuple[int, bytes, str]
@@ -143,6 +143,13 @@ class Register:
     def bonded_since(self, one: bytes, other: bytes) -> int | None:
         """When two identifiers in quarantine were first linked, in microseconds since 1970 UTC."""
         return self.bonds.get(one, {}).get(other)
+
+    def concerned(self, entries: Entries) -> set[bytes]:
+        """The identifiers that new rulings and releases are about, as they are at the time of each."""
+        keys = {key_at(key, ruling.order[0], self.releases) for ruling in entries.rulings for key in ruling.keys}
+        for key, at in entries.releases:
+            keys |= {key, key_at(key, at - 1, self.releases), later_key(key, at)}
+        return keys
 
     def harvest(self) -> Entries:
         """What was added since the last call. Counts the version up if anything but victims was."""

@@ -31,6 +31,15 @@ class Move(NamedTuple):
     now: bytes | None  #: None: nobody uses it any more
 
 
+class Consulted(NamedTuple):
+    """What the fold went by, beside what it has changed: if any of it is otherwise by now, the outcome is void."""
+
+    #: (journey id, rev) of journeys that were judged with others and stayed as they are
+    journeys: list[tuple[bytes, int]]
+    #: identifiers that rulings or releases are about, and that nobody uses
+    absent: list[bytes]
+
+
 class Harvest(NamedTuple):
     """What a fold has changed since the last harvest, in the order of journey ids."""
 
@@ -38,6 +47,7 @@ class Harvest(NamedTuple):
     gone: list[Gone]
     moved: list[Move]
     entries: Entries
+    consulted: Consulted
 
 
 class Workspace:
@@ -64,6 +74,8 @@ class Workspace:
         self._left: set[bytes] = set()
         #: identifiers whose components must be judged again -> whether a ruling or a quarantine may have cut them
         self._disturbed: dict[bytes, bool] = {}
+        #: ids of the journeys of components that were judged
+        self._judged: set[bytes] = set()
         #: contested device -> what happened on it since it was judged whose that is
         self._loose: dict[bytes, Journey] = {}
 
@@ -190,6 +202,7 @@ class Workspace:
                 del self._disturbed[key]  # an identifier of a ruling that nobody uses yet
                 continue
             old = self.component(self.home[key])
+            self._judged |= old.keys()
             keys = [key for journey in old.values() for key in journey.identifiers]
             afresh = [self._disturbed.pop(key) for key in keys if key in self._disturbed]
             loose = [self._loose.pop(key) for key in keys if key in self._loose]
@@ -212,9 +225,24 @@ class Workspace:
         touched = [self.journeys[journey_id] for journey_id in sorted(self._touched)]
         gone = [Gone(old, *self._gone[old], self.home.get(old)) for old in sorted(self._gone)]
         moved = [Move(key, self._moved[key], self.home.get(key)) for key in sorted(self._moved)]
+        entries = self.register.harvest()
+        consulted = self._consulted(touched, entries)
         for journey in touched:
             journey.settle(self.rules)
             journey.rev += 1
-        self._touched, self._gone, self._moved = set(), {}, {}
+        self._touched, self._gone, self._moved, self._judged = set(), {}, {}, set()
         self._left = {move.key for move in moved if move.now is None}
-        return Harvest(touched, gone, [move for move in moved if move.before != move.now], self.register.harvest())
+        return Harvest(touched, gone, [move for move in moved if move.before != move.now], entries, consulted)
+
+    def _consulted(self, touched: list[Journey], entries: Entries) -> Consulted:
+        keys = self.register.concerned(entries)
+        if self.register.partners:
+            keys |= {other for one in touched for key in one.identifiers for other in self.register.joined_to(key)}
+        if not keys and not self._judged:
+            return Consulted([], [])
+        homes = {home for key in keys if (home := self.home.get(key)) is not None}
+        unchanged = sorted(((self._judged & self.journeys.keys()) | homes) - self._touched)
+        return Consulted(
+            [(journey_id, self.journeys[journey_id].rev) for journey_id in unchanged],
+            sorted(key for key in keys if key not in self.home),
+        )

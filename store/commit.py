@@ -11,7 +11,7 @@ import orjson
 from projections.identifiers import later_key
 from projections.register import Entries
 from projections.row import JourneyRow
-from projections.workspace import Gone, Move
+from projections.workspace import Consulted, Gone, Move
 from schemas.errors import TandemError
 from store.archive import Block
 
@@ -95,6 +95,7 @@ class Batch(NamedTuple):
     gone: list[Gone]
     moved: list[Move]
     entries: Entries
+    consulted: Consulted
     register_version: int  #: that the batch was folded with
     dead_letters: list[DeadLetter]
     holes: list[Hole]
@@ -187,6 +188,11 @@ _HOLES = """
 
 _STALE = "another worker has changed what this batch read: nothing was written, fold again"
 
+_AS_CONSULTED = """
+    SELECT count(*) FROM unnest($1::uuid[], $2::bigint[]) AS u (journey_id, rev) JOIN journeys j USING (journey_id, rev)
+"""
+_ANY_OF = "SELECT EXISTS (SELECT FROM identifiers WHERE key = ANY ($1::uuid[]))"
+
 _NUMBER = """
     UPDATE projection SET feed_seq = feed_seq + $1, register_version = register_version + $2
     WHERE register_version = $3 RETURNING feed_seq
@@ -226,7 +232,9 @@ async def commit_batch(connection: asyncpg.Connection, batch: Batch) -> int:
         await _write_leftovers(connection, batch, batch_id)
         if batch.events or batch.superseded:
             changes = batch.changes
-            first = await write_register(connection, batch.entries, batch.register_version, len(changes), batch_id)
+            first = await write_register(
+                connection, batch.entries, batch.consulted, batch.register_version, len(changes), batch_id
+            )
             numbered = [(first + n, *change, batch_id) for n, change in enumerate(changes)]
             await connection.copy_records_to_table("changes", records=numbered, columns=_CHANGE_COLUMNS)
     return batch_id
@@ -238,16 +246,24 @@ async def lock_journeys(connection: asyncpg.Connection, gone: list[Gone], moved:
 
 
 async def write_register(
-    connection: asyncpg.Connection, entries: Entries, version: int, changes: int, batch_id: int
+    connection: asyncpg.Connection, entries: Entries, consulted: Consulted, version: int, changes: int, batch_id: int
 ) -> int:
     """Write what was added to the register, and number the feed's rows: returns the number of the first of `changes`.
 
-    The row that has the feed's counter proves that the register was up to date. Raises Stale where it was not.
+    The row that has the feed's counter proves that the register was up to date. Raises Stale where it was not, or where
+    what was consulted is no longer so.
     """
     if any(entries):
         await _write_entries(connection, entries, batch_id)
     last = await connection.fetchval(_NUMBER, changes, int(entries.changed), version)
     if last is None:
+        raise Stale(_STALE)
+    # whoever commits takes that row, too: what others have committed can be seen now, and nobody commits before us
+    if consulted.journeys:
+        journeys, revs = _columns(consulted.journeys, 2)
+        if await connection.fetchval(_AS_CONSULTED, journeys, revs) != len(journeys):
+            raise Stale(_STALE)
+    if consulted.absent and await connection.fetchval(_ANY_OF, consulted.absent):
         raise Stale(_STALE)
     return int(last) - changes + 1
 

@@ -7,7 +7,7 @@ import asyncpg
 
 from projections.register import Entries
 from projections.row import JourneyRow
-from projections.workspace import Gone, Move
+from projections.workspace import Consulted, Gone, Move
 from schemas.errors import TandemError
 from store.archive import BUCKETS
 from store.commit import write_journeys, write_register
@@ -144,5 +144,5 @@ async def commit_rebuilt(
     """Write what some blocks came to, and how far that is, in one transaction. Raises Stale."""
     async with connection.transaction():
         await write_journeys(connection, journeys, gone, moved)
-        await write_register(connection, entries, register_version, 0, place.until_batch)
+        await write_register(connection, entries, Consulted([], []), register_version, 0, place.until_batch)
         await connection.execute(_MOVE, place.bucket, place.batch_id, place.events)

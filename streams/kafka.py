@@ -1,5 +1,6 @@
 """Kafka: how to reach it, and the topics that Tandem reads."""
 
+import asyncio
 import ssl
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -11,6 +12,8 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExists
 from schemas.errors import TandemError
 
 OWNERS = ("marketing", "sales", "joint")
+
+_LEADERS_SECONDS = 15.0
 
 _TOPIC_SETTINGS = {
     "cleanup.policy": "delete",
@@ -116,6 +119,7 @@ async def ensure_topics(kafka: KafkaSettings) -> None:
         missing = [topic for topic in topics if topic not in present]
         if missing:
             await _create(admin, missing, kafka.partitions)
+            await _until_led(admin, missing)
         for topic in present & set(topics):
             await _check(admin, topic)
     except KafkaConnectionError as error:
@@ -134,6 +138,19 @@ async def _create(admin: AIOKafkaAdminClient, topics: list[str], partitions: int
     for topic, code, *message in answer.topic_errors:
         if code not in (0, TopicAlreadyExistsError.errno):
             raise TopicUnfit(f"topic {topic} could not be created (error {code}): {message}")
+
+
+async def _until_led(admin: AIOKafkaAdminClient, topics: list[str]) -> None:
+    """A topic that was just created cannot be read before its partitions have leaders and the broker knows them."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + _LEADERS_SECONDS
+    while True:
+        described = await admin.describe_topics(topics)
+        if all(not found["error_code"] and all(p["leader"] >= 0 for p in found["partitions"]) for found in described):
+            return
+        if clock() > deadline:
+            raise TopicUnfit(f"topics {', '.join(topics)} were created, but have no leaders: look at the broker's log")
+        await asyncio.sleep(0.05)
 
 
 async def _check(admin: AIOKafkaAdminClient, topic: str) -> None:

@@ -14,7 +14,7 @@ from projections.journey import BREAKER, Journey
 from projections.playbook import Rules
 from projections.register import RELEASE, RULINGS, Entries, Register
 from projections.row import JourneyRow, row_of
-from projections.workspace import Harvest, Workspace
+from projections.workspace import Consulted, Harvest, Workspace
 from schemas.decode import decode
 from schemas.errors import TandemError
 from schemas.event import Event
@@ -56,7 +56,7 @@ class Effects:
         self.superseded: list[EventRow] = []
         self.duplicates: Counter[int] = Counter()
         self.dead_letters: list[DeadLetter] = []
-        self.harvest = Harvest([], [], [], Entries([], [], [], [], []))
+        self.harvest = Harvest([], [], [], Entries([], [], [], [], []), Consulted([], []))
         self.rows: list[JourneyRow] = []
         self.changes: list[Change] = []
         #: what is stored of the events: it may take until the journeys have been folded

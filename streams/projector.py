@@ -311,6 +311,7 @@ def _batch(effects: Effects, packed: Packed, advances: list[Advance], holes: lis
         gone=effects.harvest.gone,
         moved=effects.harvest.moved,
         entries=effects.harvest.entries,
+        consulted=effects.harvest.consulted,
         register_version=effects.register_version,
         dead_letters=sorted(effects.dead_letters, key=lambda letter: letter[:2]),
         holes=holes,

@@ -1,6 +1,7 @@
 """Identity on two workers: journeys, identifiers and rulings that both of them touch."""
 
 import random
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import asyncpg
@@ -8,11 +9,17 @@ import pytest
 import structlog
 
 from projections.identifiers import identifier_key
+from projections.memory import fold_events
+from projections.row import row_of
+from projections.workspace import Move
+from schemas.decode import decode
 from store.archive import read_all
+from store.commit import Batch, commit_batch, write_journeys
+from store.session import open_engine_connection, open_writer
 from streams import projector
 from streams.kafka import KafkaSettings
 from tests.laws.histories import long_hostile_history
-from tests.support import body, counts, expected_digest, produce, project, stored_digest, until, worker
+from tests.support import RULES, body, counts, expected_digest, produce, project, stored_digest, until, worker
 
 _MERGES = 500
 _HANDFUL = 10
@@ -220,3 +227,69 @@ async def test_a_hostile_history_in_any_partitions_equals_the_fold_and_the_archi
     digest = await stored_digest(database_url)
     assert digest == expected_digest(history)
     assert digest == expected_digest(archived)
+
+
+async def test_whom_a_ruling_did_not_find_must_not_have_come_meanwhile(
+    kafka_settings: KafkaSettings, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ruling names somebody new; another worker, which does not know the ruling, commits their journey first."""
+    known = ("marketing", body(1, who={"user_id": "u1"}))
+    other = ("marketing", body(2, "identified", who={"email": "x@y.org"}, data={}))
+    ruling = ("joint", body(3, "identity_joined", who={"user_id": "u1", "email": "x@y.org"}, data={}))
+    [journey] = fold_events([decode(other[1], "marketing")], RULES).journeys.values()
+
+    async def as_another_worker(batch: Batch) -> bool:
+        if not batch.entries.rulings:
+            return False
+        connection = await open_writer(database_url)
+        async with connection.transaction():
+            moves = [Move(key, None, journey.journey_id) for key in journey.identifiers]
+            await write_journeys(connection, [row_of(journey, RULES)], [], moves)
+        await connection.close()
+        return True
+
+    await _commit_after(monkeypatch, as_another_worker)
+    with structlog.testing.capture_logs() as logs:
+        await produce(kafka_settings, [(owner, 0, value) for owner, value in (known, ruling)])
+        await project(kafka_settings, database_url, 2)
+    assert [log["error"] for log in logs if log["event"] == "projector starts over"] == ["Stale"]
+    assert await stored_digest(database_url) == expected_digest([known, other, ruling])
+
+
+async def test_who_was_judged_with_others_must_be_as_they_were(
+    kafka_settings: KafkaSettings, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third user on a device that two share: their journeys stay as they are, and must be as they were."""
+    visits = [("marketing", body(n, who={"user_id": f"u{n}", "anonymous_id": "kiosk"})) for n in range(3)]
+
+    async def as_another_worker(batch: Batch) -> bool:
+        if not batch.consulted.journeys:
+            return False
+        connection = await open_engine_connection(database_url)
+        await connection.execute(
+            "UPDATE journeys SET rev = rev + 1 WHERE journey_id = $1", batch.consulted.journeys[0][0]
+        )
+        await connection.close()
+        return True
+
+    done = await _commit_after(monkeypatch, as_another_worker)
+    with structlog.testing.capture_logs() as logs:
+        for number, (owner, value) in enumerate(visits):
+            await produce(kafka_settings, [(owner, 0, value)])
+            await project(kafka_settings, database_url, number + 1)
+    assert done, "no batch consulted a journey without changing it: the test shows nothing"
+    assert [log["error"] for log in logs if log["event"] == "projector starts over"] == ["Stale"]
+    assert await stored_digest(database_url) == expected_digest(visits)
+
+
+async def _commit_after(monkeypatch: pytest.MonkeyPatch, deed: Callable[[Batch], Awaitable[bool]]) -> list[bool]:
+    """Let something happen right before a commit, until it says that it did."""
+    done: list[bool] = []
+
+    async def commit(connection: asyncpg.Connection, batch: Batch) -> int:
+        if not done and await deed(batch):
+            done.append(True)
+        return await commit_batch(connection, batch)
+
+    monkeypatch.setattr(projector, "commit_batch", commit)
+    return done

@@ -114,6 +114,14 @@ MUTANTS = {
         (("store/commit.py", "WHERE register_version = $3", "WHERE $3 >= 0"),),
         ("tests/faults/test_identity_races.py::test_a_batch_folded_with_an_old_register_is_refused",),
     ),
+    "whom a ruling did not find may have come meanwhile": Mutant(
+        (("store/commit.py", "    if consulted.absent and", "    if False and"),),
+        ("tests/faults/test_identity_races.py::test_whom_a_ruling_did_not_find_must_not_have_come_meanwhile",),
+    ),
+    "who was judged with others may have changed meanwhile": Mutant(
+        (("store/commit.py", "    if consulted.journeys:", "    if False:"),),
+        ("tests/faults/test_identity_races.py::test_who_was_judged_with_others_must_be_as_they_were",),
+    ),
     "an identifier may find two journeys": Mutant(
         (
             (
