@@ -10,7 +10,8 @@ from bench.scenarios import catch_up, fill, read_so_far, until_held
 from bench.services import Place, Servers, make_place
 from bench.workload import Workload, generate
 
-_TABLES = ("events", "archive", "journeys", "identifiers", "changes")
+#: What grows with the events.
+TABLES = ("events", "archive", "journeys", "identifiers", "changes")
 
 
 async def measure_costs(on: Servers, workload: Workload) -> dict[str, float]:
@@ -30,7 +31,7 @@ async def measure_costs(on: Servers, workload: Workload) -> dict[str, float]:
     found = {f"cpu_{part}_us": round(1e6 * seconds / number, 1) for part, seconds in sorted(used.items())}
     wal = await connection.fetchval("SELECT wal_bytes FROM pg_stat_wal") - wal
     found["wal_bytes"] = round(float(wal) / number)
-    for table in _TABLES:
+    for table in TABLES:
         size = await connection.fetchval("SELECT pg_total_relation_size($1::regclass)", table)
         found[f"{table}_bytes"] = round(size / number, 1)
     journeys = await connection.fetchval("SELECT count(*) FROM journeys")

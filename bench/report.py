@@ -1,27 +1,87 @@
-"""The report: figures of `make bench-full` as tables and plots (Mermaid) in docs/performance.md, between two marks."""
+"""The report: figures of `make bench-full` as tables and plots (Mermaid) in docs/, between two marks on each page."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-PAGE = Path(__file__).parents[1] / "docs/performance.md"
-_BEGIN, _END = "<!-- figures: written by make bench-full -->", "<!-- end of figures -->"
-_WORKLOADS = ("catch_up", "late_heavy", "skewed", "identity_heavy", "duplicated", "wide", "shared_device", "tablets")
+from bench.costs import TABLES
+
+_DOCS = Path(__file__).parents[1] / "docs"
+PERFORMANCE, SCALE = _DOCS / "performance.md", _DOCS / "scale.md"
+_FULL, _PEERS = "<!-- figures: written by make bench-full -->", "<!-- figures: written by make bench-peers -->"
+_END = "<!-- end of figures -->"
+_WORKLOADS = (
+    "catch_up",
+    "late_heavy",
+    "skewed",
+    "identity_heavy",
+    "duplicated",
+    "wide",
+    "rebuild",
+    "shared_device",
+    "tablets",
+)
 _RATES = (500, 2_000, 5_000, 10_000)
+_WORKERS = (1, 10, 100)
 
 
 class MarksMissing(Exception):
-    """docs/performance.md has no place for the figures."""
+    """A page has no place for the figures."""
 
 
 def write_report(result: Mapping[str, Any]) -> None:
     """Put the figures of a full run in the place of those of the last one. Raises MarksMissing."""
-    page = PAGE.read_text("utf-8")
-    head, begin, rest = page.partition(_BEGIN)
+    _put(PERFORMANCE, _FULL, report(result))
+    _put(SCALE, _FULL, scale(result["figures"]))
+
+
+def write_peers(found: Mapping[str, Any], titles: Mapping[str, str]) -> None:
+    """Put the comparison with the peers in the place of the last one. Raises MarksMissing."""
+    rows = [
+        "| System | events | events/s, each run | median | Tandem to it | second half | CPU us an event |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, title in titles.items():
+        own = found[name]
+        runs = ", ".join(f"{rate:,}" for rate in own["events_per_s"])
+        rows.append(
+            f"| {title} | {found['events'][name]:,} | {runs} | {own['median_events_per_s']:,} | "
+            f"{found.get(f'ratio_{name}', '')} | {own['second_half_median_events_per_s']:,} | "
+            f"{own['median_cpu_us_per_event']} |"
+        )
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    _put(PERFORMANCE, _PEERS, "\n".join(rows) + f"\n\n{found['cores']} cores; {versions}.\n")
+
+
+def _put(page: Path, begin: str, text: str) -> None:
+    head, found, rest = page.read_text("utf-8").partition(begin)
     _, end, tail = rest.partition(_END)
-    if not begin or not end:
-        raise MarksMissing(f"{PAGE.name} must have the lines {_BEGIN!r} and {_END!r}: put them back")
-    PAGE.write_text(f"{head}{begin}\n\n{report(result)}\n{end}{tail}", "utf-8")
+    if not found or not end:
+        raise MarksMissing(f"{page.name} must have the lines {begin!r} and {_END!r}: put them back")
+    page.write_text(f"{head}{begin}\n\n{text}\n{end}{tail}", "utf-8")
+
+
+def scale(figures: Mapping[str, float]) -> str:
+    """What 1, 10 and 100 workers would ask of the other parts, from the costs of an event, as Markdown."""
+    fold, stored = figures["cost_cpu_fold_us"], sum(figures[f"cost_{table}_bytes"] for table in TABLES)
+    rows = [
+        "| | " + " | ".join(f"{workers} worker{'s' * (workers > 1)}" for workers in _WORKERS) + " |",
+        "| --- |" + " ---: |" * len(_WORKERS),
+    ]
+    per_event = {
+        "events a second, the folding processes busy": 1.0,
+        "cores of the readers": figures["cost_cpu_read_us"] / 1e6,
+        "cores of the database": figures["cost_cpu_postgres_us"] / 1e6,
+        "cores of the broker": figures["cost_cpu_kafka_us"] / 1e6,
+        "write-ahead log, MB/s": figures["cost_wal_bytes"] / 1e6,
+        "disk, GB a day at that rate": stored * 86_400 / 1e9,
+        "changes in the feed a second": figures["cost_changes_per_event"],
+    }
+    for name, cost in per_event.items():
+        amounts = [cost * workers * 1e6 / fold for workers in _WORKERS]
+        rows.append(f"| {name} | " + " | ".join(f"{n:,.0f}" if n >= 100 else f"{n:.1f}" for n in amounts) + " |")
+    measured = [f"`{name}` {figure:,}" for name, figure in figures.items() if name.startswith(("cost_", "two_"))]
+    return "\n".join(rows) + "\n\nOf one event: " + ", ".join(measured) + ".\n"
 
 
 def report(result: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""`make bench-peers`: Tandem beside Kafka Streams and Faust; a table, and bench/results/peers.json."""
+"""`make bench-peers`: Tandem beside Kafka Streams and Faust; a table, bench/results/peers.json, docs/performance.md."""
 
 import argparse
 import asyncio
@@ -16,6 +16,7 @@ from bench.peers.expected import expected
 from bench.peers.runs import Options, run_faust, run_kafka_streams, run_tandem
 from bench.peers.versions import versions
 from bench.peers.watch import Pace
+from bench.report import write_peers
 from bench.services import Servers, servers
 from bench.workload import Workload, generate
 
@@ -123,6 +124,7 @@ def main() -> None:
         found = asyncio.run(measure(on, args, say))
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "peers.json").write_text(json.dumps(found, indent=2) + "\n")
+    write_peers(found, SYSTEMS)
     show(found, Console(highlight=False))
 
 
