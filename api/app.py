@@ -33,6 +33,10 @@ def _now() -> int:
     return time.time_ns() // 1000
 
 
+async def _leave_as_it_is(connection: asyncpg.Connection) -> None:
+    """Queries change nothing of a session, so nothing needs undoing: asyncpg's own way asks the server each time."""
+
+
 def create_app(
     *,
     database_url: str,
@@ -50,6 +54,7 @@ def create_app(
             min_size=2,
             max_size=_POOL,
             command_timeout=30,
+            reset=_leave_as_it_is,
             server_settings={"application_name": "tandem-api", "default_transaction_read_only": "on", "jit": "off"},
         )
         raw_pool = await asyncpg.create_pool(
@@ -58,6 +63,7 @@ def create_app(
             max_size=_RAW_POOL,
             init=give_raw_uuids,
             command_timeout=30,
+            reset=_leave_as_it_is,
             server_settings={"application_name": "tandem-api", "default_transaction_read_only": "on", "jit": "off"},
         )
         gateway = Gateway(kafka) if kafka is not None else None

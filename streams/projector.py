@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 
 BATCH_RECORDS = 16_384  #: at most, when behind; when not, a batch is what has come meanwhile
 _SMALLEST_BATCH = 128
+_CAREFUL_BATCHES = 1_000  #: after a batch that was void: it may have held events that were known and not looked up
 _IDLE_MS = 200
 _LEASE_ROUND_SECONDS = 2.0
 _STANDSTILL_SECONDS = 30.0
@@ -84,6 +85,7 @@ class Projector:
         self._commit: asyncio.Task[int] | None = None
         self._control_lock = asyncio.Lock()  # heartbeats and lease rounds share one connection
         self._batch_records = BATCH_RECORDS
+        self._careful_until = 0
         #: batches committed since the start
         self.batches = 0
 
@@ -100,6 +102,7 @@ class Projector:
                     if isinstance(error, Stale):
                         # another worker works on the same journeys: smaller batches meet it less often
                         self._batch_records = max(_SMALLEST_BATCH, self._batch_records // 2)
+                    self._careful_until = self.batches + _CAREFUL_BATCHES
                     pause = min(5.0, 0.05 * 2**failures)
                     log.warning("projector starts over", error=type(error).__name__, detail=str(error), pause=pause)
                     await _wait(stop, pause)
@@ -167,7 +170,8 @@ class Projector:
         if not records:
             return None
         accepted, advances, holes = self._accept(records)
-        return _Pulled(await look_ahead.read(accepted), advances, holes)
+        careful = self.batches < self._careful_until
+        return _Pulled(await look_ahead.read(accepted, careful=careful), advances, holes)
 
     async def _apply(self, pulled: _Pulled, writer: asyncpg.Connection, preparation: Preparation) -> None:
         """Fold a batch, and begin to commit it once the one before is committed."""

@@ -1,9 +1,20 @@
 """The projector against real Kafka and PostgreSQL."""
 
 import asyncpg
+import structlog
 
 from streams.kafka import KafkaSettings
-from tests.support import body, expected_digest, fresh_database, produce, project, stored_digest
+from tests.support import (
+    body,
+    counts,
+    expected_digest,
+    fresh_database,
+    produce,
+    project,
+    stored_digest,
+    until,
+    worker,
+)
 
 
 async def test_facts_become_journeys(kafka_settings: KafkaSettings, database_url: str) -> None:
@@ -52,6 +63,30 @@ async def test_the_same_event_in_other_words_is_a_duplicate(kafka_settings: Kafk
     counted = await project(kafka_settings, database_url, 4)
     assert counted == {"read": 4, "applied": 1, "duplicates": 3, "dead": 0, "holes": 0}
     assert await stored_digest(database_url) == expected_digest([("marketing", plain)])
+
+
+async def test_an_id_that_is_late_for_its_partition_and_known_is_a_duplicate(
+    kafka_settings: KafkaSettings, database_url: str
+) -> None:
+    """An id that looks new is not looked up: the table's key finds it, and what is read again is careful."""
+    bodies = [body(n, id=f"019b0000-000{n}-7000-8000-000000000000", who={"user_id": f"u{n}"}) for n in range(6)]
+    places = [(1, 0), (0, 1), (0, 2), (0, 3), (1, 1), (1, 4), (1, 2), (1, 5)]  # (partition, which event)
+    connection = await asyncpg.connect(database_url)
+    with structlog.testing.capture_logs() as logs:
+        await produce(kafka_settings, [])
+        async with worker(kafka_settings, database_url):
+            for number, (partition, which) in enumerate(places, start=1):
+                await produce(kafka_settings, [("marketing", partition, bodies[which])])
+                await until(lambda number=number: _has_read(connection, number))
+    counted = await counts(connection)
+    await connection.close()
+    assert [log["error"] for log in logs if log["event"] == "projector starts over"] == ["Stale"]
+    assert counted == {"read": 8, "applied": 6, "duplicates": 2, "dead": 0, "holes": 0}
+    assert await stored_digest(database_url) == expected_digest([("marketing", value) for value in bodies])
+
+
+async def _has_read(connection: asyncpg.Connection, records: int) -> bool:
+    return (await counts(connection))["read"] == records
 
 
 async def _drop(server: str, name: str) -> None:
