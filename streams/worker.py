@@ -44,7 +44,7 @@ def consumer_options(kafka: KafkaSettings) -> dict[str, object]:
         "isolation_level": "read_committed",
         "fetch_max_wait_ms": 100,
         "fetch_max_bytes": 32 * _MIB,
-        "max_partition_fetch_bytes": 1024 * 1024,
+        "max_partition_fetch_bytes": 512 * 1024,
     }
 
 
