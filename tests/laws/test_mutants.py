@@ -49,9 +49,9 @@ MUTANTS = {
             ),
             (
                 "store/commit.py",
-                "    return batch_id\n\n\nasync def _write_changes",
+                "    return batch_id\n\n\nasync def lock_journeys",
                 "    await _write_leftovers(connection, batch, batch_id)\n    return batch_id\n\n\n"
-                "async def _write_changes",
+                "async def lock_journeys",
             ),
         ),
         (f"{_TRANSACTION}::test_crash_before_and_after_every_step_of_the_transaction",),
