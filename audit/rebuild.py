@@ -15,7 +15,7 @@ import asyncpg
 
 from audit.digest import ProjectionDigest, projection_digest
 from projections.playbook import Rules
-from projections.register import RELEASE, RULINGS
+from projections.register import ABOUT_IDENTITY
 from schemas.canonical import body_hash
 from schemas.decode import decode
 from store.archive import LogRecord, open_block
@@ -33,7 +33,7 @@ _READERS = 2  #: processes that read chunks: one alone takes longer than it take
 
 #: Whom to tell how far it is: (events so far, events in all).
 Tell = Callable[[int, int], None]
-#: (partition, event id, source, body hash) of events whose id another body has taken.
+#: (event id, source, body hash) of events whose id another body has taken.
 Losers = set[tuple[bytes, str, int]]
 
 
@@ -136,7 +136,7 @@ async def _fold_joint_events(parts: _Rebuilding, place: Place) -> Place:
     records = [record for record in records if parts.owners[record.partition_id] == "joint"]
     place = place._replace(bucket=0, batch_id=0)
     reading = await parts.readers[0].read(parts.owners, records)
-    reading.found = [one for one in _live(reading, parts.losers) if _is_about_identity(one.moment.type)]
+    reading.found = [one for one in _live(reading, parts.losers) if one.moment.type in ABOUT_IDENTITY]
     effects = await parts.preparation.prepare(Ahead(records, reading, {}, {}, {}), None)
     await _commit(parts.writer, effects, place)
     return place
@@ -165,7 +165,7 @@ async def _chunks(parts: _Rebuilding, place: Place) -> AsyncGenerator[_Chunk]:
 
 async def _read(parts: _Rebuilding, reader: Reader, blocks: list[StoredBlock], place: Place) -> _Chunk:
     reading = await reader.open(parts.owners, [block.payload for block in blocks])
-    reading.found = [one for one in _live(reading, parts.losers) if not _is_about_identity(one.moment.type)]
+    reading.found = [one for one in _live(reading, parts.losers) if one.moment.type not in ABOUT_IDENTITY]
     return _Chunk(reading, place)
 
 
@@ -187,10 +187,6 @@ def _live(reading: Reading, lost: Losers) -> list[Found]:
     if not lost:
         return reading.found
     return [one for one in reading.found if (one.moment.id, one.moment.source, one.body_hash) not in lost]
-
-
-def _is_about_identity(type_: str) -> bool:
-    return type_ in RULINGS or type_ == RELEASE
 
 
 async def _commit(writer: asyncpg.Connection, effects: Effects, place: Place) -> None:

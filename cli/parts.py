@@ -2,7 +2,6 @@
 
 import asyncio
 import faulthandler
-import gc
 import signal
 import sys
 from functools import partial
@@ -13,10 +12,6 @@ import structlog
 import uvloop
 
 from cli.settings import Settings
-
-#: Objects allocated between two looks for garbage cycles. The fold makes many objects and no cycles: at Python's
-#: default the collector took half of the projector's time.
-_GC_THRESHOLD = 2_000_000
 
 _STANDSTILL_SECONDS = 60
 
@@ -29,12 +24,12 @@ def run_worker(settings: Settings) -> None:
     """
     from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
     from streams.app import create_app, host
+    from streams.garbage import look_seldom
     from streams.worker import run
 
     log_to_stderr()
     rules = compile_rules(load_playbook(settings.playbook or DEFAULT_PLAYBOOK))
-    gc.freeze()
-    gc.set_threshold(_GC_THRESHOLD, 50, 100)
+    look_seldom()
 
     async def until_stopped() -> None:
         stop = asyncio.Event()

@@ -1,7 +1,6 @@
 """`tandem replay` and `tandem projections`: a second projection beside the live one, from the archive."""
 
 import asyncio
-import gc
 import json
 import time
 from typing import Annotated
@@ -18,8 +17,6 @@ projections = typer.Typer(
     add_completion=False,
 )
 app.add_typer(projections, name="projections")
-
-_GC_THRESHOLD = 2_000_000
 
 
 @app.command()
@@ -49,11 +46,11 @@ def replay(
     from audit.rebuild import rebuild
     from cli.settings import load_settings
     from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
+    from streams.garbage import look_seldom
 
     settings = load_settings(data_dir)
     rules = compile_rules(load_playbook(settings.playbook or DEFAULT_PLAYBOOK))
-    gc.freeze()
-    gc.set_threshold(_GC_THRESHOLD, 50, 100)
+    look_seldom()
     console = Console(stderr=True)
     columns = (TextColumn("folding"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     began = time.monotonic()

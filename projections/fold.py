@@ -11,7 +11,7 @@ from projections.identity import FORM, Subject, identify, renewed
 from projections.journey import BREAKER, UNJUDGED, Fact, Journey, Known, Link, Order
 from projections.moments import Moment, moment_of
 from projections.playbook import Rules
-from projections.register import RELEASE, RULINGS, Register, Ruling, Victim
+from projections.register import ABOUT_IDENTITY, RULINGS, Register, Ruling, Victim
 from projections.resolve import KNOWN_BY, within_limits
 from projections.workspace import Workspace
 from schemas.event import Event
@@ -46,7 +46,7 @@ def subject_of(event: Event, rules: Rules) -> Subject | None:
 
 
 def _excluded(event: Event, subject: Subject | None, rules: Rules) -> bool:
-    if event.type in RULINGS or event.type == RELEASE or subject is None or rules.excluded is None:
+    if event.type in ABOUT_IDENTITY or subject is None or rules.excluded is None:
         return False
     return any(rules.excluded.match(f"{person.type}:{person.value}") for person in subject.persons)
 
@@ -67,9 +67,11 @@ def take(workspace: Workspace, subject: Subject, moment: Moment, facts: Sequence
         rule(workspace, moment.type, subject, order)
         return
     if register.releases:
-        subject = renewed(subject, moment.at, register.releases)
-        moment.concern(subject)
-        facts = [msgspec.structs.replace(fact, anchor=subject.anchor.key) for fact in facts]
+        later = renewed(subject, moment.at, register.releases)
+        if later is not subject:
+            subject = later
+            moment.concern(subject)
+            facts = [msgspec.structs.replace(fact, anchor=subject.anchor.key) for fact in facts]
     if not _nothing_new(workspace, subject, order):
         _connect(workspace, subject, order)
     if register.quarantined:

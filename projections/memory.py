@@ -6,7 +6,7 @@ from projections.digest import digest_of
 from projections.fold import apply, released, subject_of
 from projections.identity import Subject, renewed
 from projections.playbook import Rules
-from projections.register import RELEASE, RULINGS
+from projections.register import ABOUT_IDENTITY, RELEASE
 from projections.workspace import Workspace
 from schemas.event import Event
 
@@ -34,8 +34,10 @@ class MemoryFold:
         before = dict(register.releases)
         members = released(self.workspace, event, subject)
         for earlier, of_whom in self._applied:
-            about_identity = earlier.type in RULINGS or earlier.type == RELEASE
-            if not about_identity and renewed(of_whom, earlier.occurred_at, before).persons[0].key in members:
+            if (
+                earlier.type not in ABOUT_IDENTITY
+                and renewed(of_whom, earlier.occurred_at, before).persons[0].key in members
+            ):
                 apply(self.workspace, earlier, of_whom)
 
 

@@ -13,6 +13,8 @@ Order = tuple[int, bytes, str]
 
 RULINGS = {"identity_joined": True, "identity_split": False}
 RELEASE = "identifier_released"
+#: Events that say who is who, and nothing else of anybody.
+ABOUT_IDENTITY = frozenset({*RULINGS, RELEASE})
 
 
 class Ruling(NamedTuple):

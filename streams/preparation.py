@@ -12,7 +12,7 @@ from projections.identifiers import identifier_key, key_at
 from projections.identity import Subject, renewed
 from projections.journey import BREAKER, Journey
 from projections.playbook import Rules
-from projections.register import RELEASE, RULINGS, Entries, Register
+from projections.register import ABOUT_IDENTITY, RELEASE, Entries, Register
 from projections.row import JourneyRow, row_of
 from projections.workspace import Consulted, Harvest, Workspace
 from schemas.decode import decode
@@ -284,7 +284,7 @@ class Preparation:
     def _apply_again(self, events: list[Event]) -> None:
         for event in sorted(events, key=lambda event: (event.occurred_at, event.id, event.source)):
             subject = subject_of(event, self._rules)
-            if subject is not None and event.type not in RULINGS and event.type != RELEASE:
+            if subject is not None and event.type not in ABOUT_IDENTITY:
                 apply(self._workspace, event, subject)
 
     async def _events_of(

@@ -5,7 +5,6 @@ output; it ends when its input does, so it does not outlive the worker, however 
 """
 
 import asyncio
-import gc
 import os
 import pickle
 import signal
@@ -21,11 +20,11 @@ import msgspec
 from projections.playbook import Rules
 from schemas.errors import TandemError
 from store.archive import LogRecord
+from streams.garbage import look_seldom
 from streams.reading import Desk, Packed, Reading
 
 LARGE = 512  #: records; fewer are read at once in the worker itself: asking another process takes longer
 _PIPE_BYTES = 1024 * 1024
-_GC_THRESHOLD = 2_000_000
 _length = struct.Struct(">I")
 
 
@@ -154,8 +153,7 @@ def serve() -> None:
     if rules is None:
         return
     desk = Desk(pickle.loads(rules))  # noqa: S301 (from the worker that started this process)
-    gc.freeze()
-    gc.set_threshold(_GC_THRESHOLD, 50, 100)
+    look_seldom()
     while (message := _receive(source)) is not None:
         answer = _encode(_reply(desk, message))
         target.write(_length.pack(len(answer)))
