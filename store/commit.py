@@ -14,6 +14,8 @@ from projections.row import JourneyRow
 from projections.workspace import Consulted, Gone, Move
 from schemas.errors import TandemError
 from store.archive import Block
+from store.changes import Change, write_changes
+from store.silence import retold
 
 
 class Fenced(TandemError):
@@ -67,23 +69,6 @@ class Hole(NamedTuple):
     to_offset: int  #: exclusive
 
 
-class Change(NamedTuple):
-    """One row of the change feed, before it has its number."""
-
-    journey_id: bytes
-    kind: int
-    stage_from: int | None
-    stage_to: int | None
-    related: bytes | None  #: of a merge: where the journey went; of a split: where it came from
-    cause: int
-
-
-#: Kinds of change.
-CHANGED, CREATED, MERGED, VANISHED, SPLIT = range(5)
-#: Causes: news; or identity, when what is in the journey was in another one before.
-EVENT, IDENTITY = range(2)
-
-
 class Batch(NamedTuple):
     """All effects of one batch. Lists are sorted by their keys, so that every worker locks in the same order."""
 
@@ -128,14 +113,15 @@ _SUPERSEDE = """
 """
 
 _JOURNEYS = """
-    INSERT INTO journeys (journey_id, component, rev, stage, stage_since, due, reached, first_seen, last_seen, events,
-                          channel, campaign, owner, account, accounts, stays, score, value, state)
-    SELECT journey_id, component, rev, stage, stage_since, due::jsonb, reached::bigint[], first_seen, last_seen, events,
-           channel, campaign, owner, account, accounts, stays::jsonb, score, value::jsonb, state
+    INSERT INTO journeys (journey_id, component, rev, stage, stage_since, due, due_at, reached, first_seen, last_seen,
+                          events, channel, campaign, owner, account, accounts, stays, score, value, state)
+    SELECT journey_id, component, rev, stage, stage_since, due::jsonb, (due::jsonb -> 0 ->> 0)::bigint,
+           reached::bigint[], first_seen, last_seen, events, channel, campaign, owner, account, accounts, stays::jsonb,
+           score, value::jsonb, state
     FROM staged_journeys
     ON CONFLICT (journey_id) DO UPDATE SET
         component = excluded.component, rev = excluded.rev, stage = excluded.stage,
-        stage_since = excluded.stage_since, due = excluded.due, reached = excluded.reached,
+        stage_since = excluded.stage_since, due = excluded.due, due_at = excluded.due_at, reached = excluded.reached,
         first_seen = excluded.first_seen, last_seen = excluded.last_seen, events = excluded.events,
         channel = excluded.channel, campaign = excluded.campaign, owner = excluded.owner,
         account = excluded.account, accounts = excluded.accounts, stays = excluded.stays, score = excluded.score,
@@ -200,7 +186,6 @@ _NUMBER = """
 
 _BLOCK_COLUMNS = (*Block._fields, "batch_id")
 _JOURNEY_COLUMNS = JourneyRow._fields
-_CHANGE_COLUMNS = ("seq", *Change._fields, "batch_id")
 
 
 _COPY_HEAD, _COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
@@ -231,12 +216,11 @@ async def commit_batch(connection: asyncpg.Connection, batch: Batch) -> int:
         await write_journeys(connection, batch.journeys, batch.gone, batch.moved)
         await _write_leftovers(connection, batch, batch_id)
         if batch.events or batch.superseded:
-            changes = batch.changes
+            changes = await retold(connection, batch.changes, batch.journeys)
             first = await write_register(
                 connection, batch.entries, batch.consulted, batch.register_version, len(changes), batch_id
             )
-            numbered = [(first + n, *change, batch_id) for n, change in enumerate(changes)]
-            await connection.copy_records_to_table("changes", records=numbered, columns=_CHANGE_COLUMNS)
+            await write_changes(connection, changes, first, batch_id)
     return batch_id
 
 

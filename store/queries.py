@@ -9,7 +9,9 @@ import orjson
 
 from projections.journey import Journey, decode_journey
 from projections.playbook import Rules
+from projections.summary import summary_view
 from projections.view import time_text
+from store.feed import SUMMARY, summary_of
 from store.session import Reader
 
 #: An identifier that was released means its newest owner.
@@ -27,8 +29,7 @@ _STAGE_NOW = """
 """
 
 _LIST = f"""
-    SELECT journey_id, {_STAGE_NOW} AS stage, stage_since, events, first_seen, last_seen, channel, campaign, owner,
-           account, score, value
+    SELECT {SUMMARY}
     FROM journeys
     WHERE ($2::uuid IS NULL OR journey_id > $2)
       AND ($3::smallint IS NULL OR {_STAGE_NOW} = $3)
@@ -36,8 +37,7 @@ _LIST = f"""
       AND ($5::text IS NULL OR channel = $5)
       AND ($6::text IS NULL OR owner = $6)
       AND ($7::timestamptz IS NULL OR journey_id IN (
-              SELECT c.journey_id FROM changes c
-              WHERE c.batch_id IN (SELECT batch_id FROM batches WHERE committed_at >= $7)))
+              SELECT c.journey_id FROM changes c WHERE c.committed_at >= $7))
     ORDER BY journey_id LIMIT $8
 """
 
@@ -115,24 +115,7 @@ async def list_journeys(
 ) -> list[dict[str, Any]]:
     """Summaries of journeys in the order of their ids, from behind `after`."""
     rows = await connection.fetch(_LIST, at, after, *wanted, limit)
-    return [_summary(row, rules) for row in rows]
-
-
-def _summary(row: asyncpg.Record, rules: Rules) -> dict[str, Any]:
-    return {
-        "journey_id": str(row["journey_id"]),
-        "version": row["events"],
-        "stage": rules.names[row["stage"]],
-        "stage_since": time_text(row["stage_since"]),
-        "first_seen": time_text(row["first_seen"]),
-        "last_seen": time_text(row["last_seen"]),
-        "channel": row["channel"],
-        "campaign": row["campaign"],
-        "owner": row["owner"],
-        "account": row["account"],
-        "score": row["score"],
-        "value": orjson.loads(row["value"]),
-    }
+    return [summary_view(summary_of(row), rules, at) for row in rows]
 
 
 async def funnel(connection: Reader, rules: Rules, at: int, by: str | None) -> list[dict[str, Any]]:

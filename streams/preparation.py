@@ -19,7 +19,8 @@ from schemas.decode import decode
 from schemas.errors import TandemError
 from schemas.event import Event
 from store.archive import Archived, LogRecord, read_block, read_named
-from store.commit import CHANGED, CREATED, EVENT, IDENTITY, MERGED, SPLIT, VANISHED, Change, DeadLetter, EventRow, Stale
+from store.changes import CHANGED, CREATED, EVENT, IDENTITY, MERGED, SPLIT, VANISHED, Change
+from store.commit import DeadLetter, EventRow, Stale
 from store.loading import KnownEvent, known_events, load_journeys, victims_of
 from streams.intake import Candidate, EventKey, Intake, conflict, dead_letter, precedes, same_body, take_in
 from streams.reading import Found, Packed, Reading, event_row
