@@ -1,5 +1,6 @@
 """The HTTP API: queries over the projection, and ingest."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,8 +12,9 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from api import health, identity, ingest, queries
+from api import changes, health, identity, ingest, queries
 from api.context import Context
+from api.hub import Hub
 from api.problems import on_http_error, on_invalid_request, on_unexpected
 from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
 from schemas.errors import TandemError
@@ -23,6 +25,7 @@ from streams.kafka import KafkaSettings, KafkaUnreachable
 
 _POOL = 8
 _RAW_POOL = 4
+_CATCHING_UP = 3  #: subscribers that read from the database at once
 
 
 class SchemaMissing(TandemError):
@@ -71,8 +74,15 @@ def create_app(
             await _check_schema(pool)
             if gateway is not None:
                 await _connect(gateway)
-            app.state.context = Context(pool, raw_pool, gateway, rules, clock)
+            hub = Hub(database_url, rules, clock)
+            app.state.context = Context(pool, raw_pool, gateway, rules, clock, hub, asyncio.Semaphore(_CATCHING_UP))
+            async with pool.acquire() as connection:
+                await hub.begin(connection)
+            reading = asyncio.create_task(hub.run())
             yield
+            hub.close()
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
         finally:
             if gateway is not None:
                 await gateway.stop()
@@ -87,7 +97,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    for router in (health.router, queries.router, identity.router, ingest.router):
+    for router in (health.router, queries.router, changes.router, identity.router, ingest.router):
         app.include_router(router)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_invalid_request)

@@ -1,11 +1,13 @@
 """What requests need, made once for the process."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import asyncpg
 from fastapi import Request
 
+from api.hub import Hub
 from projections.playbook import Rules
 from streams.gateway import Gateway
 
@@ -19,6 +21,8 @@ class Context:
     gateway: Gateway | None
     rules: Rules
     clock: Callable[[], int]  #: microseconds since 1970 UTC
+    hub: Hub
+    catching_up: asyncio.Semaphore  #: leaves connections to others when many subscribers read what they missed
 
 
 def context_of(request: Request) -> Context:

@@ -3,7 +3,9 @@
 import asyncio
 import faulthandler
 import signal
+import socket
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +27,7 @@ def run_worker(settings: Settings) -> None:
     from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
     from streams.app import create_app, host
     from streams.garbage import look_seldom
+    from streams.ticker import tick
     from streams.worker import run
 
     log_to_stderr()
@@ -38,11 +41,17 @@ def run_worker(settings: Settings) -> None:
             loop.add_signal_handler(sign, stop.set)
         project = partial(run, settings.kafka, settings.database_url, rules)
         alive = asyncio.create_task(_stay_alive())
+        ticking = asyncio.create_task(tick(settings.database_url, settings.feed_days, _now))
         with TemporaryDirectory(prefix="tandem-faust-") as folder:
             await host(create_app(settings.kafka, Path(folder)), project, stop)
+        ticking.cancel()
         alive.cancel()
 
     uvloop.run(until_stopped())
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
 
 
 async def _stay_alive() -> None:
@@ -60,7 +69,19 @@ def run_api(settings: Settings, host: str, port: int) -> None:
     log_to_stderr()
     asyncio.run(check_database(settings.database_url))
     app = create_app(database_url=settings.database_url, kafka=settings.kafka, playbook_path=settings.playbook)
-    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, loop="uvloop", http="httptools")
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            app.state.context.hub.close()  # subscribers would keep the server for ever
+            await super().shutdown(sockets)
+
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="warning", access_log=False, loop="uvloop", http="httptools"
+    )
+    server = Server(config)
+    server.run()
+    if not server.started:
+        sys.exit(1)
 
 
 def log_to_stderr() -> None:

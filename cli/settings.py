@@ -21,6 +21,7 @@ class Settings:
     database_url: str = field(repr=False)
     api: str  #: base URL
     playbook: Path | None  #: None for the default playbook
+    feed_days: int  #: how long changes are kept for subscribers
 
 
 def data_dir(environ: Mapping[str, str] = os.environ) -> Path:
@@ -62,6 +63,7 @@ def load_settings(folder: Path | None = None, environ: Mapping[str, str] = os.en
         database_url=database_url,
         api=environ.get("TANDEM_API") or stack.get("api") or "http://127.0.0.1:8765",
         playbook=playbook_path(environ),
+        feed_days=_feed_days(environ),
     )
 
 
@@ -114,6 +116,13 @@ def kafka_settings(bootstrap: str, environ: Mapping[str, str] = os.environ) -> K
         partitions=int(partitions),
         idempotent=environ.get("TANDEM_KAFKA_IDEMPOTENCE", "on") != "off",
     )
+
+
+def _feed_days(environ: Mapping[str, str]) -> int:
+    text = environ.get("TANDEM_FEED_DAYS", "30")
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 3650):
+        raise UserError(f"TANDEM_FEED_DAYS is {text!r}: give a number of days from 1 to 3650")
+    return int(text)
 
 
 def playbook_path(environ: Mapping[str, str] = os.environ) -> Path | None:

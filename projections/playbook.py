@@ -109,6 +109,10 @@ class TraitRule(_Strict):
         return self
 
 
+Department = Literal["marketing", "sales"]
+_FOR_READERS = {"concerns"}
+
+
 class Playbook(_Strict):
     """The whole agreement. Equal playbooks have equal `digest()`."""
 
@@ -119,6 +123,8 @@ class Playbook(_Strict):
     identity: IdentityRules
     accounts: AccountRules = AccountRules()
     traits: dict[str, TraitRule] = {}
+    #: the stages that concern a department: what its subscribers follow
+    concerns: dict[Department, list[StageName]] = {}
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -127,6 +133,7 @@ class Playbook(_Strict):
             raise ValueError("stages: two stages have the same name")
         used = [name for stage in self.stages for name in stage.from_ or ()]
         used += [name for back in self.returns for name in (*back.from_, back.to)]
+        used += [name for stages in self.concerns.values() for name in stages]
         unknown = sorted(set(used) - set(names))
         if unknown:
             raise ValueError(f"stages: no stage is named {unknown[0]!r}")
@@ -146,8 +153,12 @@ class Playbook(_Strict):
                 del moves[name]
 
     def digest(self) -> str:
-        """SHA-256 of the canonical playbook, as hex: which rules a projection was built with."""
-        return sha256(orjson.dumps(self.model_dump(by_alias=True), option=orjson.OPT_SORT_KEYS)).hexdigest()
+        """SHA-256 of the canonical rules of the fold, as hex: what a projection was built with.
+
+        What only readers go by is left out: it may change under a projection.
+        """
+        rules = self.model_dump(by_alias=True, exclude=_FOR_READERS)
+        return sha256(orjson.dumps(rules, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 DEFAULT_PLAYBOOK = Path(__file__).with_name("playbook.yaml")
@@ -212,6 +223,8 @@ class Rules:
     first_traits: frozenset[str]
     #: sources, best first, by trait
     trait_sources: dict[str, tuple[str, ...]]
+    #: stages by the department that they concern
+    concerns: dict[str, frozenset[int]]
     digest: str
 
 
@@ -269,6 +282,7 @@ def compile_rules(playbook: Playbook) -> Rules:
         blast_radius=(playbook.identity.blast_radius.events, playbook.identity.blast_radius.journeys),
         first_traits=frozenset(name for name, rule in playbook.traits.items() if rule.keep == "first"),
         trait_sources={name: tuple(rule.sources) for name, rule in playbook.traits.items() if rule.sources},
+        concerns={str(who): frozenset(index[name] for name in stages) for who, stages in playbook.concerns.items()},
         digest=playbook.digest(),
     )
 

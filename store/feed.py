@@ -35,10 +35,9 @@ _JOURNEYS = f"""
     WHERE journey_id > $1 ORDER BY journey_id LIMIT $2
 """
 
+#: Looks at no more than the oldest rows: there may be millions that are young.
 _PRUNE = """
-    DELETE FROM changes WHERE seq IN (
-        SELECT seq FROM changes WHERE committed_at < $1 ORDER BY seq LIMIT $2
-    )
+    DELETE FROM changes WHERE seq < (SELECT min(seq) FROM changes) + $2 AND committed_at < $1
 """
 
 

@@ -19,6 +19,7 @@ from projections.playbook import Rules
 from schemas.errors import TandemError
 from store.archive import LogRecord
 from store.commit import Advance, Batch, Fenced, Hole, Stale, commit_batch
+from store.feed import hint
 from store.leases import dismiss, enrol, heartbeat, release, take
 from store.loading import load_register
 from store.partitions import owners
@@ -288,7 +289,9 @@ class Projector:
 
 async def _commit(writer: asyncpg.Connection, effects: Effects, advances: list[Advance], holes: list[Hole]) -> int:
     assert effects.packing is not None, "a prepared batch is being packed"
-    return await commit_batch(writer, _batch(effects, await effects.packing, advances, holes))
+    batch_id = await commit_batch(writer, _batch(effects, await effects.packing, advances, holes))
+    await hint(writer)
+    return batch_id
 
 
 def _batch(effects: Effects, packed: Packed, advances: list[Advance], holes: list[Hole]) -> Batch:

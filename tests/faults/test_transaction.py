@@ -45,7 +45,7 @@ class Crashing:
         return done
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("execute", "fetchrow", "fetchval", "copy_records_to_table", "copy_to_table"):
+        if name in ("execute", "fetch", "fetchrow", "fetchval", "copy_records_to_table", "copy_to_table"):
             return lambda *arguments, **more: self._do(name, *arguments, **more)
         return getattr(self._connection, name)
 

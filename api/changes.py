@@ -1,0 +1,185 @@
+"""`GET /v1/changes`: the change feed, as server-sent events or as JSON that waits for news."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Literal
+from uuid import UUID
+
+import asyncpg
+import orjson
+from fastapi import APIRouter, Header, Query, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from api.access import window_of
+from api.context import Context, context_of
+from api.cursor import Cursor, InvalidCursor, parse_cursor
+from api.following import NOT_READY, NOTHING, START, FeedNotReady, FeedReset, Following
+from api.hub import Message
+from api.identifiers import key_of
+from api.problems import problem
+from projections.feed import KINDS
+from projections.identifiers import normalise
+from projections.interest import Interest
+from store.queries import find_journey
+
+router = APIRouter(prefix="/v1")
+
+Text = Annotated[str | None, Query(max_length=512, pattern=r"^[^\x00]*$")]
+_STREAM = "text/event-stream"
+_STUCK_SECONDS = 10.0  #: after which a subscriber that takes nothing is let go
+_RETRY_MS = 2_000
+_FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+
+
+@router.get(
+    "/changes",
+    summary="The change feed",
+    responses={
+        200: {"content": {_STREAM: {}, "application/json": {}}, "description": "Changes in the order of their commits"},
+        410: {"description": "One cannot go on from this cursor: start over with snapshot=true"},
+        503: {"description": "No worker has run yet, or the database does not answer"},
+    },
+)
+async def changes(
+    request: Request,
+    department: Annotated[Literal["marketing", "sales"] | None, Query()] = None,
+    stage: Text = None,
+    journey: Text = None,
+    account: Text = None,
+    kind: Annotated[Literal["changed", "created", "merged", "vanished", "split"] | None, Query()] = None,
+    cursor: Text = None,
+    snapshot: bool = False,
+    wait: Annotated[float, Query(ge=0, le=30)] = 0,
+    last_event_id: Annotated[str | None, Header(max_length=512)] = None,
+) -> Response:
+    """Each change once, in order, without gaps; from now on, or on from a `cursor` (or `Last-Event-ID`).
+
+    `snapshot=true` tells all journeys first. As `text/event-stream` (by `Accept`) it goes on without end; as JSON it
+    answers with what there is, after at most `wait` seconds of waiting for news.
+    """
+    context = context_of(request)
+    interest = await _interest(context, department, stage, journey, account, kind)
+    try:
+        start = _start(context, last_event_id or cursor, snapshot)
+        following = Following(context, interest, window_of(request))
+        if _STREAM in request.headers.get("accept", ""):
+            return _EventStream(following, start)
+        # who gives no cursor needs one first
+        return _answer(await following.batch(start, wait if cursor else 0))
+    except InvalidCursor as error:
+        raise HTTPException(422, str(error)) from error
+    except FeedReset as error:
+        return problem(410, "Reset", str(error))
+    except (FeedNotReady, *_FAILURES) as error:
+        detail = str(error) if isinstance(error, FeedNotReady) else "the database does not answer"
+        return problem(503, "Not ready", detail, Retry_After="1")
+
+
+def _start(context: Context, text: str | None, snapshot: bool) -> Cursor:
+    if text is not None:
+        return parse_cursor(text)
+    if context.hub.position is None:
+        raise FeedNotReady(NOT_READY)
+    return context.hub.position._replace(after=START if snapshot else None)
+
+
+async def _interest(
+    context: Context,
+    department: str | None,
+    stage: str | None,
+    journey: str | None,
+    account: str | None,
+    kind: str | None,
+) -> Interest:
+    rules = context.rules
+    stages = None if department is None else rules.concerns.get(department, frozenset())
+    if stage is not None:
+        if stage not in rules.names:
+            raise HTTPException(422, f"there is no stage {stage[:64]!r}: choose one of {', '.join(rules.names)}")
+        one = frozenset({rules.names.index(stage)})
+        stages = one if stages is None else stages & one
+    found = normalise("account", account) if account is not None else None
+    if account is not None and found is None:
+        raise HTTPException(422, f"{account[:64]!r} names no account")
+    return Interest(
+        stages=stages,
+        journey=None if journey is None else await _journey_id(context, journey),
+        account=None if found is None else found.value,
+        kind=None if kind is None else KINDS.index(kind),
+    )
+
+
+async def _journey_id(context: Context, identifier: str) -> UUID:
+    key = key_of(identifier, context.rules)
+    async with context.pool.acquire() as connection:
+        found = await find_journey(connection, key)
+    if found is None:
+        raise HTTPException(404, f"no event has named {identifier}")
+    return UUID(bytes=found.journey_id)
+
+
+def _answer(batch: list[Message]) -> Response:
+    found = {
+        kind: [orjson.Fragment(message.data) for message in batch if message.event == event]
+        for kind, event in (("journeys", "journey"), ("changes", "change"))
+    }
+    return Response(orjson.dumps(found | {"cursor": str(batch[-1].cursor)}), media_type="application/json")
+
+
+class _EventStream(Response):
+    """Server-sent events (WHATWG HTML, section 9.2): goes on until the subscriber leaves or is let go."""
+
+    media_type = _STREAM
+
+    def __init__(self, following: Following, start: Cursor) -> None:
+        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        del self.headers["content-length"]
+        self._following = following
+        self._start = start
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        streaming = asyncio.ensure_future(self._stream(send))
+        leaving = asyncio.ensure_future(_left(receive))
+        try:
+            await asyncio.wait([streaming, leaving], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            streaming.cancel()
+            leaving.cancel()
+            outcome, _left_too = await asyncio.gather(streaming, leaving, return_exceptions=True)
+        if isinstance(outcome, Exception) and not isinstance(outcome, TimeoutError):
+            raise outcome
+
+    async def _stream(self, send: Send) -> None:
+        async with aclosing(self._chunks()) as chunks:
+            async for chunk in chunks:
+                async with asyncio.timeout(_STUCK_SECONDS):
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _chunks(self) -> AsyncGenerator[bytes, None]:
+        # not all at once: who was cut off together does not come back together
+        retry = int(_RETRY_MS * (0.5 + random.random()))  # noqa: S311
+        yield b"retry: %d\n\n" % retry + _frame(Message("progress", self._start, NOTHING))
+        try:
+            async with aclosing(self._following.batches(self._start)) as batches:
+                async for batch in batches:
+                    yield b"".join([_frame(message) for message in batch])
+        except FeedReset as error:
+            # an empty id: who comes back by itself does not come back with the cursor that was refused
+            yield b"id\nevent: reset\ndata: %b\n\n" % orjson.dumps({"reason": error.reason})
+        except (FeedNotReady, *_FAILURES):
+            return  # the subscriber comes back with its cursor
+
+
+def _frame(message: Message) -> bytes:
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (str(message.cursor).encode(), message.event.encode(), message.data)
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
