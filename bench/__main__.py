@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.costs import measure_costs
+from bench.feed import measure_feed
 from bench.identity import measure_identity
 from bench.report import write_report
 from bench.scenarios import catch_up, growth, live, reads, rebuilt
@@ -63,6 +64,8 @@ async def full(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
         yield figures
     async for figures in identity(on, args):
         yield figures
+    async for figures in feed(on, args):
+        yield figures
 
 
 async def costs(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
@@ -75,7 +78,12 @@ async def identity(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figur
     yield await measure_identity(on, args.history, args.seed, Console(stderr=True, highlight=False))
 
 
-SETS = {"short": short, "identity": identity, "costs": costs, "full": full}
+async def feed(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
+    """The change feed with many subscribers."""
+    yield await measure_feed(on, args.seconds, args.events // 2, args.seed)
+
+
+SETS = {"short": short, "identity": identity, "costs": costs, "feed": feed, "full": full}
 
 
 async def _rate(name: str, on: Servers, workload: Workload) -> Figures:

@@ -68,7 +68,7 @@ async def catch_up(place: Place, records: Iterable[Record], *, workers: int = 1)
         start = time.perf_counter()
         rss = 0.0
         while await read_so_far(connection) < before + number:
-            rss = max(rss, *(_rss(worker) for worker in running))
+            rss = max(rss, *(rss_mb(worker) for worker in running))
             await asyncio.sleep(0.1)
         seconds = time.perf_counter() - start
     journeys = await connection.fetchval("SELECT count(*) FROM journeys")
@@ -114,7 +114,7 @@ async def live(place: Place, rate: int, seconds: int, seed: int) -> Latency:
         done = asyncio.Event()
         watcher = asyncio.create_task(_watch(connection, sent, latencies, done))
         records = list(generate(Workload(warm_up + rate * seconds, _LIVE_CUSTOMERS, seed)))
-        await _send_at(place, records, rate, sent, warm_up)
+        await send_at(place, records, rate, sent, warm_up)
         done.set()
         await watcher
     await connection.close()
@@ -135,7 +135,7 @@ async def reads(place: Place, seconds: int, paths: Callable[[int], str], *, unde
         await until_held(connection, worker)
         await connection.close()
         records = list(generate(Workload(under * (seconds + 2), _LIVE_CUSTOMERS, seed=7, first=50_000_000)))
-        sending = asyncio.create_task(_send_at(place, records, under, {}, len(records)))
+        sending = asyncio.create_task(send_at(place, records, under))
         found = await _ask(session, seconds, paths)
         await sending
         return found
@@ -158,8 +158,8 @@ async def _ask(session: aiohttp.ClientSession, seconds: int, paths: Callable[[in
     return len(latencies) / seconds, percentiles(latencies)
 
 
-async def _send_at(
-    place: Place, records: list[Record], rate: int, sent: dict[tuple[int, int], float], warm_up: int
+async def send_at(
+    place: Place, records: list[Record], rate: int, sent: dict[tuple[int, int], float] | None = None, warm_up: int = 0
 ) -> None:
     """Send at a fixed rate, a few milliseconds' records at a time: made by hand, a batch costs a tenth of single sends.
 
@@ -184,7 +184,7 @@ async def _send_at(
             for partition, (builder, times) in batches.items():
                 builder.close()
                 acknowledged = await producer.send_batch(builder, topic, partition=partition)
-                if done >= warm_up:
+                if sent is not None and done >= warm_up:
                     acknowledged.add_done_callback(partial(_note, times, sent))
             done = due
         await producer.flush()
@@ -246,8 +246,8 @@ async def until_ready(session: aiohttp.ClientSession) -> None:
         await asyncio.sleep(0.05)
 
 
-def _rss(process: "Popen[bytes]") -> float:
-    """Of the process and those that it has started."""
+def rss_mb(process: "Popen[bytes]") -> float:
+    """Memory of the process and of those that it has started, in MiB."""
     own = psutil.Process(process.pid)
     return sum(one.memory_info().rss for one in (own, *own.children(recursive=True))) / _MIB
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api import changes
+from api import changes, following
 from api.cursor import Cursor, InvalidCursor, parse_cursor
 from projections.feed import FeedChange, FeedJourney
 from projections.interest import Interest, topics_of
@@ -40,6 +40,9 @@ async def seqs(told: AsyncIterator[Told], until_seq: int) -> list[int]:
         assert one.event in ("change", "progress"), one
         if one.event == "change":
             found.append(one.data["seq"])
+        else:
+            passed = parse_cursor(one.cursor).seq
+            assert passed < until_seq or (found and found[-1] == passed), f"passed over before {passed}"
     return found
 
 
@@ -111,6 +114,27 @@ async def test_five_hundred_cuts_lose_nothing_and_repeat_nothing(
             )
     print(f"{cuts} cuts, {total} changes, seed 20")
     assert found == list(range(1, total + 1))
+
+
+async def test_what_comes_between_the_last_page_and_the_hub_is_told(
+    database_url: str, database: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(database, 10)
+    pages = 0
+
+    async def slowly(connection: asyncpg.Connection, after: int, limit: int) -> list[FeedChange]:
+        nonlocal pages
+        found = await read_changes(connection, after, limit)
+        pages += 1
+        if pages == 1:
+            await fill(database, 10)
+            await until(lambda: _true(hub.position.seq == 20))
+        return found
+
+    async with serving(database_url) as (url, hub):
+        monkeypatch.setattr(following, "read_changes", slowly)
+        async with listening(url, str(Cursor(hub.position.epoch, 0))) as told:
+            assert await seqs(told, 20) == list(range(1, 21))
 
 
 async def test_who_commits_late_is_not_passed_over(

@@ -133,6 +133,38 @@ MUTANTS = {
         ),
         ("tests/faults/test_identity_races.py::test_merges_in_opposite_order_on_two_workers",),
     ),
+    "changes are numbered before they can be seen, like a serial column": Mutant(
+        (
+            (
+                "store/commit.py",
+                "    async with connection.transaction():\n        batch_id = await _fence(",
+                "    drawn = await connection.fetchval(\n"
+                '        "UPDATE projection SET feed_seq = feed_seq + $1 RETURNING feed_seq", len(batch.changes)\n'
+                "    )\n"
+                "    async with connection.transaction():\n        batch_id = await _fence(",
+            ),
+            (
+                "store/commit.py",
+                "    UPDATE projection SET feed_seq = feed_seq + $1, register_version = register_version + $2\n"
+                "    WHERE register_version = $3 RETURNING feed_seq\n",
+                "    SELECT feed_seq + 0 * ($1::int + $2::int) FROM projection WHERE register_version = $3\n",
+            ),
+            (
+                "store/commit.py",
+                "            await write_changes(connection, changes, first, batch_id)\n",
+                "            await write_changes(connection, changes, drawn - len(changes) + 1, batch_id)\n",
+            ),
+        ),
+        ("tests/api/test_changes.py::test_who_commits_late_is_not_passed_over",),
+    ),
+    "the feed forgets that it told of a silence": Mutant(
+        (("store/commit.py", "await retold(connection, batch.changes, batch.journeys)", "batch.changes"),),
+        ("tests/store/test_silence.py::test_a_late_event_shows_that_there_was_no_silence",),
+    ),
+    "a subscriber is joined to the hub without a second look": Mutant(
+        (("api/following.py", "            while cursor.seq < joined.seq:", "            while False:"),),
+        ("tests/api/test_changes.py::test_what_comes_between_the_last_page_and_the_hub_is_told",),
+    ),
     "the conflict's first arrival wins": Mutant(
         (("streams/preparation.py", "elif precedes(archived.value, candidate.value):", "elif True:"),),
         ("tests/streams/test_projector.py::test_conflicting_bodies_give_the_same_winner_in_either_order",),
