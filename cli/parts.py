@@ -1,4 +1,4 @@
-"""One part of the stack in this process: the projector, or the API."""
+"""One part of the stack in this process: the projector, the API, or agents."""
 
 import asyncio
 import faulthandler
@@ -12,6 +12,7 @@ import structlog
 import uvloop
 
 from cli.settings import Settings
+from streams.agents.settings import AgentSettings
 
 _STANDSTILL_SECONDS = 60
 
@@ -41,6 +42,27 @@ def run_worker(settings: Settings) -> None:
         with TemporaryDirectory(prefix="tandem-faust-") as folder:
             await host(create_app(settings.kafka, Path(folder)), project, stop)
         alive.cancel()
+
+    uvloop.run(until_stopped())
+
+
+def run_agents(settings: AgentSettings, names: list[str], port: int) -> None:
+    """Run agents, each named by its file or as one of those that come along, until SIGTERM or SIGINT.
+
+    Raises AgentsUnusable, InvalidWebhook, KafkaUnreachable and AgentsCrashed.
+    """
+    from streams.agents.files import load
+    from streams.agents.host import run
+
+    log_to_stderr()
+    files = load(names)
+
+    async def until_stopped() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(sign, stop.set)
+        await run(settings, files, port, stop)
 
     uvloop.run(until_stopped())
 
