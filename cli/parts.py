@@ -49,7 +49,8 @@ def run_worker(settings: Settings) -> None:
 def run_agents(settings: AgentSettings, names: list[str], port: int) -> None:
     """Run agents, each named by its file or as one of those that come along, until SIGTERM or SIGINT.
 
-    Raises AgentsUnusable, InvalidWebhook, KafkaUnreachable and AgentsCrashed.
+    Raises AgentsUnusable, InvalidWebhook, KafkaUnreachable and AgentsCrashed. An agent that blocks the event loop stops
+    the others with it: after a while the process ends itself, as the worker does.
     """
     from streams.agents.files import load
     from streams.agents.host import run
@@ -62,7 +63,9 @@ def run_agents(settings: AgentSettings, names: list[str], port: int) -> None:
         loop = asyncio.get_running_loop()
         for sign in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sign, stop.set)
+        alive = asyncio.create_task(_stay_alive())
         await run(settings, files, port, stop)
+        alive.cancel()
 
     uvloop.run(until_stopped())
 

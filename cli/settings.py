@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -81,9 +81,9 @@ def agent_settings(folder: Path | None = None, environ: Mapping[str, str] = os.e
     return replace(settings, alert_stages=tuple(_listed(stages))) if stages else settings
 
 
-def agent_names(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """The agents that TANDEM_AGENTS names: files, or names of those that come along."""
-    return _listed(environ.get("TANDEM_AGENTS", ""))
+def agent_names(given: Iterable[str] = (), environ: Mapping[str, str] = os.environ) -> list[str]:
+    """The agents that TANDEM_AGENTS and the command name: files, or names of those that come along."""
+    return list(dict.fromkeys([*_listed(environ.get("TANDEM_AGENTS", "")), *given]))
 
 
 def _listed(text: str) -> list[str]:
@@ -104,6 +104,11 @@ def api_url(folder: Path | None = None, environ: Mapping[str, str] = os.environ)
             "TANDEM_API to the address of one"
         )
     return found
+
+
+def agents_url(folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> str:
+    """Base URL of the agents' page on this machine."""
+    return (read_stack(folder or running_dir(environ)) or {}).get("agents") or "http://127.0.0.1:8766"
 
 
 def read_stack(folder: Path) -> dict[str, str] | None:

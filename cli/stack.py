@@ -43,7 +43,7 @@ def up(
     from cli.settings import agent_names
     from cli.settings import data_dir as default_dir
 
-    folder, names = data_dir or default_dir(), [*agent_names(), *(agents or [])]
+    folder, names = data_dir or default_dir(), agent_names(agents or [])
     if detach:
         addresses = supervisor.start_detached(folder, port, names)
         supervisor.print_addresses(addresses, as_json=as_json)
@@ -147,7 +147,7 @@ def agents(
     from cli.parts import run_agents
     from cli.settings import agent_names, agent_settings
 
-    names = [*agent_names(), *(agents or [])]
+    names = agent_names(agents or [])
     if not names:
         raise UserError("no agents are named: give --agents FILE, or one of crm, alerts, outbound, funnel-counter")
     run_agents(agent_settings(data_dir), names, port)

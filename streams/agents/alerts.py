@@ -14,6 +14,8 @@ from streams.agents.settings import InvalidWebhook
 from streams.agents.tandem import Tandem
 from streams.agents.webhook import Patience, deliver
 
+_NEEDED = {"at", "journey_id", "seq", "stage_to"}  #: fields of a change; together they are the alert's identity
+
 
 def register(app: faust.App, tandem: Tandem, patience: Patience = Patience()) -> None:  # noqa: B008 (frozen)
     """Alerts from the transitions to the webhook, in order per journey. Raises InvalidWebhook."""
@@ -24,7 +26,11 @@ def register(app: faust.App, tandem: Tandem, patience: Patience = Patience()) ->
     @app.agent(tandem.topic(f"{tandem.prefix}.transitions", new_only=True), name="alerts")
     async def alerts(changes: Any) -> None:
         async with httpx.AsyncClient(timeout=patience.timeout) as client:
-            async for change in changes:
+            async for event in changes.events():
+                change = event.value
+                if not isinstance(change, dict) or not change.keys() >= _NEEDED:
+                    await tandem.dead_letter(event, "not_a_change", "the value is no change of the feed")
+                    continue
                 if change["stage_to"] not in stages:
                     continue
                 alert = str(alert_id(change))
@@ -36,4 +42,4 @@ def register(app: faust.App, tandem: Tandem, patience: Patience = Patience()) ->
 
 def alert_id(change: dict[str, Any]) -> UUID:
     """The alert's id: the same however often the change is read."""
-    return event_id("alerts", "\n".join(str(change[name]) for name in ("journey_id", "seq", "at", "stage_to")))
+    return event_id("alerts", "\n".join(str(change[name]) for name in sorted(_NEEDED)))

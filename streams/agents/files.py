@@ -43,15 +43,16 @@ def load(names: Sequence[str]) -> list[AgentsFile]:
 def register_all(files: Sequence[AgentsFile], app: faust.App, tandem: Tandem) -> None:
     """Have each file declare its agents. Raises AgentsUnusable, and what those that come along raise."""
     for file in files:
-        before = set(app.agents)
+        before = dict(app.agents)
         try:
             file.register(app, tandem)
         except TandemError:
             raise
         except Exception as error:
             raise AgentsUnusable(f"{file.name} failed in register: {_line(error)}") from error
-        for name in set(app.agents) - before:
-            agent = app.agents[name]
+        for name, agent in app.agents.items():
+            if name in before and agent is not before[name]:
+                raise AgentsUnusable(f"{file.name} has an agent {name}, as a file before it has: give it another name")
             if not isinstance(agent.channel, Topic):
                 raise AgentsUnusable(f"agent {name} of {file.name} reads no topic of tandem's: use tandem.topic(name)")
             if agent.concurrency != 1:

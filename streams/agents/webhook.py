@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -54,6 +54,7 @@ async def deliver(
     patience: Patience,
     jitter: Callable[[], float],
     now: Callable[[], datetime],
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
     """POST the body until the receiver answers 2xx. Anything else, a redirect too, is tried again, for ever."""
     failures = 0
@@ -68,7 +69,7 @@ async def deliver(
             log.warning(
                 "alert not taken", alert=alert_id, error=f"{type(error).__name__} {error}", pause=round(pause, 1)
             )
-            await asyncio.sleep(pause)
+            await sleep(pause)
 
 
 async def _post(client: httpx.AsyncClient, webhook: Webhook, alert_id: str, body: bytes, at: datetime) -> None:

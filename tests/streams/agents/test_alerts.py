@@ -21,7 +21,7 @@ from streams.agents.host import run
 from streams.agents.settings import AgentSettings, InvalidWebhook, Webhook, webhook_of
 from streams.agents.webhook import Patience, deliver, signature
 from streams.kafka import KafkaSettings
-from tests.streams.agents.support import agents, committed, make_topics, produce_to, transition
+from tests.streams.agents.support import agents, all_of, committed, make_topics, produce_to, transition
 from tests.streams.agents.test_register import spawn
 from tests.support import until
 
@@ -128,6 +128,7 @@ async def test_a_rude_receiver_gets_each_alert_until_it_takes_it(kafka_settings:
     receiver = Receiver(*RUDE, OK, *RUDE, OK)
     sent = [transition(number, journey=number % 3) for number in range(1, 10)]
     sent.insert(4, transition(99, to="visitor"))
+    sent.insert(5, (b"k", b"[]"))
     await produce_to(kafka_settings, "transitions", sent)
 
     async def all_taken() -> bool:
@@ -140,7 +141,8 @@ async def test_a_rude_receiver_gets_each_alert_until_it_takes_it(kafka_settings:
     }
     assert len(receiver.seen) == 9 + 2 * len(RUDE)
     assert {alert["stage_to"] for alert in receiver.seen} == {"opportunity"}
-    assert await committed(kafka_settings, "transitions", "alerts") == 40
+    assert await committed(kafka_settings, "transitions", "alerts") == 41
+    assert [record.value for record in await all_of(kafka_settings, "dead-letters")] == [b"[]"]
 
 
 async def test_through_an_outage_nothing_is_lost_and_one_record_is_held(kafka_settings: KafkaSettings) -> None:
@@ -215,23 +217,23 @@ async def test_kill_9_during_an_outage_loses_no_alert(kafka_settings: KafkaSetti
     ("wish", "least"),
     [("7", 7.0), ("Wed, 25 Nov 2026 12:00:30 GMT", 30.0), ("99999", 3600.0), ("soon", 0.5), ("-4", 0.5)],
 )
-async def test_retry_after_is_respected(wish: str, least: float, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_retry_after_is_respected(wish: str, least: float) -> None:
     pauses: list[float] = []
 
     async def note(seconds: float) -> None:
         pauses.append(seconds)
 
-    answers = [httpx.Response(503, headers={"Retry-After": wish}), httpx.Response(204)]
-    monkeypatch.setattr("streams.agents.webhook.asyncio.sleep", note)
-    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answers.pop(0))) as client:
+    receiver = Receiver(partial(say, status="503 Later", headers=f"Retry-After: {wish}\r\n"), OK)
+    async with receiver.up(), httpx.AsyncClient() as client:
         await deliver(
             client,
-            Webhook("https://example.com/", SECRET),
+            Webhook(receiver.url, SECRET),
             "a",
-            b"{}",
+            b'{"alert_id": "a"}',
             patience=Patience(),
             jitter=lambda: 1.0,
             now=lambda: datetime(2026, 11, 25, 12, tzinfo=UTC),
+            sleep=note,
         )
     assert pauses == [least]
 

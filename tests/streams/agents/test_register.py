@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from aiokafka import TopicPartition
 
 from deploy.embedded.process import free_port
 from schemas.rejection import Rejection
+from streams.agents.app import NotOffered, create_app
 from streams.agents.files import AgentsUnusable, load, register_all
 from streams.agents.host import AgentsCrashed
 from streams.agents.records import Records
@@ -195,12 +197,9 @@ async def test_kill_9_repeats_and_never_skips(kafka_settings: KafkaSettings, tmp
 async def test_two_processes_share_the_partitions(kafka_settings: KafkaSettings) -> None:
     await make_topics(kafka_settings, "transitions")
     seen: dict[str, set[int]] = {"one": set(), "two": set()}
-    found: dict[str, Records] = {}
 
     def register(who: str) -> Any:
         def declare(app: faust.App, tandem: Tandem) -> None:
-            found[who] = tandem  # type: ignore[assignment]
-
             @app.agent(tandem.transitions, name="shared")
             async def shared(changes: Any) -> None:
                 async for change in changes:
@@ -227,6 +226,30 @@ async def test_two_processes_share_the_partitions(kafka_settings: KafkaSettings)
         await both_have_some()
         await until(all_seen)
         assert seen["one"] >= set(range(before, sent)), "who stays takes over"
+
+
+async def test_a_record_under_way_when_its_partition_moves_is_read_again(kafka_settings: KafkaSettings) -> None:
+    kafka = replace(kafka_settings, partitions=1)
+    await make_topics(kafka, "transitions")
+    await produce_to(kafka, "transitions", [transition(1)])
+    one, two = (Records(kafka, f"{kafka.topic_prefix}.transitions", "moving") for _ in range(2))
+    under_way = await one.next()
+    other = asyncio.create_task(two.next())
+
+    async def taken_away() -> bool:
+        return one.current is None
+
+    await until(taken_away)
+    await one.finish(under_way)
+    assert one.finished == 0
+    mine = asyncio.create_task(one.next())
+    done, pending = await asyncio.wait([mine, other], return_when=asyncio.FIRST_COMPLETED)
+    assert [task.result().offset for task in done] == [0]
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    await one.close()
+    await two.close()
 
 
 async def test_publish_holds_events_to_the_contracts(kafka_settings: KafkaSettings) -> None:
@@ -364,9 +387,39 @@ def test_a_name_that_is_none_is_said(tmp_path: Path) -> None:
     ],
 )
 async def test_a_register_that_cannot_be_used_is_named(tmp_path: Path, content: str, message: str) -> None:
-    from streams.agents.app import create_app
-
     (tmp_path / "mine.py").write_text(content)
     app = create_app("x", tmp_path)
     with pytest.raises(AgentsUnusable, match=message):
         register_all(load([str(tmp_path / "mine.py")]), app, Tandem(app, AgentSettings(KafkaSettings("localhost:1"))))
+
+
+async def test_two_files_with_one_name_for_an_agent_are_told_apart_by_the_user(tmp_path: Path) -> None:
+    for name in ("mine.py", "other.py"):
+        (tmp_path / name).write_text(
+            "def register(app, tandem):\n    @app.agent(tandem.journeys, name='a')\n    async def a(s): ..."
+        )
+    app = create_app("x", tmp_path)
+    files = load([str(tmp_path / "mine.py"), str(tmp_path / "other.py")])
+    with pytest.raises(AgentsUnusable, match="has an agent a, as a file before it has"):
+        register_all(files, app, Tandem(app, AgentSettings(KafkaSettings("localhost:1"))))
+
+
+async def test_what_needs_faust_s_own_position_is_refused(kafka_settings: KafkaSettings) -> None:
+    await make_topics(kafka_settings, "transitions")
+    found: list[Exception] = []
+
+    def register(app: faust.App, tandem: Tandem) -> None:
+        @app.agent(tandem.transitions, name="taking")
+        async def taking(changes: Any) -> None:
+            try:
+                async for _ in changes.take(10, within=1):
+                    pass
+            except NotOffered as error:
+                found.append(error)
+                raise
+
+    async def refused() -> bool:
+        return bool(found)
+
+    async with agents(AgentSettings(kafka_settings), register):
+        await until(refused)
