@@ -41,7 +41,7 @@ async def delivery(place: Place, seconds: int, seed: int) -> dict[str, float]:
         async with _served(place) as (api, url), _subscribed(url) as subscribers:
             before = rss_mb(api)
             await send_at(place, list(_changes(number, seed)), RATE)
-            while await read_so_far(connection) < number:
+            while await read_so_far(connection) < number:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
             await asyncio.sleep(1)
             grown = rss_mb(api) - before
@@ -65,7 +65,7 @@ async def price(on: Servers, events: int, seed: int) -> dict[str, float]:
     At some 16,000 events a second, of which every eighth is told to five subscribers: 2,000 changes and 10,000
     deliveries a second, beside thousands of changes that nobody wants.
     """
-    alone, beside = [], []
+    alone, beside = list[float](), list[float]()
     for _ in range(3):
         for rates, listening in ((alone, False), (beside, True)):
             place = await make_place(on)

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from datetime import datetime
+from functools import partial
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -53,12 +54,9 @@ async def subscribe(url: str, idle: int, busy: int, accounts: int) -> None:
     loop, where = asyncio.get_running_loop(), urlsplit(url)
     came: list[tuple[float, bytes]] = []
     queries = [f"account=idle{n}" for n in range(idle)] + [f"account=a{n % accounts}" for n in range(busy)]
-    subscribers = []
-    for query in queries:
-        _, protocol = await loop.create_connection(
-            lambda query=query: Subscriber(where.netloc, query, came), where.hostname, where.port
-        )
-        subscribers.append(protocol)
+    subscribers = [Subscriber(where.netloc, query, came) for query in queries]
+    for subscriber in subscribers:
+        await loop.create_connection(partial(_same, subscriber), where.hostname or "", where.port or 80)
     print("connected", flush=True)
     ended = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
@@ -73,6 +71,10 @@ async def subscribe(url: str, idle: int, busy: int, accounts: int) -> None:
         "max_ms": round(max(latencies), 1) if latencies else None,
     }
     print(json.dumps(result), flush=True)
+
+
+def _same(subscriber: Subscriber) -> Subscriber:
+    return subscriber
 
 
 def main() -> None:

@@ -2,11 +2,12 @@
 
 import json
 from itertools import islice
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from cli.asking import AsJson, DataDir, api_client, identifier_of, print_items
+from cli.asking import ApiUnreachable, AsJson, DataDir, api_client, identifier_of, print_items
 from cli.errors import UserError
 
 app = typer.Typer()
@@ -59,6 +60,9 @@ def journeys(
 @app.command()
 def funnel(
     by: Annotated[str | None, typer.Option(help="Split by channel or campaign of the first touchpoint.")] = None,
+    last_hour: Annotated[
+        bool, typer.Option("--last-hour", help="Only the transitions of the last hour, as the agents count them.")
+    ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -66,6 +70,11 @@ def funnel(
 
     Example: tandem funnel --by channel
     """
+    if last_hour:
+        found = _last_hour(data_dir)
+        stages = [{"stage": stage, "transitions": count} for stage, count in found["stages"].items()]
+        typer.echo(json.dumps(found)) if as_json else print_items(stages, False, ("stage", "transitions"))
+        return
     if by not in (None, "channel", "campaign"):
         raise UserError(f"--by is {by!r}: choose channel or campaign")
     with api_client(data_dir) as client:
@@ -76,6 +85,22 @@ def funnel(
         from cli.story import print_funnel
 
         print_funnel(found)
+
+
+def _last_hour(data_dir: Path | None) -> dict[str, Any]:
+    import httpx
+
+    from cli.settings import agents_url
+
+    address = agents_url(data_dir)
+    try:
+        answer = httpx.get(f"{address}/funnel", trust_env=False).raise_for_status()
+    except httpx.HTTPError as error:
+        raise ApiUnreachable(
+            f"no funnel is counted at {address}: run `tandem agents --agents funnel-counter`"
+        ) from error
+    found: dict[str, Any] = answer.json()
+    return found
 
 
 @app.command("dead-letters")

@@ -1,4 +1,4 @@
-"""One part of the stack in this process: the projector, or the API."""
+"""One part of the stack in this process: the projector, the API, or agents."""
 
 import asyncio
 import faulthandler
@@ -14,6 +14,7 @@ import structlog
 import uvloop
 
 from cli.settings import Settings
+from streams.agents.settings import AgentSettings
 
 _STANDSTILL_SECONDS = 60
 
@@ -52,6 +53,30 @@ def run_worker(settings: Settings) -> None:
 
 def _now() -> int:
     return time.time_ns() // 1000
+
+
+def run_agents(settings: AgentSettings, names: list[str], port: int) -> None:
+    """Run agents, each named by its file or as one of those that come along, until SIGTERM or SIGINT.
+
+    Raises AgentsUnusable, InvalidWebhook, KafkaUnreachable and AgentsCrashed. An agent that blocks the event loop stops
+    the others with it: after a while the process ends itself, as the worker does.
+    """
+    from streams.agents.files import load
+    from streams.agents.host import run
+
+    log_to_stderr()
+    files = load(names)
+
+    async def until_stopped() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(sign, stop.set)
+        alive = asyncio.create_task(_stay_alive())
+        await run(settings, files, port, stop)
+        alive.cancel()
+
+    uvloop.run(until_stopped())
 
 
 async def _stay_alive() -> None:

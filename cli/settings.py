@@ -2,11 +2,12 @@
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cli.errors import NoStack, UserError
+from streams.agents.settings import AgentSettings, webhook_of
 from streams.kafka import KafkaSettings
 
 STACK_FILE = "stack.json"
@@ -67,6 +68,30 @@ def load_settings(folder: Path | None = None, environ: Mapping[str, str] = os.en
     )
 
 
+def agent_settings(folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> AgentSettings:
+    """Settings of the agents. Raises NoStack where nothing says where Kafka is, and InvalidWebhook."""
+    stack = read_stack(folder or running_dir(environ)) or {}
+    bootstrap = environ.get("TANDEM_KAFKA") or stack.get("kafka")
+    if not bootstrap:
+        raise NoStack("agents need Kafka: start a stack with `tandem up --detach`, or set TANDEM_KAFKA")
+    url, stages, mapping = (environ.get(f"TANDEM_{name}") for name in ("WEBHOOK_URL", "ALERT_STAGES", "CRM_MAPPING"))
+    settings = AgentSettings(
+        kafka_settings(bootstrap, {**_from_stack(stack), **environ}),
+        webhook=webhook_of(url, secret("TANDEM_WEBHOOK_SECRET", environ)) if url else None,
+        crm_mapping=Path(mapping) if mapping else None,
+    )
+    return replace(settings, alert_stages=tuple(_listed(stages))) if stages else settings
+
+
+def agent_names(given: Iterable[str] = (), environ: Mapping[str, str] = os.environ) -> list[str]:
+    """The agents that TANDEM_AGENTS and the command name: files, or names of those that come along."""
+    return list(dict.fromkeys([*_listed(environ.get("TANDEM_AGENTS", "")), *given]))
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def _from_stack(stack: Mapping[str, str]) -> dict[str, str]:
     return {"TANDEM_KAFKA_IDEMPOTENCE": stack.get("kafka_idempotence", "on")}
 
@@ -81,6 +106,11 @@ def api_url(folder: Path | None = None, environ: Mapping[str, str] = os.environ)
             "TANDEM_API to the address of one"
         )
     return found
+
+
+def agents_url(folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> str:
+    """Base URL of the agents' page on this machine."""
+    return (read_stack(folder or running_dir(environ)) or {}).get("agents") or "http://127.0.0.1:8766"
 
 
 def read_stack(folder: Path) -> dict[str, str] | None:

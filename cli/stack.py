@@ -1,4 +1,4 @@
-"""`tandem up`, `down`, `status`, `work` and `serve`: the stack and its parts."""
+"""`tandem up`, `down`, `status`, `work`, `serve` and `agents`: the stack and its parts."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +11,15 @@ DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", help="Where everything is kept; TANDEM_DATA_DIR, or .tandem in this folder."),
 ]
+Agents = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--agents",
+        metavar="FILE",
+        help="A Python file with agents, or one of crm, alerts, outbound, funnel-counter. May be repeated; "
+        "TANDEM_AGENTS names them, too, separated by commas.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -21,23 +30,25 @@ def up(
     detach: Annotated[
         bool, typer.Option("--detach", help="Return once everything is ready; `tandem down` ends it.")
     ] = False,
+    agents: Agents = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start broker, database, projector and API, and print their addresses.
+    """Start broker, database, projector, API and the agents that are named, and print their addresses.
 
     TANDEM_KAFKA and TANDEM_DATABASE_URL name servers of yours to use instead of the embedded ones.
 
     Example: tandem up --detach --data-dir ./data
     """
     from cli import supervisor
+    from cli.settings import agent_names
     from cli.settings import data_dir as default_dir
 
-    folder = data_dir or default_dir()
+    folder, names = data_dir or default_dir(), agent_names(agents or [])
     if detach:
-        addresses = supervisor.start_detached(folder, port)
+        addresses = supervisor.start_detached(folder, port, names)
         supervisor.print_addresses(addresses, as_json=as_json)
     else:
-        supervisor.run(folder, port, as_json=as_json)
+        supervisor.run(folder, port, names, as_json=as_json)
 
 
 @app.command()
@@ -120,3 +131,23 @@ def serve(
     from cli.settings import load_settings
 
     run_api(load_settings(data_dir), host, port)
+
+
+@app.command()
+def agents(
+    agents: Agents = None,
+    data_dir: DataDir = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page about them, on this machine.")] = 8766,
+) -> None:
+    """Run agents until interrupted: adapters in and reactions out. Start it several times to share the work.
+
+    Example: tandem agents --agents crm --agents ./my_agents.py
+    """
+    from cli.errors import UserError
+    from cli.parts import run_agents
+    from cli.settings import agent_names, agent_settings
+
+    names = agent_names(agents or [])
+    if not names:
+        raise UserError("no agents are named: give --agents FILE, or one of crm, alerts, outbound, funnel-counter")
+    run_agents(agent_settings(data_dir), names, port)

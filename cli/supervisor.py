@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,16 +39,16 @@ class AlreadyRunning(UserError):
     """A stack runs in this data dir."""
 
 
-def run(folder: Path, port: int, *, as_json: bool) -> None:
+def run(folder: Path, port: int, agents: Sequence[str] = (), *, as_json: bool) -> None:
     """Start everything, print the addresses, and keep it running until SIGTERM or SIGINT."""
     with ended_by_signals() as ended, ExitStack() as stack:
-        addresses, children = start(folder, port, stack, ended)
+        addresses, children = start(folder, port, stack, ended, agents)
         print_addresses(addresses, as_json=as_json)
         supervise(children, ended)
 
 
 def start(
-    folder: Path, port: int, stack: ExitStack, ended: Callable[[], bool]
+    folder: Path, port: int, stack: ExitStack, ended: Callable[[], bool], agents: Sequence[str] = ()
 ) -> tuple[dict[str, str], dict[str, "Child"]]:
     """Start the parts; `stack` stops them. Returns the addresses and the parts that are to be kept running."""
     say = Console(stderr=True, highlight=False).print
@@ -73,15 +73,22 @@ def start(
         "work": Child(["work"], logs / "work.log", environment),
         "serve": Child(["serve", "--port", str(port)], logs / "serve.log", environment),
     }
-    say("projector and API")
+    addresses = {"api": f"http://127.0.0.1:{port}", "kafka": bootstrap, "database_url": database_url}
+    if agents:
+        agents_port = _port(folder, "agents")
+        named = [part for name in agents for part in ("--agents", name)]
+        children["agents"] = Child(["agents", "--port", str(agents_port), *named], logs / "agents.log", environment)
+        addresses["agents"] = f"http://127.0.0.1:{agents_port}"
+    say(f"projector and API{' and agents' if agents else ''}")
     for child in children.values():
         stack.callback(child.stop)
         child.start()
-    api = f"http://127.0.0.1:{port}"
-    wait_until(lambda: ended() or _answers(api), children["serve"].process, children["serve"].log, "the API")
+    wait_until(
+        lambda: ended() or _answers(addresses["api"]), children["serve"].process, children["serve"].log, "the API"
+    )
     work = children["work"]
     wait_until(lambda: ended() or asyncio.run(works(database_url)), work.process, work.log, "the worker")
-    addresses = {"api": api, "kafka": bootstrap, "database_url": database_url, "data_dir": str(folder.resolve())}
+    addresses["data_dir"] = str(folder.resolve())
     if broker and not broker.durable:
         addresses["kafka_idempotence"] = "off"
     _publish(folder, addresses)
@@ -146,7 +153,7 @@ def ended_by_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(sign, handler)
 
 
-def start_detached(folder: Path, port: int) -> dict[str, str]:
+def start_detached(folder: Path, port: int, agents: Sequence[str] = ()) -> dict[str, str]:
     """Start `tandem up` in the background and wait until it is ready. Raises StartFailed with its last words."""
     _make(folder)
     with _locked(folder):
@@ -155,7 +162,8 @@ def start_detached(folder: Path, port: int) -> dict[str, str]:
         log.unlink(missing_ok=True)
     if is_listening(port):
         raise PortInUse(f"port {port} is in use: choose another one with --port")
-    process = spawn([*_tandem(), "up", "--data-dir", str(folder), "--port", str(port)], log, tied=False)
+    named = [part for name in agents for part in ("--agents", name)]
+    process = spawn([*_tandem(), "up", "--data-dir", str(folder), "--port", str(port), *named], log, tied=False)
     try:
         with Console(stderr=True).status("starting the stack"):
             wait_until(lambda: read_stack(folder) is not None, process, log, "the stack", seconds=180)

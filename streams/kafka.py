@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -130,10 +131,30 @@ async def ensure_topics(kafka: KafkaSettings) -> None:
         await admin.close()
 
 
-async def _create(admin: AIOKafkaAdminClient, topics: list[str], partitions: int) -> None:
+async def create_missing(kafka: KafkaSettings, topics: Mapping[str, Mapping[str, str]]) -> None:
+    """Create those of the topics (name -> settings) that are missing. Raises KafkaUnreachable or TopicUnfit."""
+    admin = AIOKafkaAdminClient(**kafka.client_options())
+    try:
+        await admin.start()
+        missing = sorted(topics.keys() - set(await admin.list_topics()))
+        for topic in missing:
+            await _create(admin, [topic], kafka.partitions, topics[topic])
+        if missing:
+            await _until_led(admin, missing)
+    except KafkaConnectionError as error:
+        raise KafkaUnreachable(f"Kafka does not answer at {kafka.bootstrap}: {error}; check TANDEM_KAFKA") from error
+    except KafkaError as error:
+        raise KafkaUnreachable(f"Kafka at {kafka.bootstrap} refused: {error}") from error
+    finally:
+        await admin.close()
+
+
+async def _create(
+    admin: AIOKafkaAdminClient, topics: list[str], partitions: int, settings: Mapping[str, str] = _TOPIC_SETTINGS
+) -> None:
     replicas = min(3, len((await admin.describe_cluster())["brokers"]))
     answer = await admin.create_topics(
-        [NewTopic(topic, partitions, replicas, topic_configs=_TOPIC_SETTINGS) for topic in topics]
+        [NewTopic(topic, partitions, replicas, topic_configs=dict(settings)) for topic in topics]
     )
     for topic, code, *message in answer.topic_errors:
         if code not in (0, TopicAlreadyExistsError.errno):

@@ -1,0 +1,52 @@
+"""What agents need to know of the outside."""
+
+import ipaddress
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from schemas.errors import TandemError
+from streams.kafka import KafkaSettings
+
+
+class InvalidWebhook(TandemError):
+    """The webhook's settings cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Where to, and signed with what. `secret` never shows in a repr."""
+
+    url: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """The settings of all agents."""
+
+    kafka: KafkaSettings
+    webhook: Webhook | None = None  #: where alerts go
+    alert_stages: tuple[str, ...] = ("opportunity", "at-risk")
+    crm_mapping: Path | None = None  #: None for the mapping that comes along
+
+
+def webhook_of(url: str, secret: str | None) -> Webhook:
+    """A webhook from its settings. Raises InvalidWebhook."""
+    parts = urlsplit(url)
+    if not parts.hostname or parts.scheme not in ("http", "https"):
+        raise InvalidWebhook("TANDEM_WEBHOOK_URL is no address: write https://host/path")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        raise InvalidWebhook(f"TANDEM_WEBHOOK_URL sends alerts to {parts.hostname} unencrypted: use https")
+    if not secret:
+        raise InvalidWebhook(
+            "TANDEM_WEBHOOK_SECRET is missing: alerts are signed with it; any long random text will do"
+        )
+    return Webhook(url, secret)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
