@@ -61,6 +61,9 @@ _CREATE = """
     SELECT -1, 0, 0, coalesce(max(batch_id), 0), coalesce(sum(events), 0) FROM archive
     WHERE NOT EXISTS (SELECT FROM {name}.rebuild)
 """
+_FOREIGN = """
+    SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AND to_regclass($1 || '.rebuild') IS NULL
+"""
 _TABLE = "CREATE TABLE IF NOT EXISTS {name}.{table} (LIKE public.{table} INCLUDING ALL);"
 _DROP = "DROP SCHEMA {name} CASCADE"
 _NAMES = """
@@ -91,6 +94,8 @@ async def create(connection: asyncpg.Connection, name: str, playbook: str) -> No
     """Make the tables, or find those of a rebuild that was interrupted. Raises UnusableName."""
     if not _NAME.fullmatch(name) or name in _RESERVED or name.startswith("pg_"):
         raise UnusableName(f"a projection cannot be called {name!r}: use small letters, digits and _, at most 40")
+    if await connection.fetchval(_FOREIGN, name):
+        raise UnusableName(f"the database has a schema {name!r} that is no projection: choose another name")
     tables = "\n".join(_TABLE.format(name=name, table=table) for table in _TABLES)
     async with connection.transaction():
         await connection.execute(_CREATE.format(name=name, tables=tables, playbook=playbook))

@@ -9,7 +9,7 @@ import pytest
 from audit import rebuild as rebuild_module
 from audit.digest import projection_digest
 from audit.rebuild import rebuild
-from store.rebuild import UnusableName, commit_rebuilt, drop
+from store.rebuild import NoSuchProjection, UnusableName, commit_rebuilt, drop
 from streams.kafka import KafkaSettings
 from tests.laws.histories import long_hostile_history
 from tests.support import RULES, body, expected_digest, produce, project, stored_digest
@@ -69,6 +69,17 @@ async def test_a_rebuild_disturbs_nothing_and_can_be_dropped(kafka_settings: Kaf
 async def test_a_projection_cannot_have_any_name(database_url: str, name: str) -> None:
     with pytest.raises(UnusableName):
         await rebuild(database_url, RULES, name, lambda *_: None)
+
+
+async def test_somebody_elses_schema_is_left_alone(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("CREATE SCHEMA warehouse; CREATE TABLE warehouse.stock (item text)")
+    with pytest.raises(UnusableName, match="no projection"):
+        await rebuild(database_url, RULES, "warehouse", lambda *_: None)
+    with pytest.raises(NoSuchProjection):
+        await drop(connection, "warehouse")
+    assert await connection.fetchval("SELECT to_regclass('warehouse.journeys')") is None
+    await connection.close()
 
 
 class _Killed(Exception):
