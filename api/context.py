@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import asyncpg
 from fastapi import Request
 
+from api.access import Access
 from projections.playbook import Rules
 from streams.gateway import Gateway
 
@@ -19,6 +20,7 @@ class Context:
     gateway: Gateway | None
     rules: Rules
     clock: Callable[[], int]  #: microseconds since 1970 UTC
+    access: Access | None  #: None while access is off
 
 
 def context_of(request: Request) -> Context:

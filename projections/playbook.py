@@ -5,18 +5,21 @@ import re
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 import orjson
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from projections.identifiers import PersonType
+from projections.windows import HIDEABLE, Window
 from schemas.errors import TandemError
 
 DAY = 86_400_000_000  #: microseconds
 
 StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+Department = Literal["marketing", "sales"]
+_DEPARTMENTS: tuple[Department, ...] = get_args(Department)
 EventType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
@@ -59,7 +62,7 @@ class Return(_Strict):
     to: StageName
 
 
-class Window(_Strict):
+class LimitWindow(_Strict):
     """At most `count` identifiers that were first named within any `days` days."""
 
     count: Annotated[int, Field(ge=1)]
@@ -82,7 +85,7 @@ class BlastRadius(_Strict):
 
 
 class IdentityRules(_Strict):
-    limits: dict[PersonType, Annotated[int, Field(ge=1)] | Window]
+    limits: dict[PersonType, Annotated[int, Field(ge=1)] | LimitWindow]
     #: an identifier that is linked to more others than this is quarantined
     breaker: Annotated[int, Field(ge=2, le=10_000)] = 200
     phone_regions: dict[str, Annotated[str, Field(pattern=r"^[A-Z]{2}$")]] = {}
@@ -109,8 +112,23 @@ class TraitRule(_Strict):
         return self
 
 
+class WindowRule(_Strict):
+    """What a department does not see of journeys."""
+
+    hidden: list[str] = []
+    #: by purpose: identifier types that are hidden of people who withdrew their consent to it
+    withdrawn: dict[str, list[PersonType]] = {}
+
+    @model_validator(mode="after")
+    def _can_be_hidden(self) -> Self:
+        unknown = sorted(set(self.hidden) - HIDEABLE.keys())
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} cannot be hidden: choose from {', '.join(sorted(HIDEABLE))}")
+        return self
+
+
 class Playbook(_Strict):
-    """The whole agreement. Equal playbooks have equal `digest()`."""
+    """The whole agreement. Playbooks that fold equally have equal `digest()`."""
 
     name: str
     stages: Annotated[list[Stage], Field(min_length=1, max_length=32)]
@@ -119,6 +137,7 @@ class Playbook(_Strict):
     identity: IdentityRules
     accounts: AccountRules = AccountRules()
     traits: dict[str, TraitRule] = {}
+    windows: dict[Department, WindowRule] = {}
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -146,8 +165,12 @@ class Playbook(_Strict):
                 del moves[name]
 
     def digest(self) -> str:
-        """SHA-256 of the canonical playbook, as hex: which rules a projection was built with."""
-        return sha256(orjson.dumps(self.model_dump(by_alias=True), option=orjson.OPT_SORT_KEYS)).hexdigest()
+        """SHA-256 of the canonical playbook, as hex: which rules a projection was built with.
+
+        Windows are left out: they change nothing of what is stored.
+        """
+        rules = self.model_dump(by_alias=True, exclude={"windows"})
+        return sha256(orjson.dumps(rules, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 DEFAULT_PLAYBOOK = Path(__file__).with_name("playbook.yaml")
@@ -253,13 +276,13 @@ def compile_rules(playbook: Playbook) -> Rules:
         silent_types=frozenset(rule.of for rule in silences),
         shortest_silence={of: min(r.after for r in silences if r.of == of) for of in {r.of for r in silences}},
         limits={
-            str(type_): limit.count if isinstance(limit, Window) else limit
+            str(type_): limit.count if isinstance(limit, LimitWindow) else limit
             for type_, limit in playbook.identity.limits.items()
         },
         windows={
             str(type_): limit.days * DAY
             for type_, limit in playbook.identity.limits.items()
-            if isinstance(limit, Window)
+            if isinstance(limit, LimitWindow)
         },
         breaker=playbook.identity.breaker,
         phone_regions=dict(playbook.identity.phone_regions),
@@ -271,6 +294,19 @@ def compile_rules(playbook: Playbook) -> Rules:
         trait_sources={name: tuple(rule.sources) for name, rule in playbook.traits.items() if rule.sources},
         digest=playbook.digest(),
     )
+
+
+def compile_windows(playbook: Playbook) -> dict[str, Window]:
+    """The window of each department that publishes facts."""
+    rules = {name: playbook.windows.get(name, WindowRule()) for name in _DEPARTMENTS}
+    return {
+        name: Window(
+            name,
+            frozenset(path for field in rule.hidden for path in HIDEABLE[field]),
+            frozenset((purpose, type_) for purpose, types in rule.withdrawn.items() for type_ in types),
+        )
+        for name, rule in rules.items()
+    }
 
 
 def _thresholds(playbook: Playbook, field: str) -> tuple[tuple[int, int], ...]:
