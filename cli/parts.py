@@ -11,7 +11,13 @@ from tempfile import TemporaryDirectory
 import structlog
 import uvloop
 
-from cli.settings import Settings
+from cli.errors import UserError
+from cli.settings import Settings, access_settings
+
+_TOKENS = "set TANDEM_OIDC_ISSUER and TANDEM_OIDC_AUDIENCE to take tokens"
+_ON = f"set TANDEM_ACCESS=on, and {_TOKENS}"
+#: What is said at the start while access is off.
+ACCESS_OFF = f"access is off: every program on this machine reads and writes everything; {_ON}"
 
 _STANDSTILL_SECONDS = 60
 
@@ -51,16 +57,45 @@ async def _stay_alive() -> None:
         await asyncio.sleep(1)
 
 
+class AccessOff(UserError):
+    """Everybody could read and write everything."""
+
+
 def run_api(settings: Settings, host: str, port: int) -> None:
-    """Serve HTTP until SIGTERM or SIGINT. Raises DatabaseUnreachable, SchemaMissing and KafkaUnreachable."""
+    """Serve HTTP until SIGTERM or SIGINT.
+
+    Raises AccessOff, DatabaseUnreachable, SchemaMissing and KafkaUnreachable.
+    """
     import uvicorn
 
     from api.app import check_database, create_app
+    from api.loopback import is_loopback
 
     log_to_stderr()
+    access = access_settings()
+    if access is None:
+        if not is_loopback(host):
+            raise AccessOff(
+                f"access is off, so nobody but this machine may reach the API, and {host} lets others: {_ON}"
+            )
+        structlog.get_logger(__name__).warning(ACCESS_OFF)
+    elif access.oidc is None:
+        structlog.get_logger(__name__).warning(f"access is on for API keys only, which cannot read: {_TOKENS}")
     asyncio.run(check_database(settings.database_url))
-    app = create_app(database_url=settings.database_url, kafka=settings.kafka, playbook_path=settings.playbook)
-    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, loop="uvloop", http="httptools")
+    app = create_app(
+        database_url=settings.database_url, kafka=settings.kafka, playbook_path=settings.playbook, access=access
+    )
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,  # what they say is the sender's word
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+    )
 
 
 def log_to_stderr() -> None:

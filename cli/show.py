@@ -19,7 +19,7 @@ import tandem
 from audit.digest import projection_digest
 from cli import supervisor
 from cli.producers import producer_of
-from cli.settings import Settings, load_settings
+from cli.settings import Settings, load_settings, secret
 from cli.simulation import Fact, id_of, simulate
 from cli.status import Status, look
 from cli.story import funnel_table, print_journey
@@ -65,7 +65,7 @@ async def _play(settings: Settings, facts: Sequence[Fact], console: Console, end
     sent: list[int] = [0]
     streaming = asyncio.create_task(_stream(settings, facts, sent, ended))
     started = time.monotonic()
-    with tandem.Client(settings.api) as client:
+    with tandem.Client(settings.api, token=secret("TANDEM_TOKEN")) as client:
         found = await _watch(settings, client, console, streaming, (sent, len(facts), started), ended)
         await streaming
         story = _best_story(client)

@@ -18,8 +18,9 @@ import httpx
 from rich.console import Console
 
 from cli.errors import NoStack, UserError
+from cli.parts import ACCESS_OFF
 from cli.preparing import prepare, works
-from cli.settings import STACK_FILE, current_file, kafka_settings, read_stack, secret
+from cli.settings import STACK_FILE, access_settings, current_file, kafka_settings, read_stack, secret
 from deploy.embedded.kafka import Kafka, KafkaUnavailable, start_kafka, stop_kafka
 from deploy.embedded.memory import start_memory_broker
 from deploy.embedded.postgres import start_postgres, stop_postgres
@@ -77,6 +78,8 @@ def start(
     for child in children.values():
         stack.callback(child.stop)
         child.start()
+    if access_settings() is None:
+        say(ACCESS_OFF)
     api = f"http://127.0.0.1:{port}"
     wait_until(lambda: ended() or _answers(api), children["serve"].process, children["serve"].log, "the API")
     work = children["work"]
