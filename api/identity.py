@@ -159,7 +159,8 @@ async def explain_two(request: Request, a: Identifier, b: Identifier) -> Respons
     async with context.raw_pool.acquire() as connection:
         workspace = await store.load_tied(connection, context.rules, keys)
         own = [_newest(workspace, key) for key in keys]
-        refuse_veiled(window_of(request), workspace, zip((a, b), own, strict=True))
+        for name, key in zip((a, b), own, strict=True):
+            refuse_veiled(window_of(request), workspace.journey_of(key), name, key)
         answer = explain(workspace, own[0], own[1])
         path = [await _placed(connection, workspace, step) for step in answer.path]
         ruling = None if answer.ruling is None else await _ruling_view(connection, *answer.ruling)
@@ -262,7 +263,8 @@ async def person(
         else:
             workspace = await identity_as_of(connection, context.rules, key, happened, known)
             today = await store.load_tied(connection, context.rules, [key, *workspace.home])  # for consents of today
-    refuse_veiled(window_of(request), today, [(identifier, _newest(today, key))])
+    now = _newest(today, key)
+    refuse_veiled(window_of(request), today.journey_of(now), identifier, now)
     journey = workspace.journey_of(_newest(workspace, key))
     if journey is None:
         raise HTTPException(404, f"no event has named {identifier}" + (" by then" if at or known_at else ""))
@@ -336,7 +338,9 @@ async def _preview(request: Request, wanted: RulingRequest) -> tuple[Preview, di
         raise HTTPException(422, "a ruling is about two or more identifiers: name them")
     async with context.raw_pool.acquire() as connection:
         workspace = await store.load_tied(connection, context.rules, sorted(set(keys.values())))
-    refuse_veiled(window, workspace, ((name, _newest(workspace, key)) for name, key in keys.items()))
+    for name, key in keys.items():
+        newest = _newest(workspace, key)
+        refuse_veiled(window, workspace.journey_of(newest), name, newest)
     veil = veil_over(workspace, window)
     if wanted.ruling == "release":
         found = Preview([], [], 0, confirm=False, warnings=[])

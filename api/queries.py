@@ -10,13 +10,13 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api.access import Refused, caller_of, record, refuse_hidden, window_of
+from api.access import caller_of, record, refuse_hidden, window_of
 from api.context import Context, context_of
 from api.identifiers import key_of
 from api.policy import topics_of
 from api.times import instant
+from api.veils import refuse_veiled
 from projections.identifiers import normalise
-from projections.journey import Journey
 from projections.view import journey_view, time_text
 from store import queries as store
 from store.queries import Filter
@@ -40,20 +40,10 @@ async def journey(request: Request, identifier: str) -> Response:
         found = await store.find_journey(connection, key)
     if found is None:
         raise HTTPException(404, f"no event has named {identifier}")
+    refuse_veiled(window_of(request), found, identifier, key)
     view = journey_view(found, context.rules, context.clock())
-    types = window_of(request).veiled_types(view["consent"])
-    if types and _asked_by(identifier, key, found) in types:
-        raise Refused(403, "asks by an identifier that is hidden")
     await record(request, [view["journey_id"]])
     return _json(window_of(request).show(view))
-
-
-def _asked_by(identifier: str, key: bytes, found: Journey) -> str | None:
-    """The type of the identifier that a journey was asked for by. It may be written as the journey id that it gives."""
-    type_ = identifier.partition(":")[0]
-    if type_ != "journey" or key == found.journey_id or key not in found.identifiers:
-        return type_
-    return found.identifiers[key].type
 
 
 @router.get("/journeys", summary="Journeys, in pages")

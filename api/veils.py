@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from api.access import Refused
+from projections.journey import Journey
 from projections.traits import consent_of
 from projections.windows import Name, Window
 from projections.workspace import Workspace
@@ -39,15 +40,16 @@ def merged(veils: Iterable[Veil]) -> Veil:
     )
 
 
-def refuse_veiled(window: Window, workspace: Workspace, asked: Iterable[tuple[str, bytes]]) -> None:
-    """Raises Refused (403) where one of the (identifier, key) that were asked by is hidden."""
-    for identifier, key in asked:
-        journey = workspace.journey_of(key)
-        types = () if journey is None else window.veiled_types(consent_of(journey))
-        if journey is None or not types:
-            continue
-        type_ = identifier.partition(":")[0]
-        if type_ == "journey" and key != journey.journey_id and key in journey.identifiers:
-            type_ = journey.identifiers[key].type
-        if type_ in types:
-            raise Refused(403, "asks by an identifier that is hidden")
+def refuse_veiled(window: Window, journey: Journey | None, identifier: str, key: bytes) -> None:
+    """Raises Refused (403) where a journey was asked for by an identifier of its own that is hidden.
+
+    It may be written as the journey id that it gives; the id that the journey has is not hidden.
+    """
+    types = () if journey is None else window.veiled_types(consent_of(journey))
+    if journey is None or not types:
+        return
+    type_ = identifier.partition(":")[0]
+    if type_ == "journey" and key != journey.journey_id and key in journey.identifiers:
+        type_ = journey.identifiers[key].type
+    if type_ in types:
+        raise Refused(403, "asks by an identifier that is hidden")

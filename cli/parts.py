@@ -15,9 +15,8 @@ from cli.errors import UserError
 from cli.settings import Settings, access_settings
 
 _TOKENS = "set TANDEM_OIDC_ISSUER and TANDEM_OIDC_AUDIENCE to take tokens"
-_ON = f"set TANDEM_ACCESS=on, and {_TOKENS}"
 #: What is said at the start while access is off.
-ACCESS_OFF = f"access is off: every program on this machine reads and writes everything; {_ON}"
+ACCESS_OFF = "access is off: all programs on this machine read and write everything; see docs/access.md"
 
 _STANDSTILL_SECONDS = 60
 
@@ -75,9 +74,7 @@ def run_api(settings: Settings, host: str, port: int) -> None:
     access = access_settings()
     if access is None:
         if not is_loopback(host):
-            raise AccessOff(
-                f"access is off, so nobody but this machine may reach the API, and {host} lets others: {_ON}"
-            )
+            raise AccessOff(f"access is off, and on {host} others reach the API: set TANDEM_ACCESS=on, and {_TOKENS}")
         structlog.get_logger(__name__).warning(ACCESS_OFF)
     elif access.oidc is None:
         structlog.get_logger(__name__).warning(f"access is on for API keys only, which cannot read: {_TOKENS}")

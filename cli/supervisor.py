@@ -79,7 +79,7 @@ def start(
         stack.callback(child.stop)
         child.start()
     if access_settings() is None:
-        say(ACCESS_OFF)
+        say(ACCESS_OFF, soft_wrap=True)
     api = f"http://127.0.0.1:{port}"
     wait_until(lambda: ended() or _answers(api), children["serve"].process, children["serve"].log, "the API")
     work = children["work"]
@@ -169,6 +169,8 @@ def start_detached(folder: Path, port: int) -> dict[str, str]:
         stop(process)
         raise StartFailed(last_line(log).removeprefix("tandem: ")) from error
     process.returncode = 0  # it goes on without us
+    if access_settings() is None:
+        print(ACCESS_OFF, file=sys.stderr)
     return read_stack(folder) or {}
 
 

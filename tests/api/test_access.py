@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+import uuid
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ from api.keys import new_key
 from api.policy import DEPARTMENTS, KEY, OPEN, POLICY, ROLES
 from api.tokens import LEEWAY, OidcSettings
 from deploy.embedded.process import free_port
+from projections.identifiers import identifier_key
 from projections.playbook import compile_windows, load_playbook
 from store.keys import LiveKey, add_key, follow_key, revoke_key
 from streams.kafka import KafkaSettings, event_topics
@@ -253,6 +255,9 @@ async def test_asking_by_what_is_hidden_is_refused(world: World) -> None:
     ):
         assert (await world.get(f"/v1/{path}", "marketing")).status_code == 403, path
         assert (await world.get(f"/v1/{path}", "sales")).status_code == 200, path
+    written_as_id = f"journey:{uuid.UUID(bytes=identifier_key('email', MAIL))}"
+    assert (await world.get(f"/v1/journeys/{written_as_id}", "sales")).status_code == 200
+    assert (await world.get(f"/v1/journeys/{written_as_id}", "marketing")).status_code == 403
     join = {"ruling": "join", "identifiers": [f"email:{MAIL}", BOB]}
     preview = Case("/v1/identity/preview", join)
     assert (await world.ask("POST /v1/identity/preview", token("marketing-planner"), preview)).status_code == 403
