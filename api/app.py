@@ -3,20 +3,27 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 from aiokafka.errors import KafkaError
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
-from api import changes, health, identity, ingest, queries
+from api import changes, health, identity, ingest, queries, reads
+from api.access import Access, AccessSettings, Refused
 from api.context import Context
+from api.guard import guard, refusal
 from api.hub import Hub
+from api.keys import KeyRing
 from api.problems import on_http_error, on_invalid_request, on_unexpected
-from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
+from api.reading import ReadLog
+from api.tokens import Tokens
+from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, compile_windows, load_playbook
 from schemas.errors import TandemError
 from store.session import give_raw_uuids, open_connection
 from store.status import has_tables
@@ -45,49 +52,41 @@ def create_app(
     database_url: str,
     kafka: KafkaSettings | None,
     playbook_path: Path | None = None,
+    access: AccessSettings | None = None,
     clock: Callable[[], int] = _now,
 ) -> FastAPI:
-    """The application. `clock` gives microseconds since 1970 UTC; without `kafka` there is no ingest."""
-    rules = compile_rules(load_playbook(playbook_path or DEFAULT_PLAYBOOK))
+    """The application. `clock` gives microseconds since 1970 UTC; without `kafka` there is no ingest.
+
+    Without `access` it is off: whoever asks from this machine may do everything, and nobody else anything.
+    """
+    playbook = load_playbook(playbook_path or DEFAULT_PLAYBOOK)
+    rules = compile_rules(playbook)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        pool = await asyncpg.create_pool(
-            database_url,
-            min_size=2,
-            max_size=_POOL,
-            command_timeout=30,
-            reset=_leave_as_it_is,
-            server_settings={"application_name": "tandem-api", "default_transaction_read_only": "on", "jit": "off"},
-        )
-        raw_pool = await asyncpg.create_pool(
-            database_url,
-            min_size=1,
-            max_size=_RAW_POOL,
-            init=give_raw_uuids,
-            command_timeout=30,
-            reset=_leave_as_it_is,
-            server_settings={"application_name": "tandem-api", "default_transaction_read_only": "on", "jit": "off"},
-        )
-        gateway = Gateway(kafka) if kafka is not None else None
-        try:
+        async with AsyncExitStack() as stack:
+            pool = await stack.enter_async_context(_readers(database_url, min_size=2, max_size=_POOL))
+            raw_pool = await stack.enter_async_context(
+                _readers(database_url, min_size=1, max_size=_RAW_POOL, init=give_raw_uuids)
+            )
             await _check_schema(pool)
+            opened = None
+            if access is not None:
+                writers = await stack.enter_async_context(_writers(database_url))
+                tokens = None if access.oidc is None else Tokens(access.oidc)
+                opened = Access(KeyRing(pool), tokens, ReadLog(writers), compile_windows(playbook))
+            gateway = Gateway(kafka) if kafka is not None else None
             if gateway is not None:
+                stack.push_async_callback(gateway.stop)
                 await _connect(gateway)
             hub = Hub(database_url, rules, clock)
-            app.state.context = Context(pool, raw_pool, gateway, rules, clock, hub, asyncio.Semaphore(_CATCHING_UP))
             async with pool.acquire() as connection:
                 await hub.begin(connection)
             reading = asyncio.create_task(hub.run())
+            stack.push_async_callback(_end, hub, reading)
+            catching_up = asyncio.Semaphore(_CATCHING_UP)
+            app.state.context = Context(pool, raw_pool, gateway, rules, clock, hub, catching_up, opened)
             yield
-            hub.close()
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
-        finally:
-            if gateway is not None:
-                await gateway.stop()
-            await raw_pool.close()
-            await pool.close()
 
     app = FastAPI(
         title="Tandem",
@@ -97,12 +96,41 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    for router in (health.router, queries.router, changes.router, identity.router, ingest.router):
-        app.include_router(router)
+    for router in (health, queries, changes, identity, reads, ingest):
+        app.include_router(router.router)
+    app.add_middleware(guard)
+    app.add_exception_handler(Refused, _on_refused)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_invalid_request)
     app.add_exception_handler(Exception, on_unexpected)
     return app
+
+
+def _readers(database_url: str, **options: Any) -> asyncpg.Pool:
+    return asyncpg.create_pool(
+        database_url,
+        command_timeout=30,
+        reset=_leave_as_it_is,
+        server_settings={"application_name": "tandem-api", "default_transaction_read_only": "on", "jit": "off"},
+        **options,
+    )
+
+
+def _writers(database_url: str) -> asyncpg.Pool:
+    """For the record of reads, and nothing else."""
+    settings = {"application_name": "tandem-api-reads"}
+    return asyncpg.create_pool(database_url, min_size=1, max_size=2, command_timeout=5, server_settings=settings)
+
+
+async def _end(hub: Hub, reading: "asyncio.Task[None]") -> None:
+    hub.close()
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+
+
+async def _on_refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return refusal(error, request.scope)
 
 
 async def check_database(database_url: str) -> None:

@@ -14,16 +14,18 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.access import window_of
+from api.access import Refused, caller_of, record, refuse_hidden, window_of
 from api.context import Context, context_of
 from api.cursor import Cursor, InvalidCursor, parse_cursor
 from api.following import NOT_READY, NOTHING, START, FeedNotReady, FeedReset, Following
 from api.hub import Message
 from api.identifiers import key_of
 from api.problems import problem
+from api.veils import refuse_veiled
 from projections.feed import KINDS
 from projections.identifiers import normalise
 from projections.interest import Interest
+from projections.windows import Window
 from store.queries import find_journey
 
 router = APIRouter(prefix="/v1")
@@ -32,6 +34,7 @@ Text = Annotated[str | None, Query(max_length=512, pattern=r"^[^\x00]*$")]
 _STREAM = "text/event-stream"
 _STUCK_SECONDS = 10.0  #: after which a subscriber that takes nothing is let go
 _RETRY_MS = 2_000
+_RECORDED = 5_000  #: journeys of which a stream remembers that its reading them is recorded
 _FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 
 
@@ -61,15 +64,24 @@ async def changes(
     `snapshot=true` tells all journeys first. As `text/event-stream` (by `Accept`) it goes on without end; as JSON it
     answers with what there is, after at most `wait` seconds of waiting for news.
     """
-    context = context_of(request)
-    interest = await _interest(context, department, stage, journey, account, kind)
+    context, window = context_of(request), window_of(request)
+    if account is not None:
+        refuse_hidden(request, "account")
+    interest = Interest(
+        stages=_stages(context, department, stage),
+        journey=None if journey is None else await _journey_id(context, window, journey),
+        account=_account(account),
+        kind=None if kind is None else KINDS.index(kind),
+    )
     try:
         start = _start(context, last_event_id or cursor, snapshot)
-        following = Following(context, interest, window_of(request))
+        following, reads = Following(context, interest, window), _Reads(request)
         if _STREAM in request.headers.get("accept", ""):
-            return _EventStream(following, start)
+            return _EventStream(following, reads, start)
         # who gives no cursor needs one first
-        return _answer(await following.batch(start, wait if cursor else 0))
+        batch = await following.batch(start, wait if cursor else 0)
+        await reads.note(batch)
+        return _answer(batch)
     except InvalidCursor as error:
         raise HTTPException(422, str(error)) from error
     except FeedReset as error:
@@ -87,39 +99,53 @@ def _start(context: Context, text: str | None, snapshot: bool) -> Cursor:
     return context.hub.position._replace(after=START if snapshot else None)
 
 
-async def _interest(
-    context: Context,
-    department: str | None,
-    stage: str | None,
-    journey: str | None,
-    account: str | None,
-    kind: str | None,
-) -> Interest:
+def _stages(context: Context, department: str | None, stage: str | None) -> frozenset[int] | None:
     rules = context.rules
     stages = None if department is None else rules.concerns.get(department, frozenset())
-    if stage is not None:
-        if stage not in rules.names:
-            raise HTTPException(422, f"there is no stage {stage[:64]!r}: choose one of {', '.join(rules.names)}")
-        one = frozenset({rules.names.index(stage)})
-        stages = one if stages is None else stages & one
-    found = normalise("account", account) if account is not None else None
-    if account is not None and found is None:
-        raise HTTPException(422, f"{account[:64]!r} names no account")
-    return Interest(
-        stages=stages,
-        journey=None if journey is None else await _journey_id(context, journey),
-        account=None if found is None else found.value,
-        kind=None if kind is None else KINDS.index(kind),
-    )
+    if stage is None:
+        return stages
+    if stage not in rules.names:
+        raise HTTPException(422, f"there is no stage {stage[:64]!r}: choose one of {', '.join(rules.names)}")
+    one = frozenset({rules.names.index(stage)})
+    return one if stages is None else stages & one
 
 
-async def _journey_id(context: Context, identifier: str) -> UUID:
+def _account(name: str | None) -> str | None:
+    if name is None:
+        return None
+    found = normalise("account", name)
+    if found is None:
+        raise HTTPException(422, f"{name[:64]!r} names no account")
+    return found.value
+
+
+async def _journey_id(context: Context, window: Window, identifier: str) -> UUID:
     key = key_of(identifier, context.rules)
     async with context.pool.acquire() as connection:
         found = await find_journey(connection, key)
+    refuse_veiled(window, found, identifier, key)
     if found is None:
         raise HTTPException(404, f"no event has named {identifier}")
     return UUID(bytes=found.journey_id)
+
+
+class _Reads:
+    """The record of whose data one subscriber was told: each journey once, before it is told."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._recorded: set[UUID] = set()
+
+    async def note(self, batch: list[Message]) -> None:
+        """Record the journeys of a batch that are not recorded yet. Raises Refused (503)."""
+        if caller_of(self._request) is None:
+            return
+        fresh = {message.journey_id for message in batch if message.journey_id is not None} - self._recorded
+        if fresh:
+            await record(self._request, fresh)
+            if len(self._recorded) > _RECORDED:
+                self._recorded.clear()
+            self._recorded |= fresh
 
 
 def _answer(batch: list[Message]) -> Response:
@@ -135,10 +161,11 @@ class _EventStream(Response):
 
     media_type = _STREAM
 
-    def __init__(self, following: Following, start: Cursor) -> None:
+    def __init__(self, following: Following, reads: _Reads, start: Cursor) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._following = following
+        self._reads = reads
         self._start = start
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
@@ -168,11 +195,12 @@ class _EventStream(Response):
         try:
             async with aclosing(self._following.batches(self._start)) as batches:
                 async for batch in batches:
+                    await self._reads.note(batch)
                     yield b"".join([_frame(message) for message in batch])
         except FeedReset as error:
             # an empty id: who comes back by itself does not come back with the cursor that was refused
             yield b"id\nevent: reset\ndata: %b\n\n" % orjson.dumps({"reason": error.reason})
-        except (FeedNotReady, *_FAILURES):
+        except (FeedNotReady, Refused, *_FAILURES):
             return  # the subscriber comes back with its cursor
 
 

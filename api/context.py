@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import asyncpg
 from fastapi import Request
 
+from api.access import Access
 from api.hub import Hub
 from projections.playbook import Rules
 from streams.gateway import Gateway
@@ -23,6 +24,7 @@ class Context:
     clock: Callable[[], int]  #: microseconds since 1970 UTC
     hub: Hub
     catching_up: asyncio.Semaphore  #: leaves connections to others when many subscribers read what they missed
+    access: Access | None  #: None while access is off
 
 
 def context_of(request: Request) -> Context:

@@ -95,7 +95,7 @@ class Following(NamedTuple):
             journeys = await read_journeys(connection, cursor.after, PAGE)
         printer = Printer(self.context.rules, self.context.clock())
         told = [
-            Message("journey", cursor._replace(after=one.summary.journey_id), printer.journey(one, self.window))
+            printer.journey(one, cursor._replace(after=one.summary.journey_id), self.window)
             for one in journeys
             if self.interest.holds(one, printer.stage(one))
         ]
@@ -111,7 +111,7 @@ class Following(NamedTuple):
         changes = [change for change in found if until is None or change.seq <= until]
         printer = Printer(self.context.rules, self.context.clock())
         told = [
-            Message("change", cursor._replace(seq=change.seq), printer.change(change, self.window))
+            printer.change(change, cursor._replace(seq=change.seq), self.window)
             for change in changes
             if self.interest.wants(change)
         ]

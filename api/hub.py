@@ -38,6 +38,7 @@ class Message(NamedTuple):
     event: str  #: change, journey (of a snapshot), live (the snapshot is complete) or progress
     cursor: Cursor
     data: bytes  #: JSON
+    journey_id: UUID | None = None  #: whose data it holds
 
 
 class Subscriber:
@@ -181,7 +182,7 @@ class Hub:
             cursor = self.position._replace(seq=change.seq)
             for subscriber in candidates:
                 if subscriber.ended is None and subscriber.interest.wants(change):
-                    subscriber.tell(Message("change", cursor, printer.change(change, subscriber.window)))
+                    subscriber.tell(printer.change(change, cursor, subscriber.window))
 
     def _candidates(self, change: FeedChange) -> Iterable[Subscriber]:
         if change.journey is None:
@@ -198,25 +199,28 @@ class Hub:
 
 
 class Printer:
-    """Makes JSON of changes and journeys, each once for each window, at one time (microseconds since 1970 UTC)."""
+    """Makes messages of changes and journeys, each view once, at one time (microseconds since 1970 UTC)."""
 
     def __init__(self, rules: Rules, at: int) -> None:
         self._rules = rules
         self._at = at
         self._views: dict[UUID, dict[str, Any]] = {}
-        self._changes: dict[tuple[int, str], bytes] = {}
+        self._changes: dict[tuple[int, str], Message] = {}
 
-    def change(self, change: FeedChange, window: Window) -> bytes:
+    def change(self, change: FeedChange, cursor: Cursor, window: Window) -> Message:
         """A change as one sees it through a window."""
         key = (change.seq, window.name)
         if key not in self._changes:
             journey = None if change.journey is None else window.show(self._view(change.journey))
-            self._changes[key] = orjson.dumps(change_view(change, journey, self._rules))
+            data = orjson.dumps(change_view(change, journey, self._rules))
+            whose = None if change.journey is None else change.journey_id
+            self._changes[key] = Message("change", cursor, data, whose)
         return self._changes[key]
 
-    def journey(self, journey: FeedJourney, window: Window) -> bytes:
+    def journey(self, journey: FeedJourney, cursor: Cursor, window: Window) -> Message:
         """A journey of a snapshot, as one sees it through a window."""
-        return orjson.dumps(window.show(self._view(journey)))
+        data = orjson.dumps(window.show(self._view(journey)))
+        return Message("journey", cursor, data, journey.summary.journey_id)
 
     def stage(self, journey: FeedJourney) -> int:
         """The stage that a journey is in."""

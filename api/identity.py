@@ -1,6 +1,7 @@
 """Identity over HTTP: who is who, why, since when; and rulings, with what they would move."""
 
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -10,10 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from api.access import caller_of, record, window_of
 from api.context import Context, context_of
 from api.identifiers import key_of
 from api.problems import problem
 from api.times import instant, micros
+from api.veils import Veil, merged, refuse_veiled, veil_over
 from audit.identity import identity_as_of
 from projections.explain import Explanation, Step, explain
 from projections.identifiers import key_at
@@ -57,20 +60,25 @@ def _json(body: object, status: int = 200) -> Response:
 async def conflicts(request: Request, cursor: Cursor = None, limit: Limit = 50) -> Response:
     """In the order of journeys; each link once. `next_cursor` is null on the last page."""
     context = context_of(request)
+    window = window_of(request)
     first, given = _conflict_after(cursor)
     items: list[tuple[str, dict[str, Any]]] = []
+    veils: list[Veil] = []
     async with context.raw_pool.acquire() as connection:
         start: bytes | None = first
         while start is not None and len(items) <= limit:
             ids = await store.conflicting(connection, start, limit)
             workspace = await store.load_tied(connection, context.rules, ids)
+            veils.append(veil_over(workspace, window))
             for journey_id in ids:
                 for number, one in enumerate(_own_conflicts(workspace, journey_id)):
                     if journey_id != first or number >= given:
                         items.append((f"{journey_id.hex()}.{number + 1}", _conflict(workspace, one)))
             start = _next_key(ids[-1]) if len(ids) == limit else None
     page = items[:limit]
-    return _json({"items": [item for _, item in page], "next_cursor": page[-1][0] if len(items) > limit else None})
+    await record(request, {journey for _, item in page for journey in item["journeys"]})
+    body = {"items": [item for _, item in page], "next_cursor": page[-1][0] if len(items) > limit else None}
+    return _json(window.veil(body, *merged(veils)))
 
 
 def _conflict_after(cursor: str | None) -> tuple[bytes, int]:
@@ -127,6 +135,7 @@ async def quarantine(request: Request, cursor: Cursor = None, limit: Limit = 50)
         }
         for entry in found
     ]
+    await record(request)
     return _json({"items": items, "next_cursor": found[-1].key.hex() if len(found) == limit else None})
 
 
@@ -138,6 +147,7 @@ async def victims(request: Request, identifier: Identifier, cursor: Cursor = Non
     async with context.raw_pool.acquire() as connection:
         found = await store.list_victims(connection, key, _after(cursor), limit)
     items = [{"journey_id": str(uuid.UUID(bytes=entry.journey_id)), "at": time_text(entry.at)} for entry in found]
+    await record(request, [item["journey_id"] for item in items])
     return _json({"items": items, "next_cursor": found[-1].key.hex() if len(found) == limit else None})
 
 
@@ -149,20 +159,28 @@ async def explain_two(request: Request, a: Identifier, b: Identifier) -> Respons
     async with context.raw_pool.acquire() as connection:
         workspace = await store.load_tied(connection, context.rules, keys)
         own = [_newest(workspace, key) for key in keys]
+        for name, key in zip((a, b), own, strict=True):
+            refuse_veiled(window_of(request), workspace.journey_of(key), name, key)
         answer = explain(workspace, own[0], own[1])
         path = [await _placed(connection, workspace, step) for step in answer.path]
         ruling = None if answer.ruling is None else await _ruling_view(connection, *answer.ruling)
     unknown = [name for name, key in zip((a, b), own, strict=True) if key not in workspace.home]
-    return _json(
-        {
-            "identifiers": [a, b],
-            "journeys": [_journey_id(workspace, key) for key in own],
-            "one_person": answer.one_person,
-            "because": _because(answer, unknown, own),
-            "ruling": ruling,
-            "path": path,
-        }
-    )
+    body = {
+        "identifiers": [a, b],
+        "journeys": [_journey_id(workspace, key) for key in own],
+        "one_person": answer.one_person,
+        "because": _because(answer, unknown, own),
+        "ruling": ruling,
+        "path": path,
+    }
+    await record(request, _journeys(workspace, (end for step in answer.path for end in (step.a, step.b)), own))
+    return _json(window_of(request).veil(body, *veil_over(workspace, window_of(request))))
+
+
+def _journeys(workspace: Workspace, *keys: Iterable[bytes]) -> list[uuid.UUID]:
+    """The journeys that keys are of."""
+    homes = {workspace.home[key] for some in keys for key in some if key in workspace.home}
+    return [uuid.UUID(bytes=home) for home in sorted(homes)]
 
 
 def _newest(workspace: Workspace, key: bytes) -> bytes:
@@ -241,19 +259,25 @@ async def person(
     known = None if known_at is None else instant(known_at, "known_at")
     async with context.raw_pool.acquire() as connection:
         if happened is None and known is None:
-            workspace = await store.load_tied(connection, context.rules, [key])
+            today = workspace = await store.load_tied(connection, context.rules, [key])
         else:
             workspace = await identity_as_of(connection, context.rules, key, happened, known)
+            today = await store.load_tied(connection, context.rules, [key, *workspace.home])  # for consents of today
+    now = _newest(today, key)
+    refuse_veiled(window_of(request), today.journey_of(now), identifier, now)
     journey = workspace.journey_of(_newest(workspace, key))
     if journey is None:
         raise HTTPException(404, f"no event has named {identifier}" + (" by then" if at or known_at else ""))
-    return _json(identity_view(journey, workspace))
+    view = identity_view(journey, workspace)
+    ends = (end for link in journey.links.values() for end in (link.a, link.b))
+    await record(request, {uuid.UUID(bytes=journey.journey_id), *_journeys(workspace, ends)})
+    return _json(window_of(request).veil(view, *veil_over(today, window_of(request))))
 
 
 @router.post("/preview", summary="What a ruling would move")
 async def preview_ruling(request: Request, wanted: Annotated[RulingRequest, Body()]) -> Response:
     """Nothing is published."""
-    return _json(preview_view(await _preview(context_of(request), wanted)))
+    return _json((await _preview(request, wanted))[1])
 
 
 @router.post(
@@ -270,14 +294,14 @@ async def publish_ruling(request: Request, wanted: Annotated[RulingRequest, Body
     context = context_of(request)
     if context.gateway is None:
         return problem(503, "No broker", "this API was started without a broker", Retry_After="60")
-    found = await _preview(context, wanted)
+    found, view = await _preview(request, wanted)
     if found.confirm and not wanted.confirm:
         moved = f"{found.events_moved} events, {len(found.before)} journeys become {len(found.after)}"
         detail = f"the ruling moves much ({moved}): look at the preview, and confirm it"
-        return _json(
-            {"type": "about:blank", "title": "Confirm", "status": 409, "detail": detail, **preview_view(found)}, 409
-        )
-    data = {name: value for name, value in (("reason", wanted.reason), ("by", wanted.by)) if value is not None}
+        return _json({"type": "about:blank", "title": "Confirm", "status": 409, "detail": detail, **view}, 409)
+    caller = caller_of(request)
+    by = wanted.by if caller is None else caller.name
+    data = {name: value for name, value in (("reason", wanted.reason), ("by", by)) if value is not None}
     event = {
         "id": str(uuid.uuid4()),
         "type": _JOINT[wanted.ruling],
@@ -293,7 +317,7 @@ async def publish_ruling(request: Request, wanted: Annotated[RulingRequest, Body
         return problem(503, "Broker unavailable", detail, Retry_After="1")
     if answer["status"] != "accepted":
         raise HTTPException(422, answer["message"])
-    return _json({"event": answer, **preview_view(found)}, 201)
+    return _json({"event": answer, **view}, 201)
 
 
 def _identity(identifier: str, context: Context) -> dict[str, str]:
@@ -304,18 +328,29 @@ def _identity(identifier: str, context: Context) -> dict[str, str]:
     return {"type": type_, "value": value}
 
 
-async def _preview(context: Context, wanted: RulingRequest) -> Preview:
-    """What a join or split would move, taken now. A release moves nothing that is known."""
+async def _preview(request: Request, wanted: RulingRequest) -> tuple[Preview, dict[str, Any]]:
+    """What a join or split would move, taken now, and how it is shown. A release moves nothing that is known."""
+    context, window = context_of(request), window_of(request)
     identities = [_identity(identifier, context) for identifier in wanted.identifiers]
-    keys = sorted({key_of(f"{one['type']}:{one['value']}", context.rules) for one in identities})
-    if wanted.ruling == "release":
-        return Preview([], [], 0, confirm=False, warnings=[])
-    if len(keys) < 2:
+    names = [f"{one['type']}:{one['value']}" for one in identities]
+    keys = {name: key_of(name, context.rules) for name in names}
+    if wanted.ruling != "release" and len(set(keys.values())) < 2:
         raise HTTPException(422, "a ruling is about two or more identifiers: name them")
     async with context.raw_pool.acquire() as connection:
-        workspace = await store.load_tied(connection, context.rules, keys)
-    order = (context.clock(), b"\xff" * 16, "tandem-api")
-    return preview(workspace, Ruling(order, wanted.ruling == "join", tuple(keys)), context.rules)
+        workspace = await store.load_tied(connection, context.rules, sorted(set(keys.values())))
+    for name, key in keys.items():
+        newest = _newest(workspace, key)
+        refuse_veiled(window, workspace.journey_of(newest), name, newest)
+    veil = veil_over(workspace, window)
+    if wanted.ruling == "release":
+        found = Preview([], [], 0, confirm=False, warnings=[])
+    else:
+        order = (context.clock(), b"\xff" * 16, "tandem-api")
+        ruling = Ruling(order, wanted.ruling == "join", tuple(sorted(set(keys.values()))))
+        found = preview(workspace, ruling, context.rules)
+    sides = [uuid.UUID(bytes=side.journey_id) for side in (*found.before, *found.after)]
+    await record(request, sides, {"ruling": wanted.ruling, "identifiers": wanted.identifiers})
+    return found, window.veil(preview_view(found), veil.names, veil.keep.union(map(str, sides)))
 
 
 def _after(cursor: str | None) -> bytes:

@@ -7,7 +7,9 @@ import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from api.access import Refused, caller_of
 from api.context import context_of
+from api.policy import may_publish
 from api.problems import problem
 from streams.gateway import MAX_BODY, BrokerUnavailable, InvalidBody
 
@@ -30,11 +32,15 @@ class TooLarge(Exception):
 )
 async def publish(request: Request, owner: Annotated[Literal["marketing", "sales", "joint"], Query()]) -> Response:
     """Each event is answered for itself: a bad one does not cost its neighbours. The content type is not looked at."""
+    caller = caller_of(request)
+    key = None if caller is None else caller.key
+    if caller is not None and not may_publish(caller.roles, key.department if key else None, owner):
+        raise Refused(403, "another department's topic")
     gateway = context_of(request).gateway
     if gateway is None:
         return problem(503, "No broker", "this API was started without a broker", Retry_After="60")
     try:
-        answers = await gateway.publish(owner, await _body(request))
+        answers = await gateway.publish(owner, await _body(request), key.sources if key else frozenset())
     except TooLarge:
         return problem(413, "Too large", f"a request has at most {MAX_BODY} bytes: send fewer events at once")
     except (InvalidBody, zlib.error, EOFError) as error:

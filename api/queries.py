@@ -10,9 +10,12 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from api.access import caller_of, record, refuse_hidden, window_of
 from api.context import Context, context_of
 from api.identifiers import key_of
+from api.policy import topics_of
 from api.times import instant
+from api.veils import refuse_veiled
 from projections.identifiers import normalise
 from projections.view import journey_view, time_text
 from store import queries as store
@@ -37,7 +40,10 @@ async def journey(request: Request, identifier: str) -> Response:
         found = await store.find_journey(connection, key)
     if found is None:
         raise HTTPException(404, f"no event has named {identifier}")
-    return _json(journey_view(found, context.rules, context.clock()))
+    refuse_veiled(window_of(request), found, identifier, key)
+    view = journey_view(found, context.rules, context.clock())
+    await record(request, [view["journey_id"]])
+    return _json(window_of(request).show(view))
 
 
 @router.get("/journeys", summary="Journeys, in pages")
@@ -52,6 +58,8 @@ async def journeys(
     limit: Limit = 50,
 ) -> Response:
     """In the order of journey ids. `next_cursor` is null on the last page."""
+    asked = {"account": account, "channel": channel, "owner": owner}
+    refuse_hidden(request, *(name for name, value in asked.items() if value is not None))
     context = context_of(request)
     since = None if changed_since is None else instant(changed_since, "changed_since")
     wanted = Filter(_stage(stage, context), account, channel, owner, since)
@@ -59,7 +67,9 @@ async def journeys(
         items = await store.list_journeys(connection, context.rules, context.clock(), wanted, _after(cursor), limit + 1)
     more = len(items) > limit
     items = items[:limit]
-    return _json({"items": items, "next_cursor": _cursor(items[-1]["journey_id"]) if more else None})
+    await record(request, [item["journey_id"] for item in items])
+    page = {"items": items, "next_cursor": _cursor(items[-1]["journey_id"]) if more else None}
+    return _json(window_of(request).show(page))
 
 
 def _stage(name: str | None, context: Context) -> int | None:
@@ -86,31 +96,33 @@ def _after(cursor: str | None) -> uuid.UUID | None:
 @router.get("/funnel", summary="How many journeys reached each stage")
 async def funnel(request: Request, by: Annotated[Literal["channel", "campaign"] | None, Query()] = None) -> Response:
     """Counts, conversion and median time between the stages of the main line; split by first touchpoint."""
+    refuse_hidden(request, *([by] if by else []))
     context = context_of(request)
     async with context.pool.acquire() as connection:
         total = await store.funnel(connection, context.rules, context.clock(), None)
         groups = await store.funnel(connection, context.rules, context.clock(), by) if by else []
     empty: dict[str, Any] = {"journeys": 0, "stages": [], "beside": {}, "value": {}}
-    return _json({"total": total[0] if total else empty, "by": by, "groups": groups})
+    return _json(window_of(request).show({"total": total[0] if total else empty, "by": by, "groups": groups}))
 
 
 @router.get("/accounts/{account:path}", summary="What an account's journeys add up to")
 async def account(request: Request, account: str) -> Response:
     """`account` as the sources write it."""
+    refuse_hidden(request, "account")
     context = context_of(request)
     found = normalise("account", account[:512]) if "\0" not in account else None
     async with context.pool.acquire() as connection:
         rollup = await store.account_rollup(connection, context.rules, context.clock(), found.value) if found else None
     if rollup is None:
         raise HTTPException(404, f"no event has named the account {account[:64]}")
-    return _json(rollup)
+    return _json(window_of(request).show(rollup))
 
 
 @router.get("/dead-letters", summary="Records that could not be applied, and why")
 async def dead_letters(request: Request, reason: Text = None, cursor: Text = None, limit: Limit = 50) -> Response:
-    """In the order of partitions and offsets."""
+    """In the order of partitions and offsets. A department sees those of its own topic."""
     async with context_of(request).pool.acquire() as connection:
-        rows = await store.list_dead_letters(connection, reason, _place(cursor), limit + 1)
+        rows = await store.list_dead_letters(connection, reason, _owners(request), _place(cursor), limit + 1)
     items = [
         {
             "topic": row["topic"],
@@ -124,8 +136,15 @@ async def dead_letters(request: Request, reason: Text = None, cursor: Text = Non
         }
         for row in rows[:limit]
     ]
+    await record(request)
     last = rows[limit - 1] if len(rows) > limit else None
     return _json({"items": items, "next_cursor": f"{last['partition_id']}-{last['record_offset']}" if last else None})
+
+
+def _owners(request: Request) -> list[str] | None:
+    """Whose dead letters the caller may see: they hold what was written, byte for byte. None for everybody's."""
+    caller = caller_of(request)
+    return None if caller is None else topics_of(caller.roles)
 
 
 def _place(cursor: str | None) -> tuple[int, int]:
@@ -150,7 +169,8 @@ async def dead_letter(
     if "\0" in topic:
         raise HTTPException(404, "there is no such topic")
     async with context_of(request).pool.acquire() as connection:
-        found, payload = await store.dead_letter_bytes(connection, topic, partition, offset)
+        found, payload = await store.dead_letter_bytes(connection, topic, partition, offset, _owners(request))
     if not found:
         raise HTTPException(404, f"there is no dead letter at {topic} {partition} {offset}")
+    await record(request)
     return Response(payload or b"", media_type="application/octet-stream")

@@ -28,16 +28,17 @@ def api_client(data_dir: Path | None) -> "Iterator[Client]":
     import httpx
 
     import tandem
-    from cli.settings import api_url
+    from cli.settings import api_url, secret
 
     address = api_url(data_dir)
     try:
-        with tandem.Client(address) as client:
+        with tandem.Client(address, token=secret("TANDEM_TOKEN")) as client:
             yield client
     except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise ApiUnreachable(f"no API answers at {address}: {error}; check TANDEM_API or `tandem status`") from error
     except tandem.ApiError as error:
-        raise ApiUnreachable(error.detail) from error
+        hint = "; TANDEM_TOKEN is where commands take it from" if error.status == 401 else ""
+        raise ApiUnreachable(f"{error.detail}{hint}") from error
 
 
 def identifier_of(text: str) -> tuple[str, str]:

@@ -13,8 +13,13 @@ from tempfile import TemporaryDirectory
 import structlog
 import uvloop
 
-from cli.settings import Settings
+from cli.errors import UserError
+from cli.settings import Settings, access_settings
 from streams.agents.settings import AgentSettings
+
+_TOKENS = "set TANDEM_OIDC_ISSUER and TANDEM_OIDC_AUDIENCE to take tokens"
+#: What is said at the start while access is off.
+ACCESS_OFF = "access is off: all programs on this machine read and write everything; see docs/access.md"
 
 _STANDSTILL_SECONDS = 60
 
@@ -85,15 +90,32 @@ async def _stay_alive() -> None:
         await asyncio.sleep(1)
 
 
+class AccessOff(UserError):
+    """Everybody could read and write everything."""
+
+
 def run_api(settings: Settings, host: str, port: int) -> None:
-    """Serve HTTP until SIGTERM or SIGINT. Raises DatabaseUnreachable, SchemaMissing and KafkaUnreachable."""
+    """Serve HTTP until SIGTERM or SIGINT.
+
+    Raises AccessOff, DatabaseUnreachable, SchemaMissing and KafkaUnreachable.
+    """
     import uvicorn
 
     from api.app import check_database, create_app
+    from api.loopback import is_loopback
 
     log_to_stderr()
+    access = access_settings()
+    if access is None:
+        if not is_loopback(host):
+            raise AccessOff(f"access is off, and on {host} others reach the API: set TANDEM_ACCESS=on, and {_TOKENS}")
+        structlog.get_logger(__name__).warning(ACCESS_OFF)
+    elif access.oidc is None:
+        structlog.get_logger(__name__).warning(f"access is on for API keys only, which cannot read: {_TOKENS}")
     asyncio.run(check_database(settings.database_url))
-    app = create_app(database_url=settings.database_url, kafka=settings.kafka, playbook_path=settings.playbook)
+    app = create_app(
+        database_url=settings.database_url, kafka=settings.kafka, playbook_path=settings.playbook, access=access
+    )
 
     class Server(uvicorn.Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -101,7 +123,15 @@ def run_api(settings: Settings, host: str, port: int) -> None:
             await super().shutdown(sockets)
 
     config = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", access_log=False, loop="uvloop", http="httptools"
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,  # what they say is the sender's word
+        loop="uvloop",
+        http="httptools",
+        ws="none",
     )
     server = Server(config)
     server.run()

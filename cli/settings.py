@@ -5,10 +5,14 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cli.errors import NoStack, UserError
 from streams.agents.settings import AgentSettings, webhook_of
 from streams.kafka import KafkaSettings
+
+if TYPE_CHECKING:
+    from api.access import AccessSettings
 
 STACK_FILE = "stack.json"
 _SECURITY = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -153,6 +157,30 @@ def _feed_days(environ: Mapping[str, str]) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 3650):
         raise UserError(f"TANDEM_FEED_DAYS is {text!r}: give a number of days from 1 to 3650")
     return int(text)
+
+
+def access_settings(environ: Mapping[str, str] = os.environ) -> "AccessSettings | None":
+    """Who may use the API, from the environment; None where access is off. Raises UserError."""
+    from api.access import AccessSettings
+    from api.loopback import is_trusted_url
+    from api.tokens import OidcSettings
+
+    wanted = environ.get("TANDEM_ACCESS") or "off"
+    if wanted not in ("on", "off"):
+        raise UserError(f"TANDEM_ACCESS is {wanted!r}: choose on or off")
+    if wanted == "off":
+        return None
+    issuer, audience = environ.get("TANDEM_OIDC_ISSUER"), environ.get("TANDEM_OIDC_AUDIENCE")
+    if not issuer and not audience:
+        return AccessSettings()
+    if not (issuer and audience):
+        raise UserError("TANDEM_OIDC_ISSUER and TANDEM_OIDC_AUDIENCE belong together: set both, or none for keys only")
+    jwks = environ.get("TANDEM_OIDC_JWKS") or None
+    if jwks is None and not is_trusted_url(issuer):
+        raise UserError(f"TANDEM_OIDC_ISSUER is {issuer!r}: give an https address, or set TANDEM_OIDC_JWKS")
+    if jwks is not None and "://" in jwks and not is_trusted_url(jwks):
+        raise UserError(f"TANDEM_OIDC_JWKS is {jwks!r}: give an https address, or a file")
+    return AccessSettings(OidcSettings(issuer, audience, jwks, environ.get("TANDEM_OIDC_ROLES_CLAIM") or "roles"))
 
 
 def playbook_path(environ: Mapping[str, str] = os.environ) -> Path | None:

@@ -18,8 +18,9 @@ from rich.text import Text
 import tandem
 from audit.digest import projection_digest
 from cli import supervisor
+from cli.errors import UserError
 from cli.producers import producer_of
-from cli.settings import Settings, load_settings
+from cli.settings import Settings, access_settings, load_settings
 from cli.simulation import Fact, id_of, simulate
 from cli.status import Status, look
 from cli.story import funnel_table, print_journey
@@ -39,6 +40,8 @@ _LOOK_SECONDS = 0.5
 
 def run_demo(*, keep: bool, seed: int, people: int, data_dir: Path | None, port: int | None) -> bool:
     """Run the demo; whether everything added up. Whatever happens, the stack is stopped and temporary data removed."""
+    if access_settings() is not None:
+        raise UserError("the demo has nobody to ask for a token: unset TANDEM_ACCESS for it")
     console = Console(highlight=False)
     with ExitStack() as stack, supervisor.ended_by_signals() as ended:
         folder = data_dir or Path(tempfile.mkdtemp(prefix="tandem-demo-"))

@@ -18,8 +18,9 @@ import httpx
 from rich.console import Console
 
 from cli.errors import NoStack, UserError
+from cli.parts import ACCESS_OFF
 from cli.preparing import prepare, works
-from cli.settings import STACK_FILE, current_file, kafka_settings, read_stack, secret
+from cli.settings import STACK_FILE, access_settings, current_file, kafka_settings, read_stack, secret
 from deploy.embedded.kafka import Kafka, KafkaUnavailable, start_kafka, stop_kafka
 from deploy.embedded.memory import start_memory_broker
 from deploy.embedded.postgres import start_postgres, stop_postgres
@@ -83,6 +84,8 @@ def start(
     for child in children.values():
         stack.callback(child.stop)
         child.start()
+    if access_settings() is None:
+        say(ACCESS_OFF, soft_wrap=True)
     wait_until(
         lambda: ended() or _answers(addresses["api"]), children["serve"].process, children["serve"].log, "the API"
     )
@@ -174,6 +177,8 @@ def start_detached(folder: Path, port: int, agents: Sequence[str] = ()) -> dict[
         stop(process)
         raise StartFailed(last_line(log).removeprefix("tandem: ")) from error
     process.returncode = 0  # it goes on without us
+    if access_settings() is None:
+        print(ACCESS_OFF, file=sys.stderr)
     return read_stack(folder) or {}
 
 

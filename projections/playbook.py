@@ -5,18 +5,22 @@ import re
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 import orjson
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from projections.identifiers import PersonType
+from projections.windows import HIDEABLE, Window
 from schemas.errors import TandemError
 
 DAY = 86_400_000_000  #: microseconds
 
 StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+Department = Literal["marketing", "sales"]
+_DEPARTMENTS: tuple[Department, ...] = get_args(Department)
+_FOR_READERS = {"concerns", "windows"}
 EventType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
@@ -59,7 +63,7 @@ class Return(_Strict):
     to: StageName
 
 
-class Window(_Strict):
+class LimitWindow(_Strict):
     """At most `count` identifiers that were first named within any `days` days."""
 
     count: Annotated[int, Field(ge=1)]
@@ -82,7 +86,7 @@ class BlastRadius(_Strict):
 
 
 class IdentityRules(_Strict):
-    limits: dict[PersonType, Annotated[int, Field(ge=1)] | Window]
+    limits: dict[PersonType, Annotated[int, Field(ge=1)] | LimitWindow]
     #: an identifier that is linked to more others than this is quarantined
     breaker: Annotated[int, Field(ge=2, le=10_000)] = 200
     phone_regions: dict[str, Annotated[str, Field(pattern=r"^[A-Z]{2}$")]] = {}
@@ -109,12 +113,23 @@ class TraitRule(_Strict):
         return self
 
 
-Department = Literal["marketing", "sales"]
-_FOR_READERS = {"concerns"}
+class WindowRule(_Strict):
+    """What a department does not see of journeys."""
+
+    hidden: list[str] = []
+    #: by purpose: identifier types that are hidden of people who withdrew their consent to it
+    withdrawn: dict[str, list[PersonType]] = {}
+
+    @model_validator(mode="after")
+    def _can_be_hidden(self) -> Self:
+        unknown = sorted(set(self.hidden) - HIDEABLE.keys())
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} cannot be hidden: choose from {', '.join(sorted(HIDEABLE))}")
+        return self
 
 
 class Playbook(_Strict):
-    """The whole agreement. Equal playbooks have equal `digest()`."""
+    """The whole agreement. Playbooks that fold equally have equal `digest()`."""
 
     name: str
     stages: Annotated[list[Stage], Field(min_length=1, max_length=32)]
@@ -125,6 +140,8 @@ class Playbook(_Strict):
     traits: dict[str, TraitRule] = {}
     #: the stages that concern a department: what its subscribers follow
     concerns: dict[Department, list[StageName]] = {}
+    #: what a department does not see
+    windows: dict[Department, WindowRule] = {}
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -266,13 +283,13 @@ def compile_rules(playbook: Playbook) -> Rules:
         silent_types=frozenset(rule.of for rule in silences),
         shortest_silence={of: min(r.after for r in silences if r.of == of) for of in {r.of for r in silences}},
         limits={
-            str(type_): limit.count if isinstance(limit, Window) else limit
+            str(type_): limit.count if isinstance(limit, LimitWindow) else limit
             for type_, limit in playbook.identity.limits.items()
         },
         windows={
             str(type_): limit.days * DAY
             for type_, limit in playbook.identity.limits.items()
-            if isinstance(limit, Window)
+            if isinstance(limit, LimitWindow)
         },
         breaker=playbook.identity.breaker,
         phone_regions=dict(playbook.identity.phone_regions),
@@ -285,6 +302,19 @@ def compile_rules(playbook: Playbook) -> Rules:
         concerns={str(who): frozenset(index[name] for name in stages) for who, stages in playbook.concerns.items()},
         digest=playbook.digest(),
     )
+
+
+def compile_windows(playbook: Playbook) -> dict[str, Window]:
+    """The window of each department that publishes facts."""
+    rules = {name: playbook.windows.get(name, WindowRule()) for name in _DEPARTMENTS}
+    return {
+        name: Window(
+            name,
+            frozenset(path for field in rule.hidden for path in HIDEABLE[field]),
+            frozenset((purpose, type_) for purpose, types in rule.withdrawn.items() for type_ in types),
+        )
+        for name, rule in rules.items()
+    }
 
 
 def _thresholds(playbook: Playbook, field: str) -> tuple[tuple[int, int], ...]:

@@ -1,6 +1,7 @@
 """Traits, consents and the owner: of all that was said, what holds. The playbook has the rule of each trait."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from projections.journey import Fact, Journey
 from projections.playbook import Rules
@@ -17,6 +18,12 @@ def facts_by_name(journey: Journey, kind: str) -> dict[str, list[Fact]]:
 def last_said(facts: Iterable[Fact]) -> Fact | None:
     """The last fact by law 2's order."""
     return max(facts, key=lambda fact: fact.order, default=None)
+
+
+def consent_of(journey: Journey) -> dict[str, Any]:
+    """By purpose: whether the person consented, as was said last."""
+    said = {name: last_said(facts) for name, facts in facts_by_name(journey, "consent").items()}
+    return {name: fact.value for name, fact in sorted(said.items()) if fact is not None and fact.value is not None}
 
 
 def winner(name: str, facts: list[Fact], rules: Rules) -> Fact | None:

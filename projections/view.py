@@ -12,7 +12,7 @@ from projections.lifecycle import Entry, Lifecycle, advance
 from projections.membership import Membership, memberships
 from projections.moments import MILESTONES, Moment
 from projections.playbook import Rules
-from projections.traits import facts_by_name, last_said, winner
+from projections.traits import consent_of, facts_by_name, last_said, winner
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AUTHORITIES = {MERGE: "crm-merge", CRM: "crm", LOGIN: "login", FORM: "form"}
@@ -31,7 +31,6 @@ def journey_view(journey: Journey, rules: Rules, at: int) -> dict[str, Any]:
     stays = memberships(journey, rules)
     owner = last_said(facts_by_name(journey, "owner").get("", []))
     traits = {name: winner(name, facts, rules) for name, facts in facts_by_name(journey, "trait").items()}
-    consent = {name: last_said(facts) for name, facts in facts_by_name(journey, "consent").items()}
     return {
         "journey_id": str(uuid.UUID(bytes=journey.journey_id)),
         "version": journey.events,
@@ -52,7 +51,7 @@ def journey_view(journey: Journey, rules: Rules, at: int) -> dict[str, Any]:
         "activity": _activity(journey.moments),
         "traits": _values(traits),
         "trait_sources": _provenance(journey, traits),
-        "consent": _values(consent),
+        "consent": consent_of(journey),
         "account": stays[-1].account if stays else None,
         "accounts": [_stay(stay) for stay in stays],
         "owner": owner.value if owner else None,

@@ -1,6 +1,7 @@
 """The gateway: events over HTTP into Kafka. An event is accepted when the broker has acknowledged it, not before."""
 
 import asyncio
+from collections.abc import Set
 from datetime import UTC, datetime
 from typing import Any
 
@@ -58,8 +59,8 @@ class Gateway:
         if self._producer is not None:
             await self._producer.stop()
 
-    async def publish(self, owner: str, body: bytes) -> list[dict[str, Any]]:
-        """Publish one event or an array; one answer for each, in order.
+    async def publish(self, owner: str, body: bytes, sources: Set[str] = frozenset()) -> list[dict[str, Any]]:
+        """Publish one event or an array; one answer for each, in order. `sources`: that may speak; empty for any.
 
         Raises InvalidBody, or BrokerUnavailable where nothing may be called accepted.
         """
@@ -69,7 +70,7 @@ class Gateway:
         self._pending += len(body)
         try:
             async with asyncio.timeout(_ACKNOWLEDGE_SECONDS):
-                return await self._publish(self._producer, owner, values)
+                return await self._publish(self._producer, owner, values, sources)
         except (KafkaError, TimeoutError) as error:
             raise BrokerUnavailable(
                 f"the broker did not acknowledge ({type(error).__name__}): send the same events again"
@@ -77,13 +78,19 @@ class Gateway:
         finally:
             self._pending -= len(body)
 
-    async def _publish(self, producer: AIOKafkaProducer, owner: str, values: list[bytes]) -> list[dict[str, Any]]:
+    async def _publish(
+        self, producer: AIOKafkaProducer, owner: str, values: list[bytes], sources: Set[str]
+    ) -> list[dict[str, Any]]:
         headers = [("received_at", datetime.now(UTC).isoformat().encode())]
         answers: list[dict[str, Any]] = []
         sent: list[tuple[int, asyncio.Future[Any]]] = []
         for value in values:
             try:
                 event = decode(value, owner)
+                if sources and event.source not in sources:
+                    raise Rejection(
+                        "source_not_allowed", "source", f"the key may speak for {', '.join(sorted(sources))}"
+                    )
             except Rejection as rejection:
                 answers.append(_rejected(rejection))
                 continue

@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 import msgspec
+import uvicorn
 from aiokafka import AIOKafkaProducer
 
 from audit.digest import projection_digest
@@ -79,6 +80,23 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     while not await condition():
         assert time.monotonic() < deadline, "the condition did not come true"
         await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def served(app: Any, port: int) -> AsyncIterator[None]:
+    """An application behind a real server on a loopback port."""
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", ws="none"))
+    serving = asyncio.create_task(server.serve())
+
+    async def started() -> bool:
+        return server.started or serving.done()
+
+    try:
+        await until(started)
+        yield
+    finally:
+        server.should_exit = True
+        await serving
 
 
 async def counts(connection: asyncpg.Connection) -> dict[str, int]:

@@ -1,9 +1,11 @@
-"""What the pages promise: each case of identity has a rule and a test, and each test is there."""
+"""What the pages promise: each case of identity has a rule and a test; who may do what is what the code lets do."""
 
 import re
 from pathlib import Path
 
 import pytest
+
+from api.policy import KEY, POLICY, ROLES
 
 ROOT = Path(__file__).parents[1]
 _ROW = re.compile(r"\| ([0-9, ]+) \|.+\|(.*)\|(.*)\|")
@@ -32,3 +34,21 @@ def test_a_case_has_a_rule_and_a_test(case: int) -> None:
     assert f"`test_case_{case}`" in test
     source = (ROOT / "tests/projections/test_identity.py").read_text("utf-8")
     assert re.search(rf"^def test_case_{case}_\w+", source, re.MULTILINE)
+
+
+def test_the_table_of_access_is_the_policy() -> None:
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in (ROOT / "docs/access.md").read_text("utf-8").splitlines()
+        if line.startswith("| ")
+    ]
+    columns = rows[0][1:]
+    told = {
+        row[0].strip("`"): {column for column, cell in zip(columns, row[1:], strict=True) if cell == "yes"}
+        for row in rows[2:]
+    }
+    assert set(columns) == ROLES | {KEY, "recorded"}
+    assert told == {
+        endpoint.replace(":path", ""): rule.roles | ({"recorded"} if rule.personal else set())
+        for endpoint, rule in POLICY.items()
+    }

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import httpx
 
 from tandem.errors import ApiError, ConfirmationNeeded, NotFound
+from tandem.http import bearer
 
 Json = dict[str, Any]
 
@@ -45,8 +46,9 @@ def _given(**parameters: Any) -> Json:
 class AsyncClient:
     """Reads from the API at `base_url`. Answers are the API's JSON objects; docs/api.md describes them."""
 
-    def __init__(self, base_url: str, *, timeout: float = 10.0) -> None:
-        self._client = httpx.AsyncClient(base_url=base_url, timeout=timeout)
+    def __init__(self, base_url: str, *, token: str | None = None, timeout: float = 10.0) -> None:
+        """`token`: the OpenID Connect token to ask with."""
+        self._client = httpx.AsyncClient(base_url=base_url, timeout=timeout, headers=bearer(token))
 
     async def journey(self, type_: str, value: str) -> Json:
         """The journey that an identifier finds. Raises NotFound."""
@@ -86,6 +88,11 @@ class AsyncClient:
     async def victims(self, identifier: str) -> AsyncIterator[Json]:
         """Whom events linked to an identifier (type:value) in quarantine."""
         async for item in self._pages("/v1/identity/victims", identifier=identifier):
+            yield item
+
+    async def reads(self, **filters: Any) -> AsyncIterator[Json]:
+        """Who has read personal data, the newest first; person= (type:value), reader=, since=. For auditors."""
+        async for item in self._pages("/v1/reads", **filters):
             yield item
 
     async def preview_ruling(self, ruling: str, identifiers: list[str]) -> Json:
@@ -131,8 +138,9 @@ class AsyncClient:
 class Client:
     """The same for code without an event loop."""
 
-    def __init__(self, base_url: str, *, timeout: float = 10.0) -> None:
-        self._client = httpx.Client(base_url=base_url, timeout=timeout)
+    def __init__(self, base_url: str, *, token: str | None = None, timeout: float = 10.0) -> None:
+        """`token`: the OpenID Connect token to ask with."""
+        self._client = httpx.Client(base_url=base_url, timeout=timeout, headers=bearer(token))
 
     def journey(self, type_: str, value: str) -> Json:
         """The journey that an identifier finds. Raises NotFound."""
@@ -180,6 +188,10 @@ class Client:
     def victims(self, identifier: str) -> Iterator[Json]:
         """Whom events linked to an identifier (type:value) in quarantine."""
         yield from self._pages("/v1/identity/victims", identifier=identifier)
+
+    def reads(self, **filters: Any) -> Iterator[Json]:
+        """Who has read personal data, the newest first; person= (type:value), reader=, since=. For auditors."""
+        yield from self._pages("/v1/reads", **filters)
 
     def preview_ruling(self, ruling: str, identifiers: list[str]) -> Json:
         """What a ruling (join, split, release) on identifiers (type:value) would move."""

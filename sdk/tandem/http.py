@@ -20,23 +20,34 @@ _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 _Item = tuple[Encoded, "asyncio.Future[Receipt]"]
 
 
+def bearer(credentials: str | None) -> dict[str, str]:
+    """The header that carries a token or an API key."""
+    return {} if credentials is None else {"Authorization": f"Bearer {credentials}"}
+
+
 class HttpTransport:
     """One request at a time, in order; the same bytes again until they are answered or the time is over."""
 
     def __init__(
-        self, base_url: str, owner: str, delivery_timeout: float, jitter: Callable[[], float] = random.random
+        self,
+        base_url: str,
+        owner: str,
+        delivery_timeout: float,
+        jitter: Callable[[], float] = random.random,
+        api_key: str | None = None,
     ) -> None:
         self._url = f"{base_url.rstrip('/')}/v1/events"
         self._owner = owner
         self._delivery_timeout = delivery_timeout
         self._jitter = jitter
+        self._headers = bearer(api_key)
         self._queue: asyncio.Queue[_Item] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._client: httpx.AsyncClient | None = None
 
     async def start(self) -> None:
         """Make ready; the first request connects."""
-        self._client = httpx.AsyncClient(timeout=30)
+        self._client = httpx.AsyncClient(timeout=30, headers=self._headers)
         self._task = asyncio.create_task(self._run(self._client))
 
     async def stop(self) -> None:

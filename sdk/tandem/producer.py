@@ -27,14 +27,20 @@ def _now() -> datetime:
 
 
 def make_transport(
-    owner: str, kafka: str | None, http: str | None, topic_prefix: str, delivery_timeout: float, options: Any
+    owner: str,
+    kafka: str | None,
+    http: str | None,
+    api_key: str | None,
+    topic_prefix: str,
+    delivery_timeout: float,
+    options: Any,
 ) -> Transport:
-    """The transport for an address: `kafka` is a bootstrap list, `http` the API's base URL."""
+    """The transport for an address: `kafka` is a bootstrap list, `http` the API's base URL, with its key."""
     if (kafka is None) == (http is None):
         raise TandemError("name either kafka='host:9092' or http='http://host:8765'")
     if kafka is not None:
         return KafkaTransport(kafka, f"{topic_prefix}.{owner}.events", delivery_timeout, **options)
-    return HttpTransport(str(http), owner, delivery_timeout)
+    return HttpTransport(str(http), owner, delivery_timeout, api_key=api_key)
 
 
 class AsyncProducer:
@@ -51,6 +57,7 @@ class AsyncProducer:
         source: str,
         kafka: str | None = None,
         http: str | None = None,
+        api_key: str | None = None,
         transport: Transport | None = None,
         topic_prefix: str = "tandem",
         max_events: int = 10_000,
@@ -60,9 +67,14 @@ class AsyncProducer:
         new_id: Callable[[], UUID] | None = None,
         **kafka_options: Any,
     ) -> None:
-        """`kafka_options` go to aiokafka: security_protocol, ssl_context, sasl_mechanism, sasl_plain_username, ..."""
+        """`api_key` goes with `http`.
+
+        `kafka_options` go to aiokafka: security_protocol, ssl_context, sasl_mechanism, sasl_plain_username, ...
+        """
         self._owner, self._source = owner, source
-        self._transport = transport or make_transport(owner, kafka, http, topic_prefix, delivery_timeout, kafka_options)
+        self._transport = transport or make_transport(
+            owner, kafka, http, api_key, topic_prefix, delivery_timeout, kafka_options
+        )
         self._places = asyncio.Semaphore(max_events)
         self._on_delivery = on_delivery
         self._clock = clock

@@ -33,7 +33,7 @@ async def api(kafka_settings: KafkaSettings, database_url: str) -> AsyncIterator
     app = create_app(database_url=database_url, kafka=kafka_settings, clock=lambda: NOW)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield client
 
 
@@ -136,7 +136,7 @@ async def test_without_a_broker_events_are_turned_away(database_url: str) -> Non
     app = create_app(database_url=database_url, kafka=None)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             answer = await client.post("/v1/events", params={"owner": "sales"}, content=body(1))
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
@@ -155,7 +155,7 @@ async def test_whatever_the_description_allows_gets_an_answer(api: httpx.AsyncCl
     schema = schemathesis.openapi.from_dict((await api.get("/openapi.json")).json())
     for operation in schema.get_all_operations():
         for case in _cases(operation.ok()):
-            request = case.as_transport_kwargs(base_url="http://api")
+            request = case.as_transport_kwargs(base_url="http://localhost")
             answer = await api.request(
                 request["method"],
                 request["url"],

@@ -63,7 +63,7 @@ async def running(kafka_settings: KafkaSettings, database_url: str) -> AsyncIter
     app = create_app(database_url=database_url, kafka=kafka_settings, clock=itertools.count(NOW).__next__)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield Running(client, kafka_settings, database_url)
 
 

@@ -177,6 +177,28 @@ MUTANTS = {
         (("streams/positions.py", "if witness_of(record) != self.lease.witness:", "if False:"),),
         ("tests/faults/test_log.py::test_a_recreated_topic_halts",),
     ),
+    "what the policy does not name is allowed": Mutant(
+        (
+            (
+                "api/policy.py",
+                "return bool(rules) and all(rule is not None and rule.roles & roles for rule in rules)",
+                "return all(rule is None or rule.roles & roles for rule in rules)",
+            ),
+        ),
+        ("tests/api/test_access.py::test_a_route_without_a_policy_is_denied",),
+    ),
+    "windows are not held before lists": Mutant(
+        (("projections/windows.py", "place: [self._shown(one, left_out) for one in found]", "place: found"),),
+        ("tests/projections/test_windows.py",),
+    ),
+    "half a key opens": Mutant(
+        (("api/keys.py", "if key is None or not right:", "if key is None:"),),
+        ("tests/api/test_access.py::test_keys_that_are_none",),
+    ),
+    "an answer leaves without its record": Mutant(
+        (("api/reading.py", "recorded.set_result(done)", "recorded.set_result(True)"),),
+        ("tests/api/test_access.py::test_what_cannot_be_recorded_is_not_answered",),
+    ),
     "a shorter silence is not judged again": Mutant(
         (
             (

@@ -1,0 +1,96 @@
+"""What stands in front of all requests: whoever may not, gets no further."""
+
+import asyncio
+import time
+
+import structlog
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.access import Caller, Refused, identify
+from api.context import Context
+from api.loopback import names_loopback
+from api.policy import endpoints_of, is_open, may
+from api.problems import problem
+
+log = structlog.get_logger(__name__)
+
+
+def guard(app: ASGIApp) -> ASGIApp:
+    """Let through what the policy allows, and end it when its credentials end. There are no websockets."""
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008, "reason": ""})
+        elif scope["type"] != "http":
+            await app(scope, receive, send)
+        else:
+            try:
+                caller = await _admit(scope)
+            except Refused as refused:
+                await refusal(refused, scope)(scope, receive, send)
+            else:
+                await _until_expired(app, caller, scope, receive, send)
+
+    return guarded
+
+
+async def _admit(scope: Scope) -> Caller | None:
+    """Who asks, noted in the request's state; None while access is off. Raises Refused."""
+    context: Context = scope["app"].state.context
+    endpoints = endpoints_of(scope["method"], scope["path"])
+    if is_open(endpoints):
+        return None
+    if context.access is None:
+        _check_loopback(scope)
+        return None
+    caller = await identify(context.access, scope["headers"])
+    if not may(caller.roles, endpoints):
+        raise Refused(403, "no role that may" if endpoints else "no such endpoint")
+    scope.setdefault("state", {}).update(caller=caller, endpoint=endpoints[0])
+    return caller
+
+
+def _check_loopback(scope: Scope) -> None:
+    """A page in this machine's browser reaches our port, too: by a name that resolves to it, or from another origin."""
+    headers = [(name, value.decode("latin-1")) for name, value in scope["headers"]]
+    hosts = [value for name, value in headers if name == b"host"]
+    origins = [value.rpartition("://")[2] for name, value in headers if name == b"origin"]
+    if len(hosts) != 1 or not all(names_loopback(one) for one in (*hosts, *origins)):
+        raise Refused(403, "access is off, and the request does not come from this machine: set TANDEM_ACCESS=on")
+
+
+async def _until_expired(app: ASGIApp, caller: Caller | None, scope: Scope, receive: Receive, send: Send) -> None:
+    if caller is None or caller.until is None:
+        await app(scope, receive, send)
+        return
+    started = False
+
+    async def sending(message: Message) -> None:
+        nonlocal started
+        started = True
+        await send(message)
+
+    limit = asyncio.timeout(max(0.0, caller.until - time.time()))
+    try:
+        async with limit:
+            await app(scope, receive, sending)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        if started:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        else:
+            await refusal(Refused(401, "the token has expired meanwhile"), scope)(scope, receive, send)
+
+
+def refusal(refused: Refused, scope: Scope) -> Response:
+    """The answer, which is the same for every reason; the log has the reason, and nothing of the request but that."""
+    endpoints = endpoints_of(scope["method"], scope["path"])
+    log.warning("request refused", status=refused.status, why=refused.why, endpoint=(endpoints or ["none"])[0])
+    if refused.status == 401:
+        detail = "give a valid token or API key: `Authorization: Bearer ...`"
+        return problem(401, "Not authenticated", detail, WWW_Authenticate="Bearer")
+    if refused.status == 403:
+        return problem(403, "Forbidden", "the token or API key may not do this")
+    return problem(503, "Access unknown", "whether this is allowed cannot be said now: try again", Retry_After="1")
