@@ -66,6 +66,8 @@ set_rights() { # USER
     local journeys=(--topic "$prefix.journeys" --topic "$prefix.transitions")
     local departments=(--topic "$prefix.marketing.events" --topic "$prefix.sales.events")
     local events=("${departments[@]}" --topic "$prefix.joint.events")
+    local own=(--topic "$prefix-agents") crm=(--topic "$prefix.crm.")
+    local out=(--topic "$prefix.outbound." --topic "$prefix.dead-letters")
     local make=(--operation Create --operation DescribeConfigs) # and look whether they are made as Tandem needs them
     local prefixed=(--resource-pattern-type prefixed)
     case $1 in
@@ -76,6 +78,7 @@ set_rights() { # USER
         ;;
     tandem-worker)
         allow "$1" --operation Read "${make[@]}" "${events[@]}"
+        allow "$1" --operation Describe "${make[@]}" "${journeys[@]}" # for tandem migrate
         ;;
     tandem-gateway)
         allow "$1" --operation Write "${events[@]}"
@@ -88,9 +91,9 @@ set_rights() { # USER
     tandem-agents)
         allow "$1" --operation Read "${journeys[@]}"
         allow "$1" --operation Write "${departments[@]}"
-        allow "$1" --operation Read --topic "$prefix.crm." --group "$prefix-agents" "${prefixed[@]}"
-        allow "$1" --operation Read --operation Write "${make[@]}" --topic "$prefix-agents" \
-            --topic "$prefix.outbound." --topic "$prefix.dead-letters" "${prefixed[@]}"
+        allow "$1" --operation Read --group "$prefix-agents" "${own[@]}" "${crm[@]}" "${prefixed[@]}"
+        allow "$1" --operation Write "${own[@]}" "${out[@]}" "${prefixed[@]}"
+        allow "$1" "${make[@]}" "${own[@]}" "${crm[@]}" "${out[@]}" "${prefixed[@]}"
         ;;
     esac
 }
