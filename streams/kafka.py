@@ -200,7 +200,7 @@ def _refusal(kafka: KafkaSettings, reason: Exception) -> str:
             return f"no TLS with Kafka at {kafka.bootstrap}: {reason}; check TANDEM_KAFKA_CA_FILE"
         case _:
             settings = "TANDEM_KAFKA and TANDEM_KAFKA_SECURITY"
-            return f"Kafka does not answer at {kafka.bootstrap}: {reason or 'in time'}; check {settings}"
+            return f"Kafka does not answer at {kafka.bootstrap}: {str(reason) or 'in time'}; check {settings}"
 
 
 def _check_allowed(kafka: KafkaSettings, right: str, topic: str, code: int) -> None:

@@ -232,6 +232,14 @@ async def test_gateway_and_worker_with_no_more_than_their_rights(user: User, dat
     await connection.close()
 
 
+async def test_a_worker_that_is_not_let_in_ends_with_the_reason(user: User, database_url: str) -> None:
+    with tandem_work(user("tandem-worker", "wrong"), database_url) as process:
+        _, said = await asyncio.to_thread(process.communicate)
+    assert process.returncode == 1
+    assert "does not let tandem-worker in" in said
+    assert "Traceback" not in said
+
+
 @contextmanager
 def tandem_work(kafka: KafkaSettings, database_url: str) -> Iterator["subprocess.Popen[str]"]:
     """The real `tandem work`: `streams.worker.run` within the Faust application, all in the user's own name."""
@@ -244,18 +252,17 @@ def tandem_work(kafka: KafkaSettings, database_url: str) -> Iterator["subprocess
         "TANDEM_TOPIC_PREFIX": kafka.topic_prefix,
         "TANDEM_DATABASE_URL": database_url,
     }
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", "from cli.main import main; main()", "work"],
         env={**os.environ, **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.communicate()
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
 
 
 async def test_the_recipe_again_changes_only_the_passwords_that_are_new(
