@@ -22,6 +22,8 @@ from aiokafka.errors import (
     TransactionalIdAuthorizationFailed,
 )
 
+from streams.agents import crm
+from streams.agents.settings import AgentSettings
 from streams.gateway import Gateway
 from streams.kafka import (
     KafkaSettings,
@@ -29,11 +31,14 @@ from streams.kafka import (
     TlsFilesUnfit,
     TopicForbidden,
     TopicUnfit,
+    create_missing,
     describe,
     ensure_topics,
     event_topics,
 )
 from tests.deploy.secured_kafka import ADMIN, PASSWORDS, RECIPE, list_rights, run_recipe, run_tool, settings_of
+from tests.streams.agents.support import agents, all_of, committed, produce_to
+from tests.streams.agents.test_crm import LEAD, change
 from tests.support import body, counts, until
 
 EVENTS = {"marketing": "tandem.marketing.events", "sales": "tandem.sales.events", "joint": "tandem.joint.events"}
@@ -230,6 +235,22 @@ async def test_gateway_and_worker_with_no_more_than_their_rights(user: User, dat
     read = await counts(connection)
     assert read["read"] == read["applied"] + read["duplicates"] + read["dead"] + read["holes"]
     await connection.close()
+
+
+async def test_agents_with_no_more_than_their_rights(user: User) -> None:
+    kafka, admin = user("tandem-agents"), user(ADMIN, ADMIN)
+    async with agents(AgentSettings(kafka), crm.register):
+        changes = [change("u", LEAD, LEAD | {"status": "accepted"}), b"no change"]
+        await create_missing(kafka, {"tandem.crm.leads": {}, "tandem.dead-letters": {}})
+        await produce_to(admin, "crm.leads", [(None, value) for value in changes])
+
+        async def both_told() -> bool:
+            facts = [record.value for record in await all_of(admin, "sales.events")]
+            letters = [record.value for record in await all_of(admin, "dead-letters")]
+            return any(b"lead_accepted" in fact for fact in facts) and b"no change" in letters
+
+        await until(both_told)
+    assert await committed(kafka, "crm.leads", "crm-leads")
 
 
 async def test_a_worker_that_is_not_let_in_ends_with_the_reason(user: User, database_url: str) -> None:
