@@ -49,7 +49,7 @@ def run_worker(settings: Settings) -> None:
         alive = asyncio.create_task(_stay_alive())
         ticking = asyncio.create_task(tick(settings.database_url, settings.feed_days, _now))
         with TemporaryDirectory(prefix="tandem-faust-") as folder:
-            await host(create_app(settings.kafka, Path(folder)), project, stop)
+            await host(create_app(settings.kafka, Path(folder)), settings.kafka, project, stop)
         ticking.cancel()
         alive.cancel()
 

@@ -13,9 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from cli.settings import Settings
+from schemas.errors import TandemError
 from store.status import Progress as PartitionProgress
 from store.status import progress
-from streams.kafka import TopicUnfit, describe
+from streams.kafka import describe
 
 _PAUSE_SECONDS = 0.2
 
@@ -83,12 +84,12 @@ async def _database(settings: Settings) -> tuple[list[PartitionProgress], str]:
 async def _broker(settings: Settings) -> tuple[dict[tuple[str, int], int], str]:
     consumer = AIOKafkaConsumer(**settings.kafka.client_options())
     try:
+        _, found = await asyncio.wait_for(describe(settings.kafka), 10)
         await asyncio.wait_for(consumer.start(), 10)
-        _, found = await describe(settings.kafka)
         places = [TopicPartition(place.topic, place.partition) for place in found]
         ends = await consumer.end_offsets(places)
         return {(place.topic, place.partition): end for place, end in ends.items()}, "ok"
-    except (KafkaError, TopicUnfit, OSError, TimeoutError) as error:
+    except (KafkaError, TandemError, OSError, TimeoutError) as error:
         return {}, f"does not answer: {error or type(error).__name__}"
     finally:
         await consumer.stop()

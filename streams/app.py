@@ -13,7 +13,7 @@ import faust
 import mode
 from aiokafka.errors import KafkaConnectionError
 
-from streams.kafka import KafkaSettings, KafkaUnreachable
+from streams.kafka import KafkaSettings, unreachable
 
 Project = Callable[[asyncio.Event], Coroutine[Any, Any, None]]  #: projects until the event is set
 
@@ -59,8 +59,8 @@ def create_app(kafka: KafkaSettings, folder: Path) -> faust.App:
     return app
 
 
-async def host(app: faust.App, project: Project, stop: asyncio.Event) -> None:
-    """Run the application with the projector in it until `stop` is set.
+async def host(app: faust.App, kafka: KafkaSettings, project: Project, stop: asyncio.Event) -> None:
+    """Run the application of `create_app` with the projector in it until `stop` is set.
 
     Raises KafkaUnreachable, and what the projector raises.
     """
@@ -70,7 +70,7 @@ async def host(app: faust.App, project: Project, stop: asyncio.Event) -> None:
         try:
             await app.start()
         except KafkaConnectionError as error:
-            raise KafkaUnreachable(f"Kafka does not answer at {_addresses(app)}: check TANDEM_KAFKA") from error
+            raise await unreachable(kafka, error) from error
         await app.add_runtime_dependency(service)
         assert service.outcome is not None, "a started service projects"
         stopping = asyncio.ensure_future(stop.wait())
@@ -79,10 +79,6 @@ async def host(app: faust.App, project: Project, stop: asyncio.Event) -> None:
     finally:
         await app.stop()
     service.outcome.result()
-
-
-def _addresses(app: faust.App) -> str:
-    return ",".join(f"{url.host}:{url.port}" for url in app.conf.broker)
 
 
 def _credentials(kafka: KafkaSettings) -> Any:

@@ -15,7 +15,7 @@ from schemas.errors import TandemError
 from schemas.event import Event
 from schemas.ids import format_id
 from schemas.rejection import Rejection
-from streams.kafka import KafkaSettings, event_topics
+from streams.kafka import KafkaSettings, event_topics, unreachable
 
 MAX_EVENTS = 1_000  #: of one request
 MAX_BODY = 8 * 1024 * 1024  #: bytes of one request, decompressed
@@ -38,20 +38,24 @@ class Gateway:
     """Takes events for the departments' topics."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
         self._topics = event_topics(kafka)
-        self._options = kafka.producer_options()
         self._producer: AIOKafkaProducer | None = None
         self._pending = 0
 
     async def start(self) -> None:
-        """Connect. Raises what aiokafka raises."""
+        """Connect. Raises KafkaUnreachable."""
         producer = AIOKafkaProducer(
-            **self._options,
+            **self._kafka.producer_options(),
             linger_ms=2,
             max_request_size=MAX_BYTES + 65_536,
             request_timeout_ms=int(_ACKNOWLEDGE_SECONDS * 1000),
         )
-        await producer.start()
+        try:
+            await producer.start()
+        except (KafkaError, OSError) as error:
+            await producer.stop()
+            raise await unreachable(self._kafka, error) from error
         self._producer = producer
 
     async def stop(self) -> None:

@@ -2,19 +2,30 @@
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError
+from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.errors import (
+    IllegalSaslStateError,
+    KafkaConnectionError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    UnsupportedSaslMechanismError,
+)
 
 from schemas.errors import TandemError
 
 OWNERS = ("marketing", "sales", "joint")
 
 _LEADERS_SECONDS = 15.0
+_ASK_AGAIN_MS = 5_000
 
 _TOPIC_SETTINGS = {
     "cleanup.policy": "delete",
@@ -27,6 +38,14 @@ _TOPIC_SETTINGS = {
 
 class KafkaUnreachable(TandemError):
     """No broker answers, or it does not let us in."""
+
+
+class TlsFilesUnfit(TandemError):
+    """A file for TLS cannot be read, or is not what it should be."""
+
+
+class TopicForbidden(TandemError):
+    """Our user lacks a right on a topic."""
 
 
 class TopicUnfit(TandemError):
@@ -68,12 +87,21 @@ class KafkaSettings:
         return {**self.client_options(), "enable_idempotence": self.idempotent}
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """What TLS needs; None without TLS."""
+        """What TLS needs; None without TLS. Raises TlsFilesUnfit."""
         if self.security not in ("SSL", "SASL_SSL"):
             return None
-        context = ssl.create_default_context(cafile=self.ca_file)
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+        except OSError as error:
+            raise TlsFilesUnfit(f"TANDEM_KAFKA_CA_FILE names {self.ca_file}, which cannot be used: {error}") from error
         if self.cert_file:
-            context.load_cert_chain(self.cert_file, self.key_file)
+            try:
+                context.load_cert_chain(self.cert_file, self.key_file)
+            except OSError as error:
+                raise TlsFilesUnfit(
+                    f"TANDEM_KAFKA_CERT_FILE and TANDEM_KAFKA_KEY_FILE name {self.cert_file} and {self.key_file}, "
+                    f"which cannot be used: {error}"
+                ) from error
         return context
 
 
@@ -91,19 +119,17 @@ class Place(NamedTuple):
 
 
 async def describe(kafka: KafkaSettings) -> tuple[str, list[Place]]:
-    """(cluster id, all partitions of the event topics). Raises TopicUnfit where a topic is missing.
+    """(cluster id, all partitions of the event topics).
 
-    Asks the cluster each time: a consumer's own metadata may be empty for a while after its start.
+    Raises KafkaUnreachable, TopicForbidden, or TopicUnfit where a topic is missing. Asks the cluster each time: a
+    consumer's own metadata may be empty for a while after its start.
     """
     owners = {topic: owner for owner, topic in event_topics(kafka).items()}
-    admin = AIOKafkaAdminClient(**kafka.client_options())
-    try:
-        await admin.start()
+    async with _admin_of(kafka) as admin:
         cluster_id = str((await admin.describe_cluster())["cluster_id"])
         described = await admin.describe_topics(list(owners))
-    finally:
-        await admin.close()
     for found in described:
+        _check_allowed(kafka, "DESCRIBE", found["topic"], found["error_code"])
         if found["error_code"]:
             raise TopicUnfit(f"topic {found['topic']} cannot be read (error {found['error_code']}): run `tandem up`")
     places = [Place(f["topic"], p["partition"], owners[f["topic"]]) for f in described for p in f["partitions"]]
@@ -111,52 +137,87 @@ async def describe(kafka: KafkaSettings) -> tuple[str, list[Place]]:
 
 
 async def ensure_topics(kafka: KafkaSettings) -> None:
-    """Create the event topics that are missing and check the others. Raises KafkaUnreachable or TopicUnfit."""
-    admin = AIOKafkaAdminClient(**kafka.client_options())
-    try:
-        await admin.start()
+    """Create the event topics that are missing and check the others.
+
+    Raises KafkaUnreachable, TopicForbidden or TopicUnfit.
+    """
+    async with _admin_of(kafka) as admin:
         present = set(await admin.list_topics())
         topics = list(event_topics(kafka).values())
         missing = [topic for topic in topics if topic not in present]
         if missing:
-            await _create(admin, missing, kafka.partitions)
+            await _create(admin, kafka, missing)
             await _until_led(admin, missing)
         for topic in present & set(topics):
-            await _check(admin, topic)
-    except KafkaConnectionError as error:
-        raise KafkaUnreachable(f"Kafka does not answer at {kafka.bootstrap}: {error}; check TANDEM_KAFKA") from error
-    except KafkaError as error:
-        raise KafkaUnreachable(f"Kafka at {kafka.bootstrap} refused: {error}") from error
-    finally:
-        await admin.close()
+            await _check(admin, kafka, topic)
 
 
 async def create_missing(kafka: KafkaSettings, topics: Mapping[str, Mapping[str, str]]) -> None:
-    """Create those of the topics (name -> settings) that are missing. Raises KafkaUnreachable or TopicUnfit."""
+    """Create those of the topics (name -> settings) that are missing.
+
+    Raises KafkaUnreachable, TopicForbidden or TopicUnfit.
+    """
+    async with _admin_of(kafka) as admin:
+        missing = sorted(topics.keys() - set(await admin.list_topics()))
+        for topic in missing:
+            await _create(admin, kafka, [topic], topics[topic])
+        if missing:
+            await _until_led(admin, missing)
+
+
+@asynccontextmanager
+async def _admin_of(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(**kafka.client_options())
     try:
         await admin.start()
-        missing = sorted(topics.keys() - set(await admin.list_topics()))
-        for topic in missing:
-            await _create(admin, [topic], kafka.partitions, topics[topic])
-        if missing:
-            await _until_led(admin, missing)
+        yield admin
     except KafkaConnectionError as error:
-        raise KafkaUnreachable(f"Kafka does not answer at {kafka.bootstrap}: {error}; check TANDEM_KAFKA") from error
+        raise await unreachable(kafka, error) from error
     except KafkaError as error:
         raise KafkaUnreachable(f"Kafka at {kafka.bootstrap} refused: {error}") from error
     finally:
         await admin.close()
 
 
+async def unreachable(kafka: KafkaSettings, error: Exception) -> KafkaUnreachable:
+    """What to raise where a client could not connect. The brokers are asked once more: aiokafka only logs why."""
+    options = {**kafka.client_options(), "request_timeout_ms": _ASK_AGAIN_MS}
+    reason = error
+    for host, port, _ in collect_hosts(options.pop("bootstrap_servers")):
+        try:
+            (await create_conn(host, port, **options)).close()
+        except (KafkaError, OSError, TimeoutError) as found:
+            reason = found
+    return KafkaUnreachable(_refusal(kafka, reason))
+
+
+def _refusal(kafka: KafkaSettings, reason: Exception) -> str:
+    match reason:
+        case SaslAuthenticationFailed() | IllegalSaslStateError() | UnsupportedSaslMechanismError():
+            settings = "TANDEM_KAFKA_USERNAME, TANDEM_KAFKA_PASSWORD and TANDEM_KAFKA_SASL_MECHANISM"
+            return f"Kafka at {kafka.bootstrap} does not let {kafka.username} in: {reason}; check {settings}"
+        case ssl.SSLError():
+            return f"no TLS with Kafka at {kafka.bootstrap}: {reason}; check TANDEM_KAFKA_CA_FILE"
+        case _:
+            settings = "TANDEM_KAFKA and TANDEM_KAFKA_SECURITY"
+            return f"Kafka does not answer at {kafka.bootstrap}: {str(reason) or 'in time'}; check {settings}"
+
+
+def _check_allowed(kafka: KafkaSettings, right: str, topic: str, code: int) -> None:
+    if code == TopicAuthorizationFailedError.errno:
+        who = kafka.username or "the user of this connection"
+        raise TopicForbidden(f"{who} lacks {right} on topic {topic}: deploy/kafka/README.md says who needs what")
+
+
 async def _create(
-    admin: AIOKafkaAdminClient, topics: list[str], partitions: int, settings: Mapping[str, str] = _TOPIC_SETTINGS
+    admin: AIOKafkaAdminClient, kafka: KafkaSettings, topics: list[str], settings: Mapping[str, str] = _TOPIC_SETTINGS
 ) -> None:
     replicas = min(3, len((await admin.describe_cluster())["brokers"]))
     answer = await admin.create_topics(
-        [NewTopic(topic, partitions, replicas, topic_configs=dict(settings)) for topic in topics]
+        [NewTopic(topic, kafka.partitions, replicas, topic_configs=dict(settings)) for topic in topics]
     )
     for topic, code, *message in answer.topic_errors:
+        _check_allowed(kafka, "CREATE or DESCRIBE", topic, code)
         if code not in (0, TopicAlreadyExistsError.errno):
             raise TopicUnfit(f"topic {topic} could not be created (error {code}): {message}")
 
@@ -174,9 +235,11 @@ async def _until_led(admin: AIOKafkaAdminClient, topics: list[str]) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _check(admin: AIOKafkaAdminClient, topic: str) -> None:
+async def _check(admin: AIOKafkaAdminClient, kafka: KafkaSettings, topic: str) -> None:
     [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
-    settings = {entry[0]: entry[1] for resource in answer.resources for entry in resource[4]}
+    [(code, _, _, _, entries)] = answer.resources
+    _check_allowed(kafka, "DESCRIBE_CONFIGS", topic, code)
+    settings = {entry[0]: entry[1] for entry in entries}
     if "compact" in settings.get("cleanup.policy", ""):
         raise TopicUnfit(f"topic {topic} is compacted, so facts would vanish: set cleanup.policy=delete")
     if settings.get("message.timestamp.type") != "LogAppendTime":

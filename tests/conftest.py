@@ -16,6 +16,7 @@ from deploy.embedded.kafka import start_kafka
 from deploy.embedded.postgres import start_postgres
 from deploy.embedded.process import free_port
 from streams.kafka import KafkaSettings
+from tests.deploy.secured_kafka import start_secured_kafka
 from tests.support import fresh_database
 
 # The same examples in each run: what is red is red because of the change. `hunt` draws new ones.
@@ -85,6 +86,25 @@ def _run_postgres(folder: Path) -> str:
 def kafka() -> str:
     """Bootstrap address of a real Apache Kafka."""
     return os.environ.get(_KAFKA) or _once("kafka", _run_kafka)
+
+
+def _run_secured_kafka(folder: Path) -> str:
+    broker = start_secured_kafka(folder / "secured")
+    broker.process.returncode = 0  # not ours to wait for any more
+    (folder / "secured-kafka.pid").write_text(str(broker.process.pid), "ascii")
+    return broker.bootstrap
+
+
+@pytest.fixture(scope="session")
+def secured_folder() -> Path:
+    """What clients of the secured Kafka need: certificates, the super user's settings, the stock tools."""
+    return Path(os.environ["TANDEM_TEST_FOLDER"]) / "secured"
+
+
+@pytest.fixture(scope="session")
+def secured_kafka() -> str:
+    """Bootstrap address of a real Apache Kafka with TLS, logins and an authorizer."""
+    return _once("secured-kafka", _run_secured_kafka)
 
 
 @pytest.fixture(scope="session")

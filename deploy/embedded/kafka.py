@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,13 +56,25 @@ def resolve_jars(cache: Path) -> str:
     return listed.read_text("utf-8")
 
 
-def start_kafka(folder: Path, port: int, log: Path, *, tied: bool = True) -> Kafka:
-    """Start the broker whose log lies in `folder`, made if it is not there. Raises KafkaUnavailable or StartFailed."""
+def start_kafka(
+    folder: Path,
+    port: int,
+    log: Path,
+    *,
+    tied: bool = True,
+    overrides: Mapping[str, object] | None = None,
+    format_options: Sequence[str] = (),
+) -> Kafka:
+    """Start the broker whose log lies in `folder`, made if it is not there. Raises KafkaUnavailable or StartFailed.
+
+    `overrides` are broker settings in place of the embedded stack's own; `format_options` are for the storage tool,
+    which makes the first SCRAM user.
+    """
     classpath = resolve_jars(folder)
     settings = folder / "server.properties"
-    settings.write_text(_properties(folder / "log", port, free_port()), "utf-8")
+    settings.write_text(_properties(folder / "log", port, overrides or {}), "utf-8")
     if not (folder / "log" / "meta.properties").exists():
-        _format(classpath, settings, log)
+        _format(classpath, settings, log, format_options)
     java = ["java", "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-cp", classpath]
     process = spawn([*java, "kafka.Kafka", str(settings)], log, tied=tied)
     wait_until(lambda: is_listening(port), process, log, "Kafka")
@@ -73,18 +86,20 @@ def stop_kafka(broker: Kafka) -> None:
     stop(broker.process)
 
 
-def _format(classpath: str, settings: Path, log: Path) -> None:
+def _format(classpath: str, settings: Path, log: Path, options: Sequence[str]) -> None:
     tool = ["java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", classpath, "kafka.tools.StorageTool"]
     identity = subprocess.run([*tool, "random-uuid"], capture_output=True, text=True, check=False).stdout.split()
     command = [*tool, "format", "--cluster-id", identity[-1] if identity else "", "--config", str(settings)]
+    command += options
     with log.open("ab") as output:
         code = subprocess.run(command, stdout=output, stderr=output, check=False).returncode
     if code:
         raise StartFailed(f"Kafka's log folder could not be formatted: {last_line(log)}")
 
 
-def _properties(log_dir: Path, port: int, controller_port: int) -> str:
-    lines = {
+def _properties(log_dir: Path, port: int, overrides: Mapping[str, object]) -> str:
+    controller_port = free_port()
+    lines: dict[str, object] = {
         "process.roles": "broker,controller",
         "node.id": 1,
         "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
@@ -105,5 +120,6 @@ def _properties(log_dir: Path, port: int, controller_port: int) -> str:
         "log.message.timestamp.type": "LogAppendTime",
         "message.max.bytes": 16_777_216,
         "replica.fetch.max.bytes": 16_777_216,
+        **overrides,
     }
     return "".join(f"{name}={value}\n" for name, value in lines.items())

@@ -15,7 +15,7 @@ from streams.agents.files import AgentsFile, register_all
 from streams.agents.page import serve_page
 from streams.agents.settings import AgentSettings
 from streams.agents.tandem import Tandem
-from streams.kafka import KafkaUnreachable
+from streams.kafka import unreachable
 
 log = structlog.get_logger(__name__)
 
@@ -39,9 +39,7 @@ async def run(settings: AgentSettings, files: Sequence[AgentsFile], port: int | 
         try:
             await tandem.start()
         except KafkaConnectionError as error:
-            raise KafkaUnreachable(
-                f"Kafka does not answer at {settings.kafka.bootstrap}: check TANDEM_KAFKA"
-            ) from error
+            raise await unreachable(settings.kafka, error) from error
         app.finalize()
         stack.callback(close_unused, app)
         stack.push_async_callback(app.stop)

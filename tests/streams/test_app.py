@@ -14,10 +14,10 @@ from streams.worker import run
 from tests.support import RULES, body, produce
 
 
-async def run_app(app: faust.App, project: Project, stop: asyncio.Event) -> None:
+async def run_app(app: faust.App, kafka: KafkaSettings, project: Project, stop: asyncio.Event) -> None:
     """`host`, and close the loop of the consumer's thread, which Faust makes and, without agents, never uses."""
     try:
-        await host(app, project, stop)
+        await host(app, kafka, project, stop)
     finally:
         app.consumer._thread.thread_loop.close()
 
@@ -31,7 +31,7 @@ async def test_it_projects_and_gives_its_partitions_back(
     async def project(stop: asyncio.Event) -> None:
         await run(kafka_settings, database_url, RULES, stop)
 
-    hosted = asyncio.create_task(run_app(create_app(kafka_settings, own_folder), project, stop))
+    hosted = asyncio.create_task(run_app(create_app(kafka_settings, own_folder), kafka_settings, project, stop))
     connection = await asyncpg.connect(database_url)
     while await connection.fetchval("SELECT count(*) FROM events") < 30:
         assert not hosted.done(), hosted.result()
@@ -46,8 +46,9 @@ async def test_the_projector_s_error_ends_the_application(kafka_settings: KafkaS
     async def fail(_: asyncio.Event) -> None:
         raise TandemError("restore the topic")
 
+    app = create_app(kafka_settings, own_folder)
     with pytest.raises(TandemError, match="restore the topic"):
-        await asyncio.wait_for(run_app(create_app(kafka_settings, own_folder), fail, asyncio.Event()), 30)
+        await asyncio.wait_for(run_app(app, kafka_settings, fail, asyncio.Event()), 30)
 
 
 async def test_credentials_follow_the_settings(own_folder: Path) -> None:  # Faust asks for the running loop
