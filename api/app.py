@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from aiokafka.errors import KafkaError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -28,7 +27,7 @@ from schemas.errors import TandemError
 from store.session import give_raw_uuids, open_connection
 from store.status import has_tables
 from streams.gateway import Gateway
-from streams.kafka import KafkaSettings, KafkaUnreachable
+from streams.kafka import KafkaSettings
 
 _POOL = 8
 _RAW_POOL = 4
@@ -78,7 +77,7 @@ def create_app(
             gateway = Gateway(kafka) if kafka is not None else None
             if gateway is not None:
                 stack.push_async_callback(gateway.stop)
-                await _connect(gateway)
+                await gateway.start()
             hub = Hub(database_url, rules, clock)
             async with pool.acquire() as connection:
                 await hub.begin(connection)
@@ -145,10 +144,3 @@ async def check_database(database_url: str) -> None:
 async def _check_schema(connection: asyncpg.Connection | asyncpg.Pool) -> None:
     if not await has_tables(connection):
         raise SchemaMissing("the database has no tables of Tandem: run `tandem up` once, or migrate it")
-
-
-async def _connect(gateway: Gateway) -> None:
-    try:
-        await gateway.start()
-    except (KafkaError, OSError) as error:
-        raise KafkaUnreachable(f"Kafka does not answer: {error}; check TANDEM_KAFKA") from error
