@@ -48,7 +48,8 @@ async def delivery(place: Place, seconds: int, seed: int) -> dict[str, float]:
             told = await _end(subscribers)
         changes = await connection.fetchval("SELECT count(*) FROM changes")
     await connection.close()
-    assert sum(told["changes"]) == changes * _BUSY // _ACCOUNTS, "the subscribers were not told of every change"
+    due = changes * _BUSY // _ACCOUNTS
+    assert sum(told["changes"]) == due, f"of {due:,} changes the subscribers were told {sum(told['changes']):,}"
     return {
         "feed_changes_per_s": round(changes / (number / RATE)),
         "feed_p50_ms": told["p50_ms"],

@@ -28,6 +28,7 @@ class Subscriber(asyncio.Protocol):
         self._rest = b""
         self.changes = 0
         self.ended = False
+        self.told = asyncio.Event()  #: anything, such as where the feed is
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask."""
@@ -36,6 +37,7 @@ class Subscriber(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Look at the events that are complete."""
         now = time.time()
+        self.told.set()
         *frames, self._rest = (self._rest + data).split(b"\n\n")
         for frame in frames:
             place = frame.find(_AT)
@@ -57,6 +59,8 @@ async def subscribe(url: str, idle: int, busy: int, accounts: int) -> None:
     subscribers = [Subscriber(where.netloc, query, came) for query in queries]
     for subscriber in subscribers:
         await loop.create_connection(partial(_same, subscriber), where.hostname or "", where.port or 80)
+    for subscriber in subscribers:
+        await subscriber.told.wait()
     print("connected", flush=True)
     ended = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
