@@ -1,9 +1,10 @@
-"""One part of the stack in this process: the projector, or the API."""
+"""One part of the stack in this process: the projector, the publisher, or the API."""
 
 import asyncio
 import faulthandler
 import signal
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,10 +33,7 @@ def run_worker(settings: Settings) -> None:
     look_seldom()
 
     async def until_stopped() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for sign in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(sign, stop.set)
+        stop = _stop_at_signals()
         project = partial(run, settings.kafka, settings.database_url, rules)
         alive = asyncio.create_task(_stay_alive())
         with TemporaryDirectory(prefix="tandem-faust-") as folder:
@@ -43,6 +41,41 @@ def run_worker(settings: Settings) -> None:
         alive.cancel()
 
     uvloop.run(until_stopped())
+
+
+def run_publisher(settings: Settings) -> None:
+    """Publish the feed to Kafka until SIGTERM or SIGINT.
+
+    Raises DatabaseUnreachable, SchemaMissing and other named errors that need a person.
+    """
+    from api.app import check_database
+    from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
+    from projections.windows import EVERYTHING
+    from streams.publisher import publish
+
+    log_to_stderr()
+    rules = compile_rules(load_playbook(settings.playbook or DEFAULT_PLAYBOOK))
+
+    async def until_stopped() -> None:
+        stop = _stop_at_signals()
+        await check_database(settings.database_url)
+        alive = asyncio.create_task(_stay_alive())
+        await publish(settings.kafka, settings.database_url, rules, EVERYTHING, stop, _now)
+        alive.cancel()
+
+    uvloop.run(until_stopped())
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+def _stop_at_signals() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    return stop
 
 
 async def _stay_alive() -> None:

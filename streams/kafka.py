@@ -1,7 +1,8 @@
-"""Kafka: how to reach it, and the topics that Tandem reads."""
+"""Kafka: how to reach it, and the topics that Tandem reads and writes."""
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -22,6 +23,8 @@ _TOPIC_SETTINGS = {
     # Above the event limit: a record that is too large belongs among the dead letters, not back at its producer.
     "max.message.bytes": "16777216",
 }
+_JOURNEYS_SETTINGS = _TOPIC_SETTINGS | {"cleanup.policy": "compact"}
+_TRANSITIONS_SETTINGS = _TOPIC_SETTINGS | {"retention.ms": "2592000000"}  # 30 days
 
 
 class KafkaUnreachable(TandemError):
@@ -81,6 +84,20 @@ def event_topics(kafka: KafkaSettings) -> dict[str, str]:
     return {owner: f"{kafka.topic_prefix}.{owner}.events" for owner in OWNERS}
 
 
+class FeedTopics(NamedTuple):
+    """The topics that the change feed is published to."""
+
+    journeys: str
+    transitions: str
+    publisher: str  #: who writes them: its transactional id, its consumer group, its row in the database
+
+
+def feed_topics(kafka: KafkaSettings) -> FeedTopics:
+    """Where the change feed is published to."""
+    prefix = kafka.topic_prefix
+    return FeedTopics(f"{prefix}.journeys", f"{prefix}.transitions", f"{prefix}-publisher")
+
+
 class Place(NamedTuple):
     """One partition of an event topic, and the department that writes there."""
 
@@ -111,17 +128,29 @@ async def describe(kafka: KafkaSettings) -> tuple[str, list[Place]]:
 
 async def ensure_topics(kafka: KafkaSettings) -> None:
     """Create the event topics that are missing and check the others. Raises KafkaUnreachable or TopicUnfit."""
+    await _ensure(kafka, dict.fromkeys(event_topics(kafka).values(), _TOPIC_SETTINGS), _check)
+
+
+async def ensure_feed_topics(kafka: KafkaSettings) -> None:
+    """Create the feed's topics that are missing and check the others. Raises KafkaUnreachable or TopicUnfit."""
+    topics = feed_topics(kafka)
+    wanted = {topics.journeys: _JOURNEYS_SETTINGS, topics.transitions: _TRANSITIONS_SETTINGS}
+    await _ensure(kafka, wanted, lambda topic, found: _check_feed(topic, found, wanted[topic]["cleanup.policy"]))
+
+
+async def _ensure(
+    kafka: KafkaSettings, topics: dict[str, dict[str, str]], check: Callable[[str, dict[str, str]], None]
+) -> None:
     admin = AIOKafkaAdminClient(**kafka.client_options())
     try:
         await admin.start()
         present = set(await admin.list_topics())
-        topics = list(event_topics(kafka).values())
-        missing = [topic for topic in topics if topic not in present]
+        missing = {topic: settings for topic, settings in topics.items() if topic not in present}
         if missing:
             await _create(admin, missing, kafka.partitions)
-            await _until_led(admin, missing)
-        for topic in present & set(topics):
-            await _check(admin, topic)
+            await _until_led(admin, list(missing))
+        for topic in topics.keys() & present:
+            check(topic, await _settings(admin, topic))
     except KafkaConnectionError as error:
         raise KafkaUnreachable(f"Kafka does not answer at {kafka.bootstrap}: {error}; check TANDEM_KAFKA") from error
     except KafkaError as error:
@@ -130,10 +159,10 @@ async def ensure_topics(kafka: KafkaSettings) -> None:
         await admin.close()
 
 
-async def _create(admin: AIOKafkaAdminClient, topics: list[str], partitions: int) -> None:
+async def _create(admin: AIOKafkaAdminClient, topics: dict[str, dict[str, str]], partitions: int) -> None:
     replicas = min(3, len((await admin.describe_cluster())["brokers"]))
     answer = await admin.create_topics(
-        [NewTopic(topic, partitions, replicas, topic_configs=_TOPIC_SETTINGS) for topic in topics]
+        [NewTopic(topic, partitions, replicas, topic_configs=settings) for topic, settings in topics.items()]
     )
     for topic, code, *message in answer.topic_errors:
         if code not in (0, TopicAlreadyExistsError.errno):
@@ -153,10 +182,19 @@ async def _until_led(admin: AIOKafkaAdminClient, topics: list[str]) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _check(admin: AIOKafkaAdminClient, topic: str) -> None:
+async def _settings(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
     [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
-    settings = {entry[0]: entry[1] for resource in answer.resources for entry in resource[4]}
+    return {entry[0]: entry[1] for resource in answer.resources for entry in resource[4]}
+
+
+def _check(topic: str, settings: dict[str, str]) -> None:
     if "compact" in settings.get("cleanup.policy", ""):
         raise TopicUnfit(f"topic {topic} is compacted, so facts would vanish: set cleanup.policy=delete")
     if settings.get("message.timestamp.type") != "LogAppendTime":
         raise TopicUnfit(f"topic {topic} keeps the producer's time: set message.timestamp.type=LogAppendTime")
+
+
+def _check_feed(topic: str, settings: dict[str, str], policy: str) -> None:
+    found = settings.get("cleanup.policy", policy)
+    if found != policy:
+        raise TopicUnfit(f"topic {topic} has cleanup.policy={found}, so records would vanish: set {policy}")
