@@ -114,15 +114,17 @@ def _place(topics: FeedTopics) -> TopicPartition:
 
 async def is_untouched(kafka: KafkaSettings, places: list[TopicPartition]) -> bool:
     """Whether nothing was ever written to the partitions of a topic."""
-    async with _reading(kafka, places) as consumer:
-        return not any((await consumer.end_offsets(places)).values())
+    return not any((await _ends(kafka, places)).values())
 
 
 async def live_keys(kafka: KafkaSettings, places: list[TopicPartition]) -> set[UUID]:
-    """The journeys that the partitions of a compacted topic have a value for, by their committed records."""
+    """The journeys that the partitions of a compacted topic have a value for, by their committed records.
+
+    Waits for transactions that are being ended.
+    """
     keys = set[UUID]()
-    async with _reading(kafka, places) as consumer:
-        ends = await consumer.end_offsets(places)
+    ends = await _ends(kafka, places)
+    async with _reading(kafka, places, "read_committed") as consumer:
         while any([await consumer.position(place) < end for place, end in ends.items()]):
             for records in (await consumer.getmany(timeout_ms=1000)).values():
                 for record in records:
@@ -130,12 +132,21 @@ async def live_keys(kafka: KafkaSettings, places: list[TopicPartition]) -> set[U
     return keys
 
 
+async def _ends(kafka: KafkaSettings, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+    """Where partitions end; one that reads committed records would see them end before an open transaction."""
+    async with _reading(kafka, places, "read_uncommitted") as consumer:
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(places)
+        return ends
+
+
 @asynccontextmanager
-async def _reading(kafka: KafkaSettings, places: list[TopicPartition]) -> AsyncIterator[AIOKafkaConsumer]:
+async def _reading(
+    kafka: KafkaSettings, places: list[TopicPartition], isolation: str
+) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer at the beginning of partitions."""
     consumer = AIOKafkaConsumer(
         **kafka.client_options(),
-        isolation_level="read_committed",
+        isolation_level=isolation,
         auto_offset_reset="earliest",
         enable_auto_commit=False,
     )

@@ -120,18 +120,20 @@ class _Lead:
     written: Published | None = None  #: what PostgreSQL says
 
     async def begin(self, head: Head, stop: asyncio.Event) -> None:
-        """Find out where to go on. As our producer has started, nobody else can move Kafka's position."""
+        """Find out where to go on. As our producer has started, nobody else can move Kafka's position any more."""
         self.written = await read_published(self.connection, self.topics.publisher)
         positions = (await committed(self.kafka, self.topics), self.written)
         known = [position for position in positions if position is not None and position.epoch == head.epoch]
         self.published = max(known, key=lambda position: position.seq, default=_NOWHERE)
         log.info("publisher leads", published=self.published.seq, head=head.seq)
         if not follows(head, self.published):
-            await self._tell_all(head, Published(head.epoch, head.seq), stop)
             return
         await self._move(self.published)
-        if self.published.seq > 0 and await is_untouched(self.kafka, await self._journeys()):
-            await self._tell_all(head, self.published, stop)  # the topic was made anew
+        made_anew = self.published.seq > 0 and await is_untouched(self.kafka, await self._journeys())
+        if made_anew:  # while Kafka knows no position, the topic is not whole: not for the next one who starts, either
+            await send(self.producer, self.topics, published=_NOWHERE)
+        if made_anew or len(known) < len(positions):
+            await self._tell_all(head, self.published, stop)
 
     async def go_on(self, stop: asyncio.Event) -> None:
         """Publish what there is and what comes, until `stop` is set."""

@@ -6,12 +6,14 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 from uuid import uuid4
 
 import asyncpg
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+import streams.publisher as publisher_module
 from projections.feed import CAUSES, KINDS
 from projections.windows import EVERYTHING
 from streams.kafka import KafkaSettings, TopicUnfit, ensure_feed_topics, feed_topics
@@ -19,6 +21,7 @@ from streams.publisher import TransactionsRefused, publish
 from tests.published import (
     assert_journeys,
     assert_transitions,
+    crash_once,
     eventful_history,
     is_published,
     publisher,
@@ -55,7 +58,7 @@ async def test_the_topics_say_what_the_database_says(
         await until(lambda: is_published(connection, kafka_settings))
         assert await tell(database_url, 150)
         await apply(kafka_settings, database_url, history[200:], 200)
-        assert await tell(database_url, 400)
+        assert await tell(database_url, 600)
         await until(lambda: is_published(connection, kafka_settings))
     await assert_journeys(kafka_settings, connection)
     changes = await assert_transitions(kafka_settings, connection)
@@ -122,7 +125,7 @@ async def test_a_new_epoch_is_seen_while_publishing(
 async def test_a_journeys_topic_that_was_made_anew_is_filled_again(
     kafka_settings: KafkaSettings, database_url: str, connection: asyncpg.Connection
 ) -> None:
-    """And no transition is lost or told twice by it."""
+    """Also when that is cut off; and no transition is lost or told twice by it."""
     topic = feed_topics(kafka_settings).journeys
     await apply(kafka_settings, database_url, [])
     async with publisher(kafka_settings, database_url):
@@ -135,8 +138,10 @@ async def test_a_journeys_topic_that_was_made_anew_is_filled_again(
     await until(lambda: _lacks(admin, topic))
     await admin.close()
     await apply(kafka_settings, database_url, [("marketing", body(5_000, who={"user_id": "late"}))], 100)
-    async with publisher(kafka_settings, database_url):
-        await until(lambda: is_published(connection, kafka_settings))
+    with patch.object(publisher_module, "AT_ONCE", 7), crash_once(publisher_module, "send", False, 3) as crashed:
+        async with publisher(kafka_settings, database_url):
+            await until(lambda: is_published(connection, kafka_settings))
+    assert crashed
     await assert_journeys(kafka_settings, connection)
     await assert_transitions(kafka_settings, connection)
 
