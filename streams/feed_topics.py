@@ -7,9 +7,10 @@ from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import CoordinatorNotAvailableError
+from aiokafka.errors import CoordinatorNotAvailableError, IllegalOperation
 from aiokafka.structs import OffsetAndMetadata
 
+from schemas.errors import TandemError
 from store.publications import Published
 from streams.feed_records import Record
 from streams.kafka import FeedTopics, KafkaSettings
@@ -17,6 +18,10 @@ from streams.kafka import FeedTopics, KafkaSettings
 _START_SECONDS = 30
 _TRANSACTION_SECONDS = 25
 _MIB = 1024 * 1024
+
+
+class TransactionLost(TandemError):
+    """The broker has ended a transaction that was not ready."""
 
 
 @asynccontextmanager
@@ -60,17 +65,21 @@ async def send(
 ) -> None:
     """One transaction: records of both topics, and the position where there is a new one.
 
-    After an error the outcome is unknown: throw the producer away, start another one and read the position.
+    After an error the outcome is unknown: throw the producer away, start another one and read the position. Raises
+    TransactionLost, TimeoutError, and what aiokafka raises.
     """
-    async with asyncio.timeout(_TRANSACTION_SECONDS):
-        await producer.begin_transaction()
-        sent = [await _send(producer, topics.journeys, record) for record in journeys]
-        sent += [await _send(producer, topics.transitions, record) for record in transitions]
-        await asyncio.gather(*sent)  # the commit would go through without those that were refused
-        if published is not None:
-            position = OffsetAndMetadata(published.seq, str(published.epoch))
-            await producer.send_offsets_to_transaction({_place(topics): position}, topics.publisher)
-        await producer.commit_transaction()
+    try:
+        async with asyncio.timeout(_TRANSACTION_SECONDS):
+            await producer.begin_transaction()
+            sent = [await _send(producer, topics.journeys, record) for record in journeys]
+            sent += [await _send(producer, topics.transitions, record) for record in transitions]
+            await asyncio.gather(*sent)  # the commit would go through without those that were refused
+            if published is not None:
+                position = OffsetAndMetadata(published.seq, str(published.epoch))
+                await producer.send_offsets_to_transaction({_place(topics): position}, topics.publisher)
+            await producer.commit_transaction()
+    except (IllegalOperation, AssertionError) as error:  # aiokafka's words for a transaction that has failed meanwhile
+        raise TransactionLost(f"{error}: another publisher has started, or the transaction took too long") from error
 
 
 async def _send(producer: AIOKafkaProducer, topic: str, record: Record) -> "asyncio.Future[object]":
@@ -78,7 +87,14 @@ async def _send(producer: AIOKafkaProducer, topic: str, record: Record) -> "asyn
     sent: asyncio.Future[object] = await producer.send(
         topic, record.value, key=str(record.journey_id).encode(), headers=headers
     )
+    sent.add_done_callback(_have_seen)
     return sent
+
+
+def _have_seen(sent: "asyncio.Future[object]") -> None:
+    """One error of a transaction is enough: asyncio would log those of all its records."""
+    if not sent.cancelled():
+        sent.exception()
 
 
 async def committed(kafka: KafkaSettings, topics: FeedTopics) -> Published | None:

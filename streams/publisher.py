@@ -31,7 +31,15 @@ from store.publications import (
     try_to_lead,
 )
 from streams.feed_records import Record, View, records_of_changes, records_of_journeys, tombstones
-from streams.feed_topics import committed, is_untouched, live_keys, places_of, send, transactional_producer
+from streams.feed_topics import (
+    TransactionLost,
+    committed,
+    is_untouched,
+    live_keys,
+    places_of,
+    send,
+    transactional_producer,
+)
 from streams.kafka import FeedTopics, KafkaSettings, ensure_feed_topics, feed_topics
 
 log = structlog.get_logger(__name__)
@@ -39,10 +47,11 @@ log = structlog.get_logger(__name__)
 AT_ONCE = 1_000  #: changes, or journeys of a snapshot, in one transaction at most
 _POLL_SECONDS = 0.25
 _STANDBY_SECONDS = 0.5
-_STEADY_SECONDS = 10.0  #: a lead that lasted longer was a good one
+_STEADY_SECONDS = 5.0  #: a lead that lasted longer was a good one
 _NOWHERE = Published(UUID(int=0), 0)
 _RECOVERABLE = (
     AnotherPublisher,
+    TransactionLost,
     KafkaError,
     OSError,
     asyncpg.PostgresError,
@@ -83,7 +92,7 @@ async def publish(
             await _stand_and_lead(kafka, database_url, rules.digest, lambda: View(rules, window, clock()), stop)
         except _RECOVERABLE as error:
             failures = 0 if now() - began > _STEADY_SECONDS else failures + 1
-            pause = min(5.0, 0.05 * 2**failures)
+            pause = min(2.0, 0.05 * 2**failures)
             log.warning("publisher starts over", error=type(error).__name__, detail=str(error), pause=pause)
             await _wait(stop, pause)
 
