@@ -136,6 +136,7 @@ class _Lead:
         self.published = max(known, key=lambda position: position.seq, default=_NOWHERE)
         log.info("publisher leads", published=self.published.seq, head=head.seq)
         if not follows(head, self.published):
+            await self._tell_all(head, Published(head.epoch, head.seq), stop)
             return
         await self._move(self.published)
         made_anew = self.published.seq > 0 and await is_untouched(self.kafka, await self._journeys())

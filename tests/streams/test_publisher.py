@@ -16,6 +16,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 import streams.publisher as publisher_module
 from projections.feed import CAUSES, KINDS
 from projections.windows import EVERYTHING
+from store.partitions import PlaybookChanged
+from store.publications import read_publication
 from streams.kafka import KafkaSettings, TopicUnfit, ensure_feed_topics, feed_topics
 from streams.publisher import TransactionsRefused, publish
 from tests.published import (
@@ -79,6 +81,29 @@ async def test_a_publisher_that_comes_late_tells_all_journeys(
         await until(lambda: is_published(connection, kafka_settings))
     [record] = await read_topic(kafka_settings, feed_topics(kafka_settings).transitions)
     assert record.headers == (("seq", b"%d" % await connection.fetchval("SELECT feed_seq FROM projection")),)
+
+
+async def test_how_far_it_is(kafka_settings: KafkaSettings, database_url: str, connection: asyncpg.Connection) -> None:
+    """What `tandem status` shows: the last change that is published, and how many wait."""
+    name = feed_topics(kafka_settings).publisher
+    await apply(kafka_settings, database_url, eventful_history(30, 18))
+    assert await read_publication(connection, name) is None
+    async with publisher(kafka_settings, database_url):
+        await until(lambda: is_published(connection, kafka_settings))
+    head = await connection.fetchval("SELECT feed_seq FROM projection")
+    assert await read_publication(connection, name) == (head, 0)
+    await connection.execute("UPDATE projection SET feed_seq = feed_seq + 5")
+    assert await read_publication(connection, name) == (head, 5)
+    await connection.execute("UPDATE projection SET feed_epoch = $1", uuid4())
+    assert await read_publication(connection, name) == (head, head + 5)
+
+
+async def test_another_playbook_is_refused(kafka_settings: KafkaSettings, database_url: str) -> None:
+    """Its stages have other numbers."""
+    await apply(kafka_settings, database_url, [])
+    rules = replace(RULES, digest="another one")
+    with pytest.raises(PlaybookChanged):
+        await publish(kafka_settings, database_url, rules, EVERYTHING, asyncio.Event(), lambda: 0)
 
 
 @pytest.mark.parametrize("fault", ["pruned", "new epoch", "ahead of the head"])
