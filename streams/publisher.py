@@ -138,12 +138,13 @@ class _Lead:
         if not follows(head, self.published):
             await self._tell_all(head, Published(head.epoch, head.seq), stop)
             return
-        await self._move(self.published)
         made_anew = self.published.seq > 0 and await is_untouched(self.kafka, await self._journeys())
         if made_anew:  # while Kafka knows no position, the topic is not whole: not for the next one who starts, either
             await send(self.producer, self.topics, published=_NOWHERE)
         if made_anew or len(known) < len(positions):
             await self._tell_all(head, self.published, stop)
+        else:
+            await self._move(self.published)
 
     async def go_on(self, stop: asyncio.Event) -> None:
         """Publish what there is and what comes, until `stop` is set."""

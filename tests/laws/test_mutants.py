@@ -145,6 +145,14 @@ MUTANTS = {
         (("streams/positions.py", "if witness_of(record) != self.lease.witness:", "if False:"),),
         ("tests/faults/test_log.py::test_a_recreated_topic_halts",),
     ),
+    "the feed's position is not in the transaction of its records": Mutant(
+        (("streams/feed_topics.py", "if published is not None:", "if False:"),),
+        ("tests/faults/test_publish.py::test_crash_before_and_after_every_step",),
+    ),
+    "journeys that are no more stay in the topic": Mutant(
+        (("streams/publisher.py", "        left = sorted(gone)\n", "        left = []\n"),),
+        ("tests/streams/test_publisher.py::test_where_the_feed_does_not_go_on_all_journeys_are_told",),
+    ),
     "a shorter silence is not judged again": Mutant(
         (
             (
