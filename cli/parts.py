@@ -1,4 +1,4 @@
-"""One part of the stack in this process: the projector, the API, or agents."""
+"""One part of the stack in this process: the projector, the publisher, the API, or agents."""
 
 import asyncio
 import faulthandler
@@ -41,10 +41,7 @@ def run_worker(settings: Settings) -> None:
     look_seldom()
 
     async def until_stopped() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for sign in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(sign, stop.set)
+        stop = _stop_at_signals()
         project = partial(run, settings.kafka, settings.database_url, rules)
         alive = asyncio.create_task(_stay_alive())
         ticking = asyncio.create_task(tick(settings.database_url, settings.feed_days, _now))
@@ -54,10 +51,6 @@ def run_worker(settings: Settings) -> None:
         alive.cancel()
 
     uvloop.run(until_stopped())
-
-
-def _now() -> int:
-    return time.time_ns() // 1000
 
 
 def run_agents(settings: AgentSettings, names: list[str], port: int) -> None:
@@ -73,15 +66,48 @@ def run_agents(settings: AgentSettings, names: list[str], port: int) -> None:
     files = load(names)
 
     async def until_stopped() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for sign in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(sign, stop.set)
+        stop = _stop_at_signals()
         alive = asyncio.create_task(_stay_alive())
         await run(settings, files, port, stop)
         alive.cancel()
 
     uvloop.run(until_stopped())
+
+
+def run_publisher(settings: Settings) -> None:
+    """Publish the feed to Kafka until SIGTERM or SIGINT.
+
+    Raises DatabaseUnreachable, SchemaMissing and other named errors that need a person.
+    """
+    from api.app import check_database
+    from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, compile_windows, load_playbook
+    from projections.windows import shared
+    from streams.publisher import publish
+
+    log_to_stderr()
+    playbook = load_playbook(settings.playbook or DEFAULT_PLAYBOOK)
+    rules, window = compile_rules(playbook), shared(compile_windows(playbook).values())
+
+    async def until_stopped() -> None:
+        stop = _stop_at_signals()
+        await check_database(settings.database_url)
+        alive = asyncio.create_task(_stay_alive())
+        await publish(settings.kafka, settings.database_url, rules, window, stop, _now)
+        alive.cancel()
+
+    uvloop.run(until_stopped())
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+def _stop_at_signals() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    return stop
 
 
 async def _stay_alive() -> None:

@@ -5,7 +5,7 @@ from store.migrate import migrate
 from store.partitions import begin_log_epoch
 from store.session import open_connection
 from store.status import has_worker
-from streams.kafka import KafkaSettings, describe, ensure_topics
+from streams.kafka import KafkaSettings, describe, ensure_feed_topics, ensure_topics
 
 
 async def prepare(kafka: KafkaSettings, database_url: str) -> int | None:
@@ -14,6 +14,8 @@ async def prepare(kafka: KafkaSettings, database_url: str) -> int | None:
     Raises KafkaUnreachable, TopicUnfit, MigrationChanged or DatabaseUnreachable.
     """
     await ensure_topics(kafka)
+    if kafka.idempotent:
+        await ensure_feed_topics(kafka)
     cluster_id, _ = await describe(kafka)
     connection = await open_connection(database_url)
     try:

@@ -1,4 +1,4 @@
-"""`tandem up`, `down`, `status`, `work`, `serve` and `agents`: the stack and its parts."""
+"""`tandem up`, `down`, `status`, `work`, `publish`, `serve` and `agents`: the stack and its parts."""
 
 from pathlib import Path
 from typing import Annotated
@@ -33,7 +33,7 @@ def up(
     agents: Agents = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start broker, database, projector, API and the agents that are named, and print their addresses.
+    """Start broker, database, projector, publisher, API and the agents that are named, and print their addresses.
 
     TANDEM_KAFKA and TANDEM_DATABASE_URL name servers of yours to use instead of the embedded ones.
 
@@ -71,7 +71,7 @@ def status(
     timeout: Annotated[float, typer.Option(min=0, help="Seconds that --wait waits at most.")] = 600.0,
     as_json: AsJson = False,
 ) -> None:
-    """Show the health of each part, the lag per partition, and that nothing was lost.
+    """Show the health of each part, the lag per partition and of the published feed, and that nothing was lost.
 
     read = applied + duplicates + dead letters + holes, for every partition. Exit code 1 if that does not hold, a part
     is down, or --wait ran out of time.
@@ -115,6 +115,18 @@ def work(data_dir: DataDir = None) -> None:
     from cli.settings import load_settings
 
     run_worker(load_settings(data_dir))
+
+
+@app.command()
+def publish(data_dir: DataDir = None) -> None:
+    """Publish the change feed to Kafka until interrupted. Start it twice to have one that stands by.
+
+    Example: TANDEM_KAFKA=host:9092 TANDEM_DATABASE_URL=postgresql://... tandem publish
+    """
+    from cli.parts import run_publisher
+    from cli.settings import load_settings
+
+    run_publisher(load_settings(data_dir))
 
 
 @app.command()

@@ -14,9 +14,10 @@ from rich.table import Table
 
 from cli.settings import Settings
 from schemas.errors import TandemError
+from store.publications import Publication, read_publication
 from store.status import Progress as PartitionProgress
 from store.status import progress
-from streams.kafka import describe
+from streams.kafka import describe, feed_topics
 
 _PAUSE_SECONDS = 0.2
 
@@ -28,6 +29,7 @@ class Status:
     parts: dict[str, str]  #: part -> "ok", or what is wrong
     partitions: list[PartitionProgress]
     ends: dict[tuple[str, int], int]  #: end offset of each partition in Kafka
+    publication: Publication | None  #: how far the feed is published; None where it never was
 
     @property
     def lag(self) -> int:
@@ -61,22 +63,23 @@ async def watch(settings: Settings, *, wait: bool, timeout: float, quiet: bool) 
 
 async def look(settings: Settings) -> Status:
     """The status now."""
-    partitions, database = await _database(settings)
+    partitions, publication, database = await _database(settings)
     ends, broker = await _broker(settings)
     workers = "ok" if all(found.leased for found in partitions) and partitions else "no worker holds the partitions"
     parts = {"database": database, "kafka": broker, "api": await _api(settings), "worker": workers}
-    return Status(parts, partitions, ends)
+    return Status(parts, partitions, ends, publication)
 
 
-async def _database(settings: Settings) -> tuple[list[PartitionProgress], str]:
+async def _database(settings: Settings) -> tuple[list[PartitionProgress], Publication | None, str]:
     try:
         connection = await asyncpg.connect(settings.database_url, timeout=5)
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-        return [], f"does not answer: {error}"
+        return [], None, f"does not answer: {error}"
     try:
-        return await progress(connection), "ok"
+        publication = await read_publication(connection, feed_topics(settings.kafka).publisher)
+        return await progress(connection), publication, "ok"
     except asyncpg.PostgresError as error:
-        return [], f"cannot be read: {error}"
+        return [], None, f"cannot be read: {error}"
     finally:
         await connection.close()
 
@@ -112,6 +115,9 @@ def report(found: Status, *, as_json: bool) -> None:
     console = Console()
     for part, said in found.parts.items():
         console.print(f"{part:9} {said}", style=None if said == "ok" else "red", highlight=False)
+    if found.publication is not None:
+        seq, lag = found.publication
+        console.print(f"{'published':9} up to change {seq}, {lag} are waiting", highlight=False)
     table = Table("topic", box=None)
     for name in ("partition", "lag", "read", "= applied", "+ duplicates", "+ dead letters", "+ holes", ""):
         table.add_column(name, justify="right")
@@ -156,4 +162,9 @@ def _as_json(found: Status) -> dict[str, object]:
         for one in found.partitions
     ]
     total = _total(found)
-    return {"parts": found.parts, "total": total | {"sound": _adds_up(total)}, "partitions": partitions}
+    return {
+        "parts": found.parts,
+        "published": None if found.publication is None else found.publication._asdict(),
+        "total": total | {"sound": _adds_up(total)},
+        "partitions": partitions,
+    }

@@ -63,17 +63,22 @@ def start(
     broker = None if external else _embedded_kafka(folder, logs, stack, say)
     bootstrap = broker.bootstrap if broker else str(external)
     database_url = secret("TANDEM_DATABASE_URL") or _embedded_postgres(folder, logs, stack, say)
-    say("topics and tables")
-    log_epoch = asyncio.run(prepare(kafka_settings(bootstrap), database_url))
-    if log_epoch is not None:
-        say(f"the log of the broker before is gone with it: log epoch {log_epoch} begins; archive and journeys stay")
     environment = {"TANDEM_KAFKA": bootstrap, "TANDEM_DATABASE_URL": database_url}
     if broker and not broker.durable:
         environment["TANDEM_KAFKA_IDEMPOTENCE"] = "off"
+    say("topics and tables")
+    kafka = kafka_settings(bootstrap, {**os.environ, **environment})
+    log_epoch = asyncio.run(prepare(kafka, database_url))
+    if log_epoch is not None:
+        say(f"the log of the broker before is gone with it: log epoch {log_epoch} begins; archive and journeys stay")
     children = {
         "work": Child(["work"], logs / "work.log", environment),
         "serve": Child(["serve", "--port", str(port)], logs / "serve.log", environment),
     }
+    if kafka.idempotent:
+        children["publish"] = Child(["publish"], logs / "publish.log", environment)
+    else:
+        say("this broker has no transactions: the change feed is not published to topics")
     addresses = {"api": f"http://127.0.0.1:{port}", "kafka": bootstrap, "database_url": database_url}
     if agents:
         agents_port = _port(folder, "agents")

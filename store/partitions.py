@@ -21,6 +21,8 @@ _PROJECTION = """
     RETURNING log_epoch, cluster_id, playbook
 """
 
+_PLAYBOOK = "SELECT playbook FROM projection"
+
 _NEW_EPOCH = """
     UPDATE projection SET log_epoch = log_epoch + 1, cluster_id = $1
     WHERE starts_with(cluster_id, $2) AND cluster_id <> $1
@@ -50,12 +52,23 @@ async def begin_projection(connection: asyncpg.Connection, cluster_id: str, play
             f"this database follows the Kafka cluster {first_cluster}, but the broker belongs to {cluster_id}: "
             "connect to the former cluster, or use a new database"
         )
-    if first_playbook != playbook:
+    _same_playbook(first_playbook, playbook)
+    return int(log_epoch)
+
+
+async def check_playbook(connection: asyncpg.Connection, playbook: str) -> None:
+    """Raises PlaybookChanged where the journeys were folded by another playbook, whose stages are others."""
+    folded_by = await connection.fetchval(_PLAYBOOK)
+    if folded_by is not None:
+        _same_playbook(folded_by, playbook)
+
+
+def _same_playbook(folded_by: str, playbook: str) -> None:
+    if folded_by != playbook:
         raise PlaybookChanged(
-            f"the journeys were folded by the playbook {first_playbook[:12]}, not by {playbook[:12]}: "
+            f"the journeys were folded by the playbook {folded_by[:12]}, not by {playbook[:12]}: "
             "name the former playbook in TANDEM_PLAYBOOK, or use a new database and replay"
         )
-    return int(log_epoch)
 
 
 async def begin_log_epoch(connection: asyncpg.Connection, cluster_id: str, forgetful: str) -> int | None:

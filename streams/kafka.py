@@ -1,8 +1,8 @@
-"""Kafka: how to reach it, and the topics that Tandem reads."""
+"""Kafka: how to reach it, and the topics that Tandem reads and writes."""
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -34,6 +34,12 @@ _TOPIC_SETTINGS = {
     # Above the event limit: a record that is too large belongs among the dead letters, not back at its producer.
     "max.message.bytes": "16777216",
 }
+_JOURNEYS_SETTINGS = _TOPIC_SETTINGS | {"cleanup.policy": "compact"}
+_TRANSITIONS_SETTINGS = _TOPIC_SETTINGS | {"retention.ms": "2592000000"}  # 30 days
+
+
+#: Topic -> its settings.
+Topics = Mapping[str, Mapping[str, str]]
 
 
 class KafkaUnreachable(TandemError):
@@ -110,6 +116,20 @@ def event_topics(kafka: KafkaSettings) -> dict[str, str]:
     return {owner: f"{kafka.topic_prefix}.{owner}.events" for owner in OWNERS}
 
 
+class FeedTopics(NamedTuple):
+    """The topics that the change feed is published to."""
+
+    journeys: str
+    transitions: str
+    publisher: str  #: who writes them: its transactional id, its consumer group, its row in the database
+
+
+def feed_topics(kafka: KafkaSettings) -> FeedTopics:
+    """Where the change feed is published to."""
+    prefix = kafka.topic_prefix
+    return FeedTopics(f"{prefix}.journeys", f"{prefix}.transitions", f"{prefix}-publisher")
+
+
 class Place(NamedTuple):
     """One partition of an event topic, and the department that writes there."""
 
@@ -141,28 +161,37 @@ async def ensure_topics(kafka: KafkaSettings) -> None:
 
     Raises KafkaUnreachable, TopicForbidden or TopicUnfit.
     """
-    async with _admin_of(kafka) as admin:
-        present = set(await admin.list_topics())
-        topics = list(event_topics(kafka).values())
-        missing = [topic for topic in topics if topic not in present]
-        if missing:
-            await _create(admin, kafka, missing)
-            await _until_led(admin, missing)
-        for topic in present & set(topics):
-            await _check(admin, kafka, topic)
+    await _ensure(kafka, dict.fromkeys(event_topics(kafka).values(), _TOPIC_SETTINGS), _check)
 
 
-async def create_missing(kafka: KafkaSettings, topics: Mapping[str, Mapping[str, str]]) -> None:
-    """Create those of the topics (name -> settings) that are missing.
+async def ensure_feed_topics(kafka: KafkaSettings) -> None:
+    """Create the feed's topics that are missing and check the others.
 
     Raises KafkaUnreachable, TopicForbidden or TopicUnfit.
     """
+    topics = feed_topics(kafka)
+    wanted = {topics.journeys: _JOURNEYS_SETTINGS, topics.transitions: _TRANSITIONS_SETTINGS}
+    await _ensure(kafka, wanted, lambda topic, found: _check_feed(topic, found, wanted[topic]["cleanup.policy"]))
+
+
+async def create_missing(kafka: KafkaSettings, topics: Topics) -> None:
+    """Create those of the topics that are missing, and leave the others as they are.
+
+    Raises KafkaUnreachable, TopicForbidden or TopicUnfit.
+    """
+    await _ensure(kafka, topics, None)
+
+
+async def _ensure(kafka: KafkaSettings, topics: Topics, check: Callable[[str, dict[str, str]], None] | None) -> None:
     async with _admin_of(kafka) as admin:
-        missing = sorted(topics.keys() - set(await admin.list_topics()))
-        for topic in missing:
-            await _create(admin, kafka, [topic], topics[topic])
+        present = set(await admin.list_topics())
+        missing = {topic: settings for topic, settings in topics.items() if topic not in present}
         if missing:
-            await _until_led(admin, missing)
+            await _create(admin, kafka, missing)
+            await _until_led(admin, list(missing))
+        if check is not None:
+            for topic in topics.keys() & present:
+                check(topic, await _settings(admin, kafka, topic))
 
 
 @asynccontextmanager
@@ -209,12 +238,13 @@ def _check_allowed(kafka: KafkaSettings, right: str, topic: str, code: int) -> N
         raise TopicForbidden(f"{who} lacks {right} on topic {topic}: deploy/kafka/README.md says who needs what")
 
 
-async def _create(
-    admin: AIOKafkaAdminClient, kafka: KafkaSettings, topics: list[str], settings: Mapping[str, str] = _TOPIC_SETTINGS
-) -> None:
+async def _create(admin: AIOKafkaAdminClient, kafka: KafkaSettings, topics: Topics) -> None:
     replicas = min(3, len((await admin.describe_cluster())["brokers"]))
     answer = await admin.create_topics(
-        [NewTopic(topic, kafka.partitions, replicas, topic_configs=dict(settings)) for topic in topics]
+        [
+            NewTopic(topic, kafka.partitions, replicas, topic_configs=dict(settings))
+            for topic, settings in topics.items()
+        ]
     )
     for topic, code, *message in answer.topic_errors:
         _check_allowed(kafka, "CREATE or DESCRIBE", topic, code)
@@ -235,12 +265,21 @@ async def _until_led(admin: AIOKafkaAdminClient, topics: list[str]) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _check(admin: AIOKafkaAdminClient, kafka: KafkaSettings, topic: str) -> None:
+async def _settings(admin: AIOKafkaAdminClient, kafka: KafkaSettings, topic: str) -> dict[str, str]:
     [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
     [(code, _, _, _, entries)] = answer.resources
     _check_allowed(kafka, "DESCRIBE_CONFIGS", topic, code)
-    settings = {entry[0]: entry[1] for entry in entries}
+    return {entry[0]: entry[1] for entry in entries}
+
+
+def _check(topic: str, settings: dict[str, str]) -> None:
     if "compact" in settings.get("cleanup.policy", ""):
         raise TopicUnfit(f"topic {topic} is compacted, so facts would vanish: set cleanup.policy=delete")
     if settings.get("message.timestamp.type") != "LogAppendTime":
         raise TopicUnfit(f"topic {topic} keeps the producer's time: set message.timestamp.type=LogAppendTime")
+
+
+def _check_feed(topic: str, settings: dict[str, str], policy: str) -> None:
+    found = settings.get("cleanup.policy", policy)
+    if found != policy:
+        raise TopicUnfit(f"topic {topic} has cleanup.policy={found}, so records would vanish: set {policy}")

@@ -63,6 +63,7 @@ def test_a_broker_in_memory_takes_kafka_s_place(own_folder: Path) -> None:
             said = (own_folder / "data" / "logs" / "up.log").read_text()
             assert "Java 17" in said
             assert "in memory" in said
+            assert "is not published" in " ".join(said.split())
             assert ("log epoch 2 begins" in " ".join(said.split())) == (run == 1)
             tandem(own_folder, "import", "--mapping", str(mapping), str(rows))
             status = json.loads(tandem(own_folder, "status", "--wait", "--json").stdout)["total"]

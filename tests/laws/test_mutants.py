@@ -199,6 +199,14 @@ MUTANTS = {
         (("api/reading.py", "recorded.set_result(done)", "recorded.set_result(True)"),),
         ("tests/api/test_access.py::test_what_cannot_be_recorded_is_not_answered",),
     ),
+    "the feed's position is not in the transaction of its records": Mutant(
+        (("streams/feed_topics.py", "if published is not None:", "if False:"),),
+        ("tests/faults/test_publish.py::test_crash_before_and_after_every_step",),
+    ),
+    "journeys that are no more stay in the topic": Mutant(
+        (("streams/publisher.py", "        left = sorted(gone)\n", "        left = []\n"),),
+        ("tests/streams/test_publisher.py::test_where_the_feed_does_not_go_on_all_journeys_are_told",),
+    ),
     "a shorter silence is not judged again": Mutant(
         (
             (
