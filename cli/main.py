@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import typer
 
-from cli import audit, contracts, demo, identity, importer, journeys, replaying, stack
+from cli import audit, contracts, demo, identity, importer, journeys, replaying, stack, watch
 from schemas.errors import TandemError
 
 app = typer.Typer(
@@ -16,7 +16,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _part in (demo.app, stack.app, importer.app, journeys.app, identity.app, contracts.app, audit.app, replaying.app):
+for _part in (
+    *(demo.app, stack.app, importer.app, journeys.app, watch.app, identity.app, contracts.app, audit.app),
+    replaying.app,
+):
     app.registered_commands += _part.registered_commands
     app.registered_groups += _part.registered_groups
 
