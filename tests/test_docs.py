@@ -32,3 +32,10 @@ def test_a_case_has_a_rule_and_a_test(case: int) -> None:
     assert f"`test_case_{case}`" in test
     source = (ROOT / "tests/projections/test_identity.py").read_text("utf-8")
     assert re.search(rf"^def test_case_{case}_\w+", source, re.MULTILINE)
+
+
+def test_the_readme_has_the_snippets_as_they_are_tested() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert "## Subscribe in five lines" in readme
+    for snippet in (ROOT / "docs/snippets").iterdir():
+        assert snippet.read_text("utf-8") in readme, snippet.name
