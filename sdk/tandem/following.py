@@ -1,5 +1,6 @@
 """Following the feed into a database of one's own: what came of a change and the cursor are one transaction."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, NoReturn, Protocol, TypeVar
@@ -7,6 +8,9 @@ from typing import Any, NoReturn, Protocol, TypeVar
 from tandem.client import AsyncClient
 from tandem.errors import FeedReset, FollowedTwice
 from tandem.subscription import Change
+
+#: Before a snapshot after a reset: the API may take a moment to learn that another projection took its place.
+_RESET_SECONDS = 1.0
 
 # two that begin at once would both make the table
 _CREATE = """
@@ -77,3 +81,4 @@ async def follow(
                     start = stored = reached
         except FeedReset:
             start = None
+            await asyncio.sleep(_RESET_SECONDS)
