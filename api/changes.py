@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from api.access import Refused, caller_of, record, refuse_hidden, window_of
 from api.context import Context, context_of
 from api.cursor import Cursor, InvalidCursor, parse_cursor
-from api.following import NOT_READY, NOTHING, START, FeedNotReady, FeedReset, Following
+from api.following import NOTHING, FeedNotReady, FeedReset, Following
 from api.hub import Message
 from api.identifiers import key_of
 from api.problems import problem
@@ -74,8 +74,9 @@ async def changes(
         kind=None if kind is None else KINDS.index(kind),
     )
     try:
-        start = _start(context, last_event_id or cursor, snapshot)
         following, reads = Following(context, interest, window), _Reads(request)
+        given = last_event_id or cursor
+        start = await following.start(snapshot=snapshot) if given is None else parse_cursor(given)
         if _STREAM in request.headers.get("accept", ""):
             return _EventStream(following, reads, start)
         # who gives no cursor needs one first
@@ -89,14 +90,6 @@ async def changes(
     except (FeedNotReady, *_FAILURES) as error:
         detail = str(error) if isinstance(error, FeedNotReady) else "the database does not answer"
         return problem(503, "Not ready", detail, Retry_After="1")
-
-
-def _start(context: Context, text: str | None, snapshot: bool) -> Cursor:
-    if text is not None:
-        return parse_cursor(text)
-    if context.hub.position is None:
-        raise FeedNotReady(NOT_READY)
-    return context.hub.position._replace(after=START if snapshot else None)
 
 
 def _stages(context: Context, department: str | None, stage: str | None) -> frozenset[int] | None:

@@ -43,6 +43,11 @@ class Following(NamedTuple):
     interest: Interest
     window: Window
 
+    async def start(self, *, snapshot: bool) -> Cursor:
+        """Where the feed is now; for a snapshot: before its first journey. Raises FeedNotReady."""
+        head = await self._head()
+        return Cursor(head.epoch, head.seq, START if snapshot else None)
+
     async def batches(self, cursor: Cursor) -> AsyncGenerator[list[Message], None]:
         """Everything after the cursor, without end. Raises FeedReset and FeedNotReady.
 
@@ -80,13 +85,16 @@ class Following(NamedTuple):
         return [Message("progress", cursor, NOTHING)]
 
     async def _admit(self, cursor: Cursor) -> None:
+        reason = refusal(await self._head(), cursor)
+        if reason is not None:
+            raise FeedReset(reason)
+
+    async def _head(self) -> Head:
         async with self.context.pool.acquire() as connection:
             head = await read_head(connection)
         if head is None:
             raise FeedNotReady(NOT_READY)
-        reason = refusal(head, cursor)
-        if reason is not None:
-            raise FeedReset(reason)
+        return head
 
     async def snapshot(self, cursor: Cursor) -> tuple[list[Message], Cursor]:
         """(the next journeys of a snapshot, in the order of their ids and as they are now; where one is then)."""
@@ -122,10 +130,8 @@ class Following(NamedTuple):
         hub.add(subscriber)
         try:
             joined = hub.position
-            if joined is None:
-                raise FeedNotReady(NOT_READY)
-            if joined.epoch != cursor.epoch:
-                raise FeedReset("other_epoch")
+            if joined is None or joined.epoch != cursor.epoch:
+                return  # the hub has not heard of this epoch yet: who comes back in a moment finds it there
             while cursor.seq < joined.seq:
                 told, cursor, _ = await self._page(cursor, joined.seq)
                 if told:

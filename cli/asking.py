@@ -25,15 +25,23 @@ class ApiUnreachable(UserError):
 @contextmanager
 def api_client(data_dir: Path | None) -> "Iterator[Client]":
     """A client of the running API. Raises ApiUnreachable."""
-    import httpx
-
     import tandem
     from cli.settings import api_url, secret
 
     address = api_url(data_dir)
+    with named_errors(address), tandem.Client(address, token=secret("TANDEM_TOKEN")) as client:
+        yield client
+
+
+@contextmanager
+def named_errors(address: str) -> Iterator[None]:
+    """Whoever asks the API at an address within it gets errors in one line. Raises ApiUnreachable."""
+    import httpx
+
+    import tandem
+
     try:
-        with tandem.Client(address, token=secret("TANDEM_TOKEN")) as client:
-            yield client
+        yield
     except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise ApiUnreachable(f"no API answers at {address}: {error}; check TANDEM_API or `tandem status`") from error
     except tandem.ApiError as error:

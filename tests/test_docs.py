@@ -52,3 +52,10 @@ def test_the_table_of_access_is_the_policy() -> None:
         endpoint.replace(":path", ""): rule.roles | ({"recorded"} if rule.personal else set())
         for endpoint, rule in POLICY.items()
     }
+
+
+def test_the_readme_has_the_snippets_as_they_are_tested() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert "## Subscribe in five lines" in readme
+    for snippet in (ROOT / "docs/snippets").iterdir():
+        assert snippet.read_text("utf-8") in readme, snippet.name

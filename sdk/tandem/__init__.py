@@ -1,4 +1,4 @@
-"""Publish marketing and sales facts to Tandem, and read customer journeys."""
+"""Publish marketing and sales facts to Tandem, read customer journeys, and follow how they change."""
 
 from tandem import events
 from tandem.client import AsyncClient, Client
@@ -7,13 +7,17 @@ from tandem.errors import (
     BufferFull,
     ConfirmationNeeded,
     DeliveryFailed,
+    FeedReset,
+    FollowedTwice,
     InvalidEvent,
     NotFound,
     TandemError,
     Undelivered,
 )
+from tandem.following import follow
 from tandem.ids import event_id
 from tandem.producer import AsyncProducer, Producer
+from tandem.subscription import Change, Subscription
 from tandem.transport import Receipt
 
 __all__ = [
@@ -21,15 +25,20 @@ __all__ = [
     "AsyncClient",
     "AsyncProducer",
     "BufferFull",
+    "Change",
     "Client",
     "ConfirmationNeeded",
     "DeliveryFailed",
+    "FeedReset",
+    "FollowedTwice",
     "InvalidEvent",
     "NotFound",
     "Producer",
     "Receipt",
+    "Subscription",
     "TandemError",
     "Undelivered",
     "event_id",
     "events",
+    "follow",
 ]

@@ -1,5 +1,6 @@
-"""Queries: what both departments know of a journey."""
+"""Queries and subscriptions: what both departments know of a journey."""
 
+import random
 from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import Any, Self
@@ -7,24 +8,11 @@ from urllib.parse import quote
 
 import httpx
 
-from tandem.errors import ApiError, ConfirmationNeeded, NotFound
+from tandem.answers import checked
 from tandem.http import bearer
+from tandem.subscription import Jitter, Subscription
 
 Json = dict[str, Any]
-
-
-def _checked(answer: httpx.Response) -> Json:
-    if answer.is_success:
-        found: Json = answer.json()
-        return found
-    try:
-        problem = answer.json()
-    except ValueError:
-        problem = {}
-    if answer.status_code == httpx.codes.CONFLICT:
-        raise ConfirmationNeeded(answer.status_code, problem["title"], problem["detail"], problem)
-    kind = NotFound if answer.status_code == httpx.codes.NOT_FOUND else ApiError
-    raise kind(answer.status_code, problem.get("title", "Error"), problem.get("detail", answer.text[:200]))
 
 
 def _journey_path(type_: str, value: str) -> str:
@@ -44,15 +32,21 @@ def _given(**parameters: Any) -> Json:
 
 
 class AsyncClient:
-    """Reads from the API at `base_url`. Answers are the API's JSON objects; docs/api.md describes them."""
+    """Reads from the API at `base_url`. Answers are the API's JSON objects; docs/api.md describes them.
 
-    def __init__(self, base_url: str, *, token: str | None = None, timeout: float = 10.0) -> None:
-        """`token`: the OpenID Connect token to ask with."""
+    `token` is the OpenID Connect token to ask with. `jitter` (from 0 to 1) spreads the moments at which subscriptions
+    that were cut off together come back.
+    """
+
+    def __init__(
+        self, base_url: str, *, token: str | None = None, timeout: float = 10.0, jitter: Jitter = random.random
+    ) -> None:
+        self._jitter = jitter
         self._client = httpx.AsyncClient(base_url=base_url, timeout=timeout, headers=bearer(token))
 
     async def journey(self, type_: str, value: str) -> Json:
         """The journey that an identifier finds. Raises NotFound."""
-        return _checked(await self._client.get(_journey_path(type_, value)))
+        return checked(await self._client.get(_journey_path(type_, value)))
 
     async def journeys(self, **filters: Any) -> AsyncIterator[Json]:
         """All journeys that fit stage=, account=, channel=, owner=, changed_since=; pages are turned as needed."""
@@ -61,19 +55,19 @@ class AsyncClient:
 
     async def funnel(self, by: str | None = None) -> Json:
         """The funnel; `by` is "channel" or "campaign"."""
-        return _checked(await self._client.get("/v1/funnel", params=_given(by=by)))
+        return checked(await self._client.get("/v1/funnel", params=_given(by=by)))
 
     async def account(self, name: str) -> Json:
         """What an account's journeys add up to. Raises NotFound."""
-        return _checked(await self._client.get(f"/v1/accounts/{quote(name, safe='')}"))
+        return checked(await self._client.get(f"/v1/accounts/{quote(name, safe='')}"))
 
     async def identity(self, type_: str, value: str, *, at: str | None = None, known_at: str | None = None) -> Json:
         """Who an identifier is; `at` and `known_at` (RFC 3339) look back. Raises NotFound."""
-        return _checked(await self._client.get(_person_path(type_, value), params=_given(at=at, known_at=known_at)))
+        return checked(await self._client.get(_person_path(type_, value), params=_given(at=at, known_at=known_at)))
 
     async def explain_identity(self, a: str, b: str) -> Json:
         """Why two identifiers (type:value) are one person, or why not."""
-        return _checked(await self._client.get("/v1/identity/explain", params={"a": a, "b": b}))
+        return checked(await self._client.get("/v1/identity/explain", params={"a": a, "b": b}))
 
     async def identity_conflicts(self) -> AsyncIterator[Json]:
         """Links that were refused."""
@@ -97,7 +91,7 @@ class AsyncClient:
 
     async def preview_ruling(self, ruling: str, identifiers: list[str]) -> Json:
         """What a ruling (join, split, release) on identifiers (type:value) would move."""
-        return _checked(await self._client.post("/v1/identity/preview", json=_ruling(ruling, identifiers)))
+        return checked(await self._client.post("/v1/identity/preview", json=_ruling(ruling, identifiers)))
 
     async def rule(
         self,
@@ -110,12 +104,30 @@ class AsyncClient:
     ) -> Json:
         """Publish a ruling. Raises ConfirmationNeeded where it moves more than may be moved unasked."""
         body = _ruling(ruling, identifiers) | _given(reason=reason, by=by) | {"confirm": confirm}
-        return _checked(await self._client.post("/v1/identity/rulings", json=body))
+        return checked(await self._client.post("/v1/identity/rulings", json=body))
+
+    def subscribe(
+        self,
+        *,
+        cursor: str | None = None,
+        snapshot: bool = False,
+        department: str | None = None,
+        stage: str | None = None,
+        journey: str | None = None,
+        account: str | None = None,
+        kind: str | None = None,
+    ) -> Subscription:
+        """Changes without end, for `async for`: on from a cursor; else from now on, with `snapshot` all journeys first.
+
+        All filters that are given must fit; docs/api.md describes them. Every cut is mended: each change comes once.
+        """
+        filters = _given(department=department, stage=stage, journey=journey, account=account, kind=kind)
+        return Subscription(self._client, filters, cursor, snapshot, self._jitter)
 
     async def _pages(self, path: str, **parameters: Any) -> AsyncIterator[Json]:
         cursor: str | None = None
         while True:
-            page = _checked(await self._client.get(path, params=_given(cursor=cursor, limit=200, **parameters)))
+            page = checked(await self._client.get(path, params=_given(cursor=cursor, limit=200, **parameters)))
             for item in page["items"]:
                 yield item
             cursor = page["next_cursor"]
@@ -144,7 +156,7 @@ class Client:
 
     def journey(self, type_: str, value: str) -> Json:
         """The journey that an identifier finds. Raises NotFound."""
-        return _checked(self._client.get(_journey_path(type_, value)))
+        return checked(self._client.get(_journey_path(type_, value)))
 
     def journeys(self, **filters: Any) -> Iterator[Json]:
         """All journeys that fit stage=, account=, channel=, owner=, changed_since=; pages are turned as needed."""
@@ -152,11 +164,11 @@ class Client:
 
     def funnel(self, by: str | None = None) -> Json:
         """The funnel; `by` is "channel" or "campaign"."""
-        return _checked(self._client.get("/v1/funnel", params=_given(by=by)))
+        return checked(self._client.get("/v1/funnel", params=_given(by=by)))
 
     def account(self, name: str) -> Json:
         """What an account's journeys add up to. Raises NotFound."""
-        return _checked(self._client.get(f"/v1/accounts/{quote(name, safe='')}"))
+        return checked(self._client.get(f"/v1/accounts/{quote(name, safe='')}"))
 
     def dead_letters(self, reason: str | None = None) -> Iterator[Json]:
         """Records that could not be applied, and why."""
@@ -166,16 +178,16 @@ class Client:
         """A dead letter's original bytes. Raises NotFound."""
         answer = self._client.get(f"/v1/dead-letters/{quote(topic, safe='')}/{partition}/{offset}")
         if not answer.is_success:
-            _checked(answer)
+            checked(answer)
         return answer.content
 
     def identity(self, type_: str, value: str, *, at: str | None = None, known_at: str | None = None) -> Json:
         """Who an identifier is; `at` and `known_at` (RFC 3339) look back. Raises NotFound."""
-        return _checked(self._client.get(_person_path(type_, value), params=_given(at=at, known_at=known_at)))
+        return checked(self._client.get(_person_path(type_, value), params=_given(at=at, known_at=known_at)))
 
     def explain_identity(self, a: str, b: str) -> Json:
         """Why two identifiers (type:value) are one person, or why not."""
-        return _checked(self._client.get("/v1/identity/explain", params={"a": a, "b": b}))
+        return checked(self._client.get("/v1/identity/explain", params={"a": a, "b": b}))
 
     def identity_conflicts(self) -> Iterator[Json]:
         """Links that were refused."""
@@ -195,7 +207,7 @@ class Client:
 
     def preview_ruling(self, ruling: str, identifiers: list[str]) -> Json:
         """What a ruling (join, split, release) on identifiers (type:value) would move."""
-        return _checked(self._client.post("/v1/identity/preview", json=_ruling(ruling, identifiers)))
+        return checked(self._client.post("/v1/identity/preview", json=_ruling(ruling, identifiers)))
 
     def rule(
         self,
@@ -208,12 +220,12 @@ class Client:
     ) -> Json:
         """Publish a ruling. Raises ConfirmationNeeded where it moves more than may be moved unasked."""
         body = _ruling(ruling, identifiers) | _given(reason=reason, by=by) | {"confirm": confirm}
-        return _checked(self._client.post("/v1/identity/rulings", json=body))
+        return checked(self._client.post("/v1/identity/rulings", json=body))
 
     def _pages(self, path: str, **parameters: Any) -> Iterator[Json]:
         cursor: str | None = None
         while True:
-            page = _checked(self._client.get(path, params=_given(cursor=cursor, limit=200, **parameters)))
+            page = checked(self._client.get(path, params=_given(cursor=cursor, limit=200, **parameters)))
             yield from page["items"]
             cursor = page["next_cursor"]
             if cursor is None:

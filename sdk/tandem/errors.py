@@ -58,3 +58,19 @@ class ConfirmationNeeded(ApiError):
     def __init__(self, status: int, title: str, detail: str, preview: dict[str, Any]) -> None:
         super().__init__(status, title, detail)
         self.preview = preview
+
+
+class FeedReset(TandemError):
+    """One cannot go on from a cursor. `reason`: `too_old`, `other_epoch`, `ahead`, or what the API said instead."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"one cannot go on from this cursor ({reason}): subscribe again with snapshot=True")
+        self.reason = reason
+
+
+class FollowedTwice(TandemError):
+    """Another process moves the cursor of this name; nothing was written."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"another process follows as {name!r}: stop one of the two, or give them different names")
+        self.name = name

@@ -8,14 +8,13 @@ from typing import Any
 import httpx
 import msgspec
 
+from tandem.answers import RETRIED, pause_before, retry_after
 from tandem.envelope import Encoded
 from tandem.errors import DeliveryFailed
 from tandem.transport import Receipt
 
 _BATCH = 500  #: events of one request, at most
 _BATCH_BYTES = 4 * 1024 * 1024
-_LONGEST_PAUSE = 10.0  #: seconds between two tries
-_RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 
 _Item = tuple[Encoded, "asyncio.Future[Receipt]"]
 
@@ -89,7 +88,7 @@ class HttpTransport:
         clock = asyncio.get_running_loop().time
         deadline, tries, last = clock() + self._delivery_timeout, 0, "no answer"
         while True:
-            pause = min(_LONGEST_PAUSE, 0.1 * 2**tries) * (0.5 + self._jitter())
+            pause = pause_before(tries, self._jitter())
             try:
                 answer = await client.post(self._url, params={"owner": self._owner}, content=body)
             except httpx.TransportError as error:
@@ -99,20 +98,15 @@ class HttpTransport:
                     _settle(batch, answer)
                     return
                 last = _detail(answer)
-                if answer.status_code not in _RETRIED:
+                if answer.status_code not in RETRIED:
                     _fail(batch, str(answer.status_code), last)
                     return
-                pause = max(pause, _retry_after(answer))
+                pause = max(pause, retry_after(answer))
             if clock() + pause > deadline:
                 _fail(batch, "timeout", f"not answered in {self._delivery_timeout} s; the last try said: {last}")
                 return
             tries += 1
             await asyncio.sleep(pause)
-
-
-def _retry_after(answer: httpx.Response) -> float:
-    said = answer.headers.get("retry-after", "")
-    return min(float(said), _LONGEST_PAUSE) if said.isascii() and said.isdigit() else 0.0
 
 
 def _detail(answer: httpx.Response) -> str:

@@ -39,7 +39,7 @@ def check(done: "subprocess.CompletedProcess[str]", *words: str) -> None:
     "command",
     [
         *(["status"], ["down"], ["digest"], ["funnel"], ["journeys"], ["journey", "email:a@b.org"], ["dead-letters"]),
-        *(["work"], ["serve"], ["migrate"]),
+        *(["work"], ["serve"], ["migrate"], ["watch"]),
     ],
     ids=" ".join,
 )
@@ -47,7 +47,7 @@ def test_no_stack(command: list[str], tmp_path: Path) -> None:
     check(tandem(*command, folder=tmp_path), "no stack")
 
 
-@pytest.mark.parametrize("command", [["funnel"], ["journey", "email:a@b.org"]], ids=" ".join)
+@pytest.mark.parametrize("command", [["funnel"], ["journey", "email:a@b.org"], ["watch"]], ids=" ".join)
 def test_wrong_api_port(command: list[str], tmp_path: Path) -> None:
     check(tandem(*command, folder=tmp_path, TANDEM_API="http://127.0.0.1:1"), "127.0.0.1:1")
 
@@ -100,7 +100,7 @@ def test_wrong_usage_is_exit_code_2(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "up", "down", "status", "work", "serve", "import", "journey", "funnel", "digest"]
+    "command", ["demo", "up", "down", "status", "work", "serve", "import", "journey", "funnel", "digest", "watch"]
 )
 def test_help_has_an_example(command: str, tmp_path: Path) -> None:
     done = tandem(command, "--help", folder=tmp_path)
