@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test lint bench bench-full bench-peers clean
+.PHONY: setup demo test lint bench bench-full bench-feed bench-peers clean
 
 setup: $(STAMP)
 
@@ -39,6 +39,10 @@ bench: $(STAMP)
 
 bench-full: $(STAMP)
 	$(BIN)/python -m bench --set full $(BENCH)
+
+# The change feed with many subscribers: writes its part of docs/performance.md.
+bench-feed: $(STAMP)
+	$(BIN)/python -m bench --set feed $(BENCH)
 
 # Against Kafka Streams (built from source: a JDK and Maven) and Faust.
 bench-peers: $(STAMP)

@@ -1,4 +1,4 @@
-"""`make bench` and `make bench-full`: measure, print, write results, and bring docs/performance.md up to date."""
+"""`make bench`, `bench-full`, `bench-feed`: measure, print, write results, and bring docs/performance.md up to date."""
 
 import argparse
 import asyncio
@@ -15,7 +15,7 @@ from rich.table import Table
 from bench.costs import measure_costs
 from bench.feed import measure_feed
 from bench.identity import measure_identity
-from bench.report import write_report
+from bench.report import write_feed, write_report
 from bench.scenarios import catch_up, growth, live, reads, rebuilt
 from bench.services import Servers, make_place, servers
 from bench.workload import Workload, generate
@@ -63,8 +63,6 @@ async def full(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
     async for figures in costs(on, args):
         yield figures
     async for figures in identity(on, args):
-        yield figures
-    async for figures in feed(on, args):
         yield figures
 
 
@@ -143,7 +141,7 @@ async def measure(on: Servers, args: argparse.Namespace, say: Console) -> Figure
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--set", choices=SETS, default="short", help="what to measure; full writes docs/performance.md")
+    parser.add_argument("--set", choices=SETS, default="short", help="what to measure; full and feed write docs/")
     parser.add_argument("--events", type=int, default=400_000, help="events of a catch-up")
     parser.add_argument("--wide", type=int, default=1_500_000, help="events of 1,000,000 customers")
     parser.add_argument("--history", type=int, default=1_000_000, help="events behind the explanations of identity")
@@ -163,6 +161,8 @@ def main() -> None:
     Console().print(table)
     if args.set == "full":
         write_report(result)
+    if args.set == "feed":
+        write_feed(result)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from bench.costs import TABLES
 _DOCS = Path(__file__).parents[1] / "docs"
 PERFORMANCE, SCALE = _DOCS / "performance.md", _DOCS / "scale.md"
 _FULL, _PEERS = "<!-- figures: written by make bench-full -->", "<!-- figures: written by make bench-peers -->"
+_FEED = "<!-- figures: written by make bench-feed -->"
 _END = "<!-- end of figures -->"
 _WORKLOADS = (
     "catch_up",
@@ -33,6 +34,11 @@ def write_report(result: Mapping[str, Any]) -> None:
     """Put the figures of a full run in the place of those of the last one. Raises MarksMissing."""
     _put(PERFORMANCE, _FULL, report(result))
     _put(SCALE, _FULL, scale(result["figures"]))
+
+
+def write_feed(result: Mapping[str, Any]) -> None:
+    """Put the figures of the feed in the place of those of the last run. Raises MarksMissing."""
+    _put(PERFORMANCE, _FEED, f"{_setting(result)}\n\n{_table(result['figures'])}\n")
 
 
 def write_peers(found: Mapping[str, Any], titles: Mapping[str, str]) -> None:
@@ -86,18 +92,22 @@ def scale(figures: Mapping[str, float]) -> str:
 
 def report(result: Mapping[str, Any]) -> str:
     """The figures as Markdown."""
-    figures, setting = result["figures"], result["setting"]
+    figures = result["figures"]
     rates = {name: figures[key] for name in _WORKLOADS if (key := _rate_key(name, figures)) is not None}
     latencies = [figures[f"live_{rate}_p99_ms"] for rate in _RATES if f"live_{rate}_p99_ms" in figures]
     growth = {name: figure for name, figure in figures.items() if name.startswith("growth_") and name.endswith("_us")}
     parts = [
-        "Measured with " + ", ".join(f"{name} {value}" for name, value in setting.items()) + ".",
+        _setting(result),
         _bars("Catch-up, records a second", list(rates), list(rates.values())),
         _bars("Produce to queryable, p99 in ms, by events a second", [str(rate) for rate in _RATES], latencies),
         _bars("Microseconds an event, by history", [name.split("_")[1] for name in growth], list(growth.values())),
         _table(figures),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _setting(result: Mapping[str, Any]) -> str:
+    return "Measured with " + ", ".join(f"{name} {value}" for name, value in result["setting"].items()) + "."
 
 
 def _rate_key(name: str, figures: Mapping[str, float]) -> str | None:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -89,6 +90,7 @@ def main() -> None:
     parser.add_argument("--busy", type=int, default=100)
     parser.add_argument("--accounts", type=int, default=20)
     args = parser.parse_args()
+    gc.disable()  # it would stand still for whole collections of what it remembers, and be measured for it
     os.nice(10)  # subscribers are on other machines: what they cost is not what is measured
     uvloop.run(subscribe(args.url, args.idle, args.busy, args.accounts))
 
