@@ -129,6 +129,7 @@ def run_api(settings: Settings, host: str, port: int) -> None:
 
     from api.app import check_database, create_app
     from api.loopback import is_loopback
+    from streams.garbage import SERVING, look_seldom
 
     log_to_stderr()
     access = access_settings()
@@ -159,6 +160,7 @@ def run_api(settings: Settings, host: str, port: int) -> None:
         http="httptools",
         ws="none",
     )
+    look_seldom(SERVING)
     server = Server(config)
     server.run()
     if not server.started:
