@@ -19,6 +19,7 @@ from api.context import Context
 from api.guard import guard, refusal
 from api.hub import Hub
 from api.keys import KeyRing
+from api.lookup import Lookup
 from api.problems import on_http_error, on_invalid_request, on_unexpected
 from api.reading import ReadLog
 from api.tokens import Tokens
@@ -84,7 +85,7 @@ def create_app(
             reading = asyncio.create_task(hub.run())
             stack.push_async_callback(_end, hub, reading)
             catching_up = asyncio.Semaphore(_CATCHING_UP)
-            app.state.context = Context(pool, raw_pool, gateway, rules, clock, hub, catching_up, opened)
+            app.state.context = Context(pool, raw_pool, Lookup(pool), gateway, rules, clock, hub, catching_up, opened)
             yield
 
     app = FastAPI(

@@ -26,7 +26,6 @@ from projections.feed import KINDS
 from projections.identifiers import normalise
 from projections.interest import Interest
 from projections.windows import Window
-from store.queries import find_journey
 
 router = APIRouter(prefix="/v1")
 
@@ -114,8 +113,7 @@ def _account(name: str | None) -> str | None:
 
 async def _journey_id(context: Context, window: Window, identifier: str) -> UUID:
     key = key_of(identifier, context.rules)
-    async with context.pool.acquire() as connection:
-        found = await find_journey(connection, key)
+    found = await context.lookup.journey(key)
     refuse_veiled(window, found, identifier, key)
     if found is None:
         raise HTTPException(404, f"no event has named {identifier}")

@@ -9,6 +9,7 @@ from fastapi import Request
 
 from api.access import Access
 from api.hub import Hub
+from api.lookup import Lookup
 from projections.playbook import Rules
 from streams.gateway import Gateway
 
@@ -19,6 +20,7 @@ class Context:
 
     pool: asyncpg.Pool
     raw_pool: asyncpg.Pool  #: gives uuid values as 16 raw bytes
+    lookup: Lookup
     gateway: Gateway | None
     rules: Rules
     clock: Callable[[], int]  #: microseconds since 1970 UTC

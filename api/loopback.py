@@ -1,6 +1,7 @@
 """Whether something is on this machine alone."""
 
 import ipaddress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 
@@ -14,6 +15,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=64)
 def names_loopback(authority: str) -> bool:
     """The same for `host:port`, as a Host header has it."""
     try:

@@ -36,8 +36,7 @@ async def journey(request: Request, identifier: str) -> Response:
     """`identifier` is `type:value`, such as `email:ana@example.com`, or `journey:` with an id."""
     context = context_of(request)
     key = key_of(identifier, context.rules)
-    async with context.pool.acquire() as connection:
-        found = await store.find_journey(connection, key)
+    found = await context.lookup.journey(key)
     if found is None:
         raise HTTPException(404, f"no event has named {identifier}")
     refuse_veiled(window_of(request), found, identifier, key)

@@ -14,7 +14,6 @@ from api.context import Context, context_of
 from api.identifiers import key_of
 from api.times import instant, micros
 from projections.view import time_text
-from store.queries import find_journey
 from store.reads import ReadEntry, ReadFilter, list_reads
 
 router = APIRouter(prefix="/v1")
@@ -48,8 +47,7 @@ async def reads(
 
 async def _ever(context: Context, key: bytes) -> list[uuid.UUID]:
     """All ids that the person's journey may have had: each identifier gives one. Raises HTTPException 404."""
-    async with context.pool.acquire() as connection:
-        journey = await find_journey(connection, key)
+    journey = await context.lookup.journey(key)
     if journey is None:
         raise HTTPException(404, "no event has named this person")
     return [uuid.UUID(bytes=one) for one in sorted({journey.journey_id, *journey.identifiers})]

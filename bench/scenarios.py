@@ -1,13 +1,15 @@
 """The scenarios: catch-up, live latency, reads."""
 
 import asyncio
+import json
+import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from functools import partial
 from statistics import quantiles
-from subprocess import Popen
+from subprocess import PIPE, Popen
 
 import aiohttp
 import asyncpg
@@ -24,7 +26,7 @@ from streams.kafka import event_topics
 
 _MIB = 1024 * 1024
 _LIVE_CUSTOMERS = 20_000
-_READERS = 8
+_PATHS = 20_000  #: that readers ask for, in an order of theirs
 _TICK_SECONDS = 0.005
 
 
@@ -129,32 +131,24 @@ async def reads(place: Place, seconds: int, paths: Callable[[int], str], *, unde
         session = await stack.enter_async_context(aiohttp.ClientSession(base_url=f"http://127.0.0.1:{port}"))
         await until_ready(session)
         if not under:
-            return await _ask(session, seconds, paths)
+            return await _ask(port, seconds, paths)
         worker = stack.enter_context(place.running("work"))
         connection = await asyncpg.connect(place.database_url)
         await until_held(connection, worker)
         await connection.close()
         records = list(generate(Workload(under * (seconds + 2), _LIVE_CUSTOMERS, seed=7, first=50_000_000)))
         sending = asyncio.create_task(send_at(place, records, under))
-        found = await _ask(session, seconds, paths)
+        found = await _ask(port, seconds, paths)
         await sending
         return found
 
 
-async def _ask(session: aiohttp.ClientSession, seconds: int, paths: Callable[[int], str]) -> tuple[float, Latency]:
-    latencies: list[float] = []
-    end = time.perf_counter() + seconds
-
-    async def read(number: int) -> None:
-        while time.perf_counter() < end:
-            number = number * 7919 + 13 & 0x7FFFFFFF
-            start = time.perf_counter()
-            async with session.get(paths(number)) as response:
-                await response.read()
-                assert response.status in {200, 404}, response.status
-            latencies.append((time.perf_counter() - start) * 1000)
-
-    await asyncio.gather(*(read(n) for n in range(_READERS)))
+async def _ask(port: int, seconds: int, paths: Callable[[int], str]) -> tuple[float, Latency]:
+    """By a process of its own: what clients cost is not to hold up the sender of events, or to be held up by it."""
+    command = [sys.executable, "-m", "bench.readers", "127.0.0.1", str(port), str(seconds)]
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
+    said, _ = await process.communicate(json.dumps([paths(n) for n in range(_PATHS)]).encode() + b"\n")
+    latencies: list[float] = json.loads(said)
     return len(latencies) / seconds, percentiles(latencies)
 
 

@@ -2,6 +2,7 @@
 
 import uuid
 from collections import Counter
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -15,11 +16,14 @@ from store.feed import SUMMARY, summary_of
 from store.session import Reader
 
 #: An identifier that was released means its newest owner.
-_JOURNEY = """
-    SELECT j.journey_id, j.component, j.rev, j.state
-    FROM (SELECT $1::uuid AS key, 0 AS released_at
-          UNION ALL SELECT later_key, released_at FROM releases WHERE key = $1) AS named
-    JOIN identifiers i USING (key) JOIN journeys j USING (journey_id) ORDER BY named.released_at DESC LIMIT 1
+_JOURNEYS = """
+    SELECT wanted.key AS wanted, found.* FROM unnest($1::uuid[]) AS wanted (key) CROSS JOIN LATERAL (
+        SELECT j.journey_id, j.rev, j.state
+        FROM (SELECT wanted.key, 0 AS released_at
+              UNION ALL SELECT later_key, released_at FROM releases WHERE releases.key = wanted.key) AS named
+        JOIN identifiers i ON i.key = named.key JOIN journeys j USING (journey_id)
+        ORDER BY named.released_at DESC LIMIT 1
+    ) AS found
 """
 
 #: The stage at time $1: the last one that silence has led to by then, else the folded one.
@@ -105,12 +109,10 @@ class Filter(NamedTuple):
     changed_since: Any = None  #: an aware datetime
 
 
-async def find_journey(connection: Reader, key: bytes) -> Journey | None:
-    """The journey that an identifier's key, or a present or former journey id, finds."""
-    row = await connection.fetchrow(_JOURNEY, uuid.UUID(bytes=key))
-    if row is None:
-        return None
-    return decode_journey(row["journey_id"].bytes, row["rev"], row["state"])
+async def find_journeys(connection: Reader, keys: Collection[bytes]) -> dict[bytes, Journey]:
+    """The journeys that identifiers' keys, or present or former journey ids, find; without those that find none."""
+    rows = await connection.fetch(_JOURNEYS, [uuid.UUID(bytes=key) for key in keys])
+    return {row["wanted"].bytes: decode_journey(row["journey_id"].bytes, row["rev"], row["state"]) for row in rows}
 
 
 async def list_journeys(
