@@ -147,15 +147,18 @@ def test_open_time_is_what_a_clock_watcher_counts(place: tuple[Team, int], one: 
 
 
 @settings(max_examples=300)
-@given(places(), _AWAY, st.integers(1, 80 * HOUR) | st.integers(1, 100).map(lambda count: count * HOUR))
+@given(places(), _AWAY, st.integers(1, 80 * HOUR), _AWAY)
 def test_a_deadline_is_the_first_moment_by_which_so_much_time_was_open(
-    place: tuple[Team, int], away: int, open_time: int
+    place: tuple[Team, int], away: int, some: int, until: int
 ) -> None:
     compiled, start = calendar(place[0]), place[1] + away
-    due = deadline(compiled, start, open_time)
-    assert open_between(compiled, start, due) == open_time
-    assert open_between(compiled, start, due - 1) == open_time - 1
-    assert deadline(compiled, start, 0) == start
+    for open_time in (some, open_between(compiled, start, place[1] + until)):
+        due = deadline(compiled, start, open_time)
+        if open_time > 0:
+            assert open_between(compiled, start, due) == open_time
+            assert open_between(compiled, start, due - 1) == open_time - 1
+        else:
+            assert due == start
 
 
 _ANY_TIME = st.integers(micros("1970-01-01T00:00"), micros("2099-12-31T00:00"))
@@ -232,6 +235,15 @@ def test_kathmandu_is_three_quarters_off() -> None:
     assert open_between(compiled, opens, opens + DAY) == 8 * HOUR
     assert deadline(compiled, opens - HOUR, 1) == opens + 1
     assert deadline(compiled, opens, 8 * HOUR) == micros("2026-01-01T11:15")
+
+
+def test_a_deadline_at_the_end_of_the_day_does_not_wait_for_the_next() -> None:
+    """Not over a holiday, nor over a change of the clock."""
+    evenings = calendar(team("UTC", "16:00-24:00", holidays=[date(2026, 1, 2)]))
+    assert deadline(evenings, micros("2026-01-01T00:00"), 8 * HOUR) == micros("2026-01-02T00:00")
+    assert deadline(evenings, micros("2026-01-01T00:00"), 8 * HOUR + 1) == micros("2026-01-03T16:00") + 1
+    nights = calendar(team("Europe/Berlin", "00:00-02:00"))
+    assert deadline(nights, micros("2026-03-28T23:00"), 2 * HOUR) == micros("2026-03-29T01:00")
 
 
 def test_a_holiday_closes_the_night_that_begins_on_it() -> None:
