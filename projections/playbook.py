@@ -12,7 +12,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from projections.identifiers import PersonType
+from projections.teams import Team, TeamName
 from projections.windows import HIDEABLE, Window
+from projections.yaml_dates import parse_yaml
 from schemas.errors import TandemError
 
 DAY = 86_400_000_000  #: microseconds
@@ -20,7 +22,7 @@ DAY = 86_400_000_000  #: microseconds
 StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
 Department = Literal["marketing", "sales"]
 _DEPARTMENTS: tuple[Department, ...] = get_args(Department)
-_FOR_READERS = {"concerns", "windows"}
+_FOR_READERS = {"concerns", "windows", "teams"}
 EventType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
@@ -142,6 +144,8 @@ class Playbook(_Strict):
     concerns: dict[Department, list[StageName]] = {}
     #: what a department does not see
     windows: dict[Department, WindowRule] = {}
+    #: who works when: what deadlines count by
+    teams: dict[TeamName, Team] = {}
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -184,7 +188,7 @@ DEFAULT_PLAYBOOK = Path(__file__).with_name("playbook.yaml")
 def load_playbook(path: Path = DEFAULT_PLAYBOOK) -> Playbook:
     """Read and check a playbook file. Raises InvalidPlaybook with the field and the rule."""
     try:
-        return Playbook.model_validate(yaml.safe_load(path.read_text("utf-8")))
+        return Playbook.model_validate(parse_yaml(path.read_text("utf-8")))
     except OSError as error:
         raise InvalidPlaybook(f"cannot read the playbook {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
