@@ -1,9 +1,7 @@
 """Who asks, through which window, and the record that personal data was read."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
-from inspect import signature
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -108,16 +106,9 @@ async def record(request: Request, journeys: Iterable[UUID | str] = (), asked: d
     caller = caller_of(request)
     if caller is None:
         return
-    given = {**request.query_params, **request.path_params}
-    known = _parameters(request.scope["endpoint"])  # of others nobody knows what they hold
-    parameters = {name: value for name, value in given.items() if name in known} | (asked or {})
+    parameters = {**request.query_params, **request.path_params, **(asked or {})}
     text = orjson.dumps(parameters).decode().replace("\\u0000", "")
     ids = [UUID(str(one)) for one in dict.fromkeys(journeys)]
     reads: ReadLog = request.app.state.context.access.reads
     if not await reads.write(Read(caller.name, ",".join(sorted(caller.roles)), request.state.endpoint, text, ids)):
         raise Refused(503, "the read could not be recorded")
-
-
-@lru_cache(maxsize=256)
-def _parameters(endpoint: Callable[..., Any]) -> frozenset[str]:
-    return frozenset(signature(endpoint).parameters)

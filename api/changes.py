@@ -33,7 +33,8 @@ Text = Annotated[str | None, Query(max_length=512, pattern=r"^[^\x00]*$")]
 _STREAM = "text/event-stream"
 _STUCK_SECONDS = 10.0  #: after which a subscriber that takes nothing is let go
 _RETRY_MS = 2_000
-_RECORDED = 5_000  #: journeys of which a stream remembers that its reading them is recorded
+_RECORDED = 5_000  #: journeys that a stream remembers to have recorded, at most
+_RECORDED_SECONDS = 60.0  #: after which it forgets them
 _FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 
 
@@ -121,21 +122,25 @@ async def _journey_id(context: Context, window: Window, identifier: str) -> UUID
 
 
 class _Reads:
-    """The record of whose data one subscriber was told: each journey once, before it is told."""
+    """The record of whose data one subscriber was told, before it is told. What is told again within a minute is not
+    recorded again: a busy feed would write more records than changes."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self._recorded: set[UUID] = set()
+        self._forget_at = 0.0
 
     async def note(self, batch: list[Message]) -> None:
         """Record the journeys of a batch that are not recorded yet. Raises Refused (503)."""
         if caller_of(self._request) is None:
             return
+        now = asyncio.get_running_loop().time()
+        if now >= self._forget_at or len(self._recorded) > _RECORDED:
+            self._recorded.clear()
+            self._forget_at = now + _RECORDED_SECONDS
         fresh = {message.journey_id for message in batch if message.journey_id is not None} - self._recorded
         if fresh:
             await record(self._request, fresh)
-            if len(self._recorded) > _RECORDED:
-                self._recorded.clear()
             self._recorded |= fresh
 
 
@@ -144,7 +149,9 @@ def _answer(batch: list[Message]) -> Response:
         kind: [orjson.Fragment(message.data) for message in batch if message.event == event]
         for kind, event in (("journeys", "journey"), ("changes", "change"))
     }
-    return Response(orjson.dumps(found | {"cursor": str(batch[-1].cursor)}), media_type="application/json")
+    cursor = batch[-1].cursor
+    body = found | {"cursor": str(cursor), "live": cursor.after is None}
+    return Response(orjson.dumps(body), media_type="application/json")
 
 
 class _EventStream(Response):

@@ -15,6 +15,8 @@ from api.problems import problem
 
 log = structlog.get_logger(__name__)
 
+_OFF = "access is off, and the request does not come from this machine: set TANDEM_ACCESS=on"
+
 
 def guard(app: ASGIApp) -> ASGIApp:
     """Let through what the policy allows, and end it when its credentials end. There are no websockets."""
@@ -57,7 +59,7 @@ def _check_loopback(scope: Scope) -> None:
     hosts = [value for name, value in headers if name == b"host"]
     origins = [value.rpartition("://")[2] for name, value in headers if name == b"origin"]
     if len(hosts) != 1 or not all(names_loopback(one) for one in (*hosts, *origins)):
-        raise Refused(403, "access is off, and the request does not come from this machine: set TANDEM_ACCESS=on")
+        raise Refused(403, _OFF)
 
 
 async def _until_expired(app: ASGIApp, caller: Caller | None, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,5 +94,6 @@ def refusal(refused: Refused, scope: Scope) -> Response:
         detail = "give a valid token or API key: `Authorization: Bearer ...`"
         return problem(401, "Not authenticated", detail, WWW_Authenticate="Bearer")
     if refused.status == 403:
-        return problem(403, "Forbidden", "the token or API key may not do this")
+        # while access is off there are no secrets to hint at
+        return problem(403, "Forbidden", _OFF if refused.why == _OFF else "the token or API key may not do this")
     return problem(503, "Access unknown", "whether this is allowed cannot be said now: try again", Retry_After="1")

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.access import Refused, caller_of
+from api.admission import admission_of
 from api.context import context_of
 from api.policy import may_publish
 from api.problems import problem
@@ -40,7 +41,7 @@ async def publish(request: Request, owner: Annotated[Literal["marketing", "sales
     if gateway is None:
         return problem(503, "No broker", "this API was started without a broker", Retry_After="60")
     try:
-        answers = await gateway.publish(owner, await _body(request), key.sources if key else frozenset())
+        answers = await gateway.publish(owner, await _body(request), admission_of(caller))
     except TooLarge:
         return problem(413, "Too large", f"a request has at most {MAX_BODY} bytes: send fewer events at once")
     except (InvalidBody, zlib.error, EOFError) as error:

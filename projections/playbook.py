@@ -12,9 +12,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from projections.identifiers import PersonType
+from projections.strict_yaml import parse_yaml
 from projections.teams import Team, TeamName
 from projections.windows import HIDEABLE, Window
-from projections.yaml_dates import parse_yaml
 from schemas.errors import TandemError
 
 DAY = 86_400_000_000  #: microseconds

@@ -62,7 +62,7 @@ _CREATE = """
     WHERE NOT EXISTS (SELECT FROM {name}.rebuild)
 """
 _FOREIGN = """
-    SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AND to_regclass($1 || '.rebuild') IS NULL
+    SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AND to_regclass(quote_ident($1) || '.rebuild') IS NULL
 """
 _TABLE = "CREATE TABLE IF NOT EXISTS {name}.{table} (LIKE public.{table} INCLUDING ALL);"
 _DROP = "DROP SCHEMA {name} CASCADE"
@@ -96,22 +96,28 @@ async def create(connection: asyncpg.Connection, name: str, playbook: str) -> No
         raise UnusableName(f"a projection cannot be called {name!r}: use small letters, digits and _, at most 40")
     if await connection.fetchval(_FOREIGN, name):
         raise UnusableName(f"the database has a schema {name!r} that is no projection: choose another name")
-    tables = "\n".join(_TABLE.format(name=name, table=table) for table in _TABLES)
+    schema = _quoted(name)
+    tables = "\n".join(_TABLE.format(name=schema, table=table) for table in _TABLES)
     async with connection.transaction():
-        await connection.execute(_CREATE.format(name=name, tables=tables, playbook=playbook))
+        await connection.execute(_CREATE.format(name=schema, tables=tables, playbook=playbook))
+
+
+def _quoted(name: str) -> str:
+    """It may be a word of SQL; `_NAME` allows nothing that a quoted identifier would have to escape."""
+    return f'"{name}"'
 
 
 async def projections_beside(connection: asyncpg.Connection) -> list[tuple[str, int, int]]:
     """(name, events so far, events in all) of the projections beside the live one."""
     names = [row["nspname"] for row in await connection.fetch(_NAMES)]
-    return [(name, *(await connection.fetchrow(_PROGRESS.format(name=name)) or (0, 0))) for name in names]
+    return [(name, *(await connection.fetchrow(_PROGRESS.format(name=_quoted(name))) or (0, 0))) for name in names]
 
 
 async def drop(connection: asyncpg.Connection, name: str) -> None:
     """Take a projection away, with all that is in it. Raises NoSuchProjection."""
     if name not in [found for found, _, _ in await projections_beside(connection)]:
         raise NoSuchProjection(f"there is no projection {name!r} beside the live one: see `tandem projections list`")
-    await connection.execute(_DROP.format(name=name))
+    await connection.execute(_DROP.format(name=_quoted(name)))
 
 
 async def place_of(connection: asyncpg.Connection) -> Place:

@@ -52,7 +52,7 @@ async def open_engine_connection(database_url: str, projection: str = "public") 
 
     `projection`: the schema whose journeys it means; what that does not have is the live projection's.
     """
-    settings = _ENGINE_SETTINGS | {"search_path": f"{projection}, public"}
+    settings = _ENGINE_SETTINGS | {"search_path": f'"{projection}", public'}
     connection = await asyncpg.connect(database_url, server_settings=settings, timeout=10)
     await give_raw_uuids(connection)
     return connection

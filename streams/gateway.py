@@ -1,7 +1,7 @@
 """The gateway: events over HTTP into Kafka. An event is accepted when the broker has acknowledged it, not before."""
 
 import asyncio
-from collections.abc import Set
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -63,8 +63,10 @@ class Gateway:
         if self._producer is not None:
             await self._producer.stop()
 
-    async def publish(self, owner: str, body: bytes, sources: Set[str] = frozenset()) -> list[dict[str, Any]]:
-        """Publish one event or an array; one answer for each, in order. `sources`: that may speak; empty for any.
+    async def publish(
+        self, owner: str, body: bytes, admit: Callable[[Event], None] = lambda _: None
+    ) -> list[dict[str, Any]]:
+        """Publish one event or an array; one answer for each, in order. `admit` raises Rejection for what may not be.
 
         Raises InvalidBody, or BrokerUnavailable where nothing may be called accepted.
         """
@@ -74,7 +76,7 @@ class Gateway:
         self._pending += len(body)
         try:
             async with asyncio.timeout(_ACKNOWLEDGE_SECONDS):
-                return await self._publish(self._producer, owner, values, sources)
+                return await self._publish(self._producer, owner, values, admit)
         except (KafkaError, TimeoutError) as error:
             raise BrokerUnavailable(
                 f"the broker did not acknowledge ({type(error).__name__}): send the same events again"
@@ -83,7 +85,7 @@ class Gateway:
             self._pending -= len(body)
 
     async def _publish(
-        self, producer: AIOKafkaProducer, owner: str, values: list[bytes], sources: Set[str]
+        self, producer: AIOKafkaProducer, owner: str, values: list[bytes], admit: Callable[[Event], None]
     ) -> list[dict[str, Any]]:
         headers = [("received_at", datetime.now(UTC).isoformat().encode())]
         answers: list[dict[str, Any]] = []
@@ -91,10 +93,7 @@ class Gateway:
         for value in values:
             try:
                 event = decode(value, owner)
-                if sources and event.source not in sources:
-                    raise Rejection(
-                        "source_not_allowed", "source", f"the key may speak for {', '.join(sorted(sources))}"
-                    )
+                admit(event)
             except Rejection as rejection:
                 answers.append(_rejected(rejection))
                 continue

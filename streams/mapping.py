@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from projections.strict_yaml import parse_yaml
 from schemas.catalogue import Owner
 from schemas.envelope import TYPE_PATTERN, IdentityType
 from schemas.errors import TandemError
@@ -115,7 +116,7 @@ class MappedEvent(NamedTuple):
 def load_mapping(path: Path) -> ImportMapping:
     """Read and check a mapping file. Raises InvalidMapping with the field and the rule."""
     try:
-        return ImportMapping.model_validate(yaml.safe_load(path.read_text("utf-8")))
+        return ImportMapping.model_validate(parse_yaml(path.read_text("utf-8")))
     except OSError as error:
         raise InvalidMapping(f"cannot read the mapping {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

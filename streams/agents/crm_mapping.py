@@ -8,6 +8,7 @@ import msgspec
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from projections.strict_yaml import parse_yaml
 from projections.view import time_text
 from schemas.envelope import TYPE_PATTERN, IdentityType
 from schemas.errors import TandemError
@@ -85,7 +86,7 @@ class CrmMapping(_Strict):
 def load_crm_mapping(path: Path) -> CrmMapping:
     """Read and check a mapping file. Raises InvalidCrmMapping with the field and the rule."""
     try:
-        return CrmMapping.model_validate(yaml.safe_load(path.read_text("utf-8")))
+        return CrmMapping.model_validate(parse_yaml(path.read_text("utf-8")))
     except OSError as error:
         raise InvalidCrmMapping(f"cannot read the CRM mapping {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -313,9 +313,39 @@ async def test_keys_write_their_department_s_topic(world: World) -> None:
     for role in sorted(ROLES):
         planner = role.endswith("planner")
         assert await status("sales", token(role)) == 403
-        joint = {**event(62, type_="identity_joined", data={}), "identities": [{"type": "user_id", "value": "x"}] * 2}
-        assert (await status("joint", token(role), joint) == 403) != planner
+        assert (await status("joint", token(role), _handoff(by="somebody")) == 403) != planner
     assert (await status("sales", anywhere, [event(63, type_="lead_accepted", data={})]))[0]["status"] == "accepted"
+
+
+def _handoff(**data: Any) -> dict[str, Any]:
+    return event(62, type_="handoff_offered", data={"handoff": "h1", **data})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "field"),
+    [
+        (event(62, type_="identity_joined", who={"user_id": "x", "email": "v@x.org"}, data={"by": "planner"}), "type"),
+        (event(62, type_="identity_split", who={"user_id": "x", "email": "v@x.org"}, data={"by": "planner"}), "type"),
+        (event(62, type_="something_else", data={"by": "planner"}), "type"),
+        (_handoff(by="the boss"), "data.by"),
+        (_handoff(), "data.by"),
+        (_handoff(by="planner") | {"consent": {"email": True}}, "consent"),
+        (
+            _handoff(by="planner")
+            | {"identities": [{"type": "user_id", "value": "x"}, {"type": "email", "value": "v@x.org"}]},
+            "identities",
+        ),
+    ],
+)
+async def test_people_decide_in_their_own_name_and_nothing_by_the_way(
+    world: World, wanted: dict[str, Any], field: str
+) -> None:
+    mine = token("sales-planner", sub="planner")
+    [answer] = (await world.ask("POST /v1/events", mine, Case("/v1/events?owner=joint", wanted))).json()["results"]
+    assert (answer["status"], answer["reason"], answer["field"]) == ("rejected", "not_allowed", field)
+    case = Case("/v1/events?owner=joint", _handoff(by="planner"))
+    [answer] = (await world.ask("POST /v1/events", mine, case)).json()["results"]
+    assert answer["status"] == "accepted"
 
 
 async def test_keys_that_are_none(world: World) -> None:
@@ -368,8 +398,9 @@ async def test_keys_begin_and_end_within_seconds(world: World) -> None:
 
 
 async def test_reads_are_recorded_with_who_what_and_whom(world: World) -> None:
-    journey = (await world.get(f"/v1/journeys/{ANA}?access_token=secret", "sales")).json()
-    await world.get("/v1/journeys?limit=1&access_token=secret", "marketing", "sales")
+    assert (await world.get(f"/v1/journeys/{ANA}?access_token=secret", "sales")).status_code == 422
+    journey = (await world.get(f"/v1/journeys/{ANA}", "sales")).json()
+    await world.get("/v1/journeys?limit=1", "marketing", "sales")
     await world.ask("POST /v1/identity/preview", token("sales-planner", sub="uma"))
     one, page, preview = await world.recorded()
     assert (one["reader"], one["role"]) == ("rosa", "sales")

@@ -48,20 +48,21 @@ async def test_a_rebuild_of_a_hostile_history_equals_the_live_projection(
 
 
 async def test_a_rebuild_disturbs_nothing_and_can_be_dropped(kafka_settings: KafkaSettings, database_url: str) -> None:
+    """Its name may be a word of SQL."""
     bodies = [("marketing", body(n, who={"user_id": f"u{n % 5}"})) for n in range(40)]
     await produce(kafka_settings, [(owner, 0, value) for owner, value in bodies])
     await project(kafka_settings, database_url, len(bodies))
     before = await _rows(database_url, "public", "changes", "archive", "events", "batches", "partitions", "projection")
-    digest = await rebuild(database_url, RULES, "beside", lambda *_: None)
+    digest = await rebuild(database_url, RULES, "check", lambda *_: None)
     assert digest.journeys == 5
     assert digest.sha256 == expected_digest(bodies)
     assert before == await _rows(
         database_url, "public", "changes", "archive", "events", "batches", "partitions", "projection"
     )
     connection = await asyncpg.connect(database_url)
-    await drop(connection, "beside")
+    await drop(connection, "check")
     assert (await projection_digest(connection)).sha256 == digest.sha256
-    assert not await connection.fetchval("SELECT count(*) FROM pg_namespace WHERE nspname = 'beside'")
+    assert not await connection.fetchval("SELECT count(*) FROM pg_namespace WHERE nspname = 'check'")
     await connection.close()
 
 
