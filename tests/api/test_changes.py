@@ -21,7 +21,7 @@ from projections.summary import Summary
 from store.feed import prune_changes, read_changes
 from streams.kafka import KafkaSettings
 from tests.feeds import Told, begin, fill, listening, serving
-from tests.support import RULES, body, produce, until, worker
+from tests.support import RULES, body, produce, project, until, worker
 
 
 @pytest.fixture
@@ -312,6 +312,23 @@ def _apply(table: dict[str, int], one: Told) -> None:
             table.pop(one.data["journey_id"], None)
         else:
             table[journey["journey_id"]] = journey["version"]
+
+
+async def test_a_snapshot_in_pages_says_when_it_is_complete(
+    kafka_settings: KafkaSettings, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "PAGE", 10)
+    await produce(kafka_settings, [("marketing", n % 3, body(n, who={"user_id": f"u{n}"})) for n in range(25)])
+    await project(kafka_settings, database_url, 25)
+    async with serving(database_url) as (url, _), httpx.AsyncClient(base_url=url) as client:
+        for filters, found in (({}, [10, 10, 5]), ({"stage": "customer"}, [0, 0, 0])):
+            page = (await client.get("/v1/changes", params={"snapshot": "true", **filters})).json()
+            pages = [page]
+            while not page["live"]:
+                page = (await client.get("/v1/changes", params={"cursor": page["cursor"], **filters})).json()
+                pages.append(page)
+            assert [len(page["journeys"]) for page in pages] == found
+        assert (await client.get("/v1/changes", params={"cursor": page["cursor"]})).json()["live"]
 
 
 async def test_filters(kafka_settings: KafkaSettings, database_url: str) -> None:
