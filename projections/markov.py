@@ -64,18 +64,20 @@ class Markov:
     def _visits(self, names: list[Name], stays: Counter[Name]) -> list[list[float]]:
         """[from][to]: how often people who are at one name are expected at another, themselves included.
 
-        That is the inverse of 1 - moves, by elimination. Its diagonal outweighs each row, so no pivot is sought.
+        That is the inverse of 1 - moves, by elimination in place. Its diagonal outweighs each row: no pivot is sought.
         """
-        size, place = len(names), {name: i for i, name in enumerate(names)}
-        rows = [[0.0] * size + [float(i == j) for j in range(size)] for i in range(size)]
-        for i in range(size):
-            rows[i][i] = 1.0
+        place = {name: i for i, name in enumerate(names)}
+        rows = [[0.0] * len(names) for _ in names]
+        for i, row in enumerate(rows):
+            row[i] = 1.0
         for (a, b), count in self._moves.items():
             rows[place[a]][place[b]] = -count / stays[a]
-        for i in range(size):
-            own = rows[i] = [value / rows[i][i] for value in rows[i]]
-            for j in range(size):
-                factor = rows[j][i]
+        for i, row in enumerate(rows):
+            pivot, row[i] = row[i], 1.0
+            own = rows[i] = [value / pivot for value in row]
+            for j, other in enumerate(rows):
+                factor = other[i]
                 if j != i and factor:
-                    rows[j] = [value - factor * more for value, more in zip(rows[j], own, strict=True)]
-        return [row[size:] for row in rows]
+                    other[i] = 0.0
+                    rows[j] = [value - factor * more for value, more in zip(other, own, strict=True)]
+        return rows
