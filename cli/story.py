@@ -104,9 +104,9 @@ def _duration(seconds: float | None) -> str:
 
 def print_attribution(found: dict[str, Any]) -> None:
     """Credit by line and currency; bookings that nobody has credit for, and the sum."""
-    table = Table(found["by"], box=None)
-    for name in ("credit", "share", "bookings", "touchpoints", "cost", "credit/cost"):
-        table.add_column(name, justify="right")
+    table = Table(found["by"], box=None, padding=(0, 1, 0, 0))
+    for name in ("credit", "share", "bookings", "touchpoints", "cost", "credit to cost"):
+        table.add_column(name, justify="right", no_wrap=name in ("credit", "cost"))
     for group in found["groups"]:
         _credit_rows(table, group[found["by"]] if group[found["by"]] is not None else "(none)", group)
     _credit_rows(table, "unattributed", found["unattributed"], "dim")
