@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api import changes, health, identity, ingest, queries, reads
+from api import attribution, changes, health, identity, ingest, queries, reads
 from api.access import Access, AccessSettings, Refused
 from api.context import Context
 from api.guard import guard, refusal
@@ -86,7 +86,10 @@ def create_app(
             reading = asyncio.create_task(hub.run())
             stack.push_async_callback(_end, hub, reading)
             catching_up = asyncio.Semaphore(_CATCHING_UP)
-            app.state.context = Context(pool, raw_pool, Lookup(pool), gateway, rules, clock, hub, catching_up, opened)
+            attributing = asyncio.Semaphore(1)
+            app.state.context = Context(
+                pool, raw_pool, Lookup(pool), gateway, rules, clock, hub, catching_up, attributing, opened
+            )
             yield
 
     app = FastAPI(
@@ -98,7 +101,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    for router in (health, queries, changes, identity, reads, ingest):
+    for router in (health, queries, attribution, changes, identity, reads, ingest):
         app.include_router(router.router)
     app.add_middleware(guard)
     app.add_exception_handler(Refused, _on_refused)

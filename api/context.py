@@ -26,6 +26,7 @@ class Context:
     clock: Callable[[], int]  #: microseconds since 1970 UTC
     hub: Hub
     catching_up: asyncio.Semaphore  #: leaves connections to others when many subscribers read what they missed
+    attributing: asyncio.Semaphore  #: an attribution reads all journeys: one at a time
     access: Access | None  #: None while access is off
 
 

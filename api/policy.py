@@ -38,6 +38,7 @@ POLICY = {
     "GET /v1/journeys": Rule(ROLES),
     "GET /v1/changes": Rule(ROLES),
     "GET /v1/funnel": Rule(ROLES, personal=False),
+    "GET /v1/attribution": Rule(ROLES, personal=False),
     "GET /v1/accounts/{account:path}": Rule(ROLES, personal=False),
     "GET /v1/identity/persons/{identifier:path}": Rule(ROLES),
     "GET /v1/identity/explain": Rule(ROLES),

@@ -1,4 +1,4 @@
-"""Journeys and funnels as people read them in a terminal."""
+"""Journeys, funnels and credit as people read them in a terminal."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -100,3 +100,40 @@ def _duration(seconds: float | None) -> str:
         return "-"
     spent = timedelta(seconds=round(seconds))
     return f"{spent.days} d {spent.seconds // 3600} h" if spent.days else str(spent)
+
+
+def print_attribution(found: dict[str, Any]) -> None:
+    """Credit by line and currency; bookings that nobody has credit for, and the sum."""
+    table = Table(found["by"], box=None, padding=(0, 1, 0, 0))
+    for name in ("credit", "share", "bookings", "touchpoints", "cost", "credit to cost"):
+        table.add_column(name, justify="right", no_wrap=name in ("credit", "cost"))
+    for group in found["groups"]:
+        _credit_rows(table, group[found["by"]] if group[found["by"]] is not None else "(none)", group)
+    _credit_rows(table, "unattributed", found["unattributed"], "dim")
+    _credit_rows(table, "total", found["total"], "bold")
+    console = Console(highlight=False)
+    console.print(f"model [bold]{found['model']}[/bold]")
+    console.print(table)
+    if "hidden" in found:
+        console.print(f"hidden: {', '.join(found['hidden'])}", style="dim")
+
+
+def _credit_rows(table: Table, name: str, line: dict[str, Any], style: str | None = None) -> None:
+    """A row for each currency; what does not depend on it stands in the first."""
+    touched = line.get("touchpoints", {})
+    cost, credit = touched.get("cost", {}), line["credit"]
+    first = [escape(name), f"{line['bookings']:,}", f"{touched['count']:,}" if "count" in touched else ""]
+    for currency in sorted({*credit, *cost}) or [None]:
+        label, bookings, count = first
+        share = line["share"].get(currency)
+        table.add_row(
+            label,
+            money(credit[currency], currency) if currency in credit else "-",
+            f"{share:.1%}" if share is not None else "-",
+            bookings,
+            count,
+            money(cost[currency], currency) if currency in cost else "-",
+            f"{credit.get(currency, 0) / cost[currency]:,.1f}" if cost.get(currency) else "-",
+            style=style,
+        )
+        first = ["", "", ""]

@@ -22,7 +22,8 @@ DAY = 86_400_000_000  #: microseconds
 StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
 Department = Literal["marketing", "sales"]
 _DEPARTMENTS: tuple[Department, ...] = get_args(Department)
-_FOR_READERS = {"concerns", "windows", "teams"}
+_FOR_READERS = {"attribution", "concerns", "teams", "windows"}
+AttributionModel = Literal["first", "last", "linear", "u-shaped", "w-shaped", "time-decay", "markov", "shapley"]
 EventType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
@@ -130,6 +131,40 @@ class WindowRule(_Strict):
         return self
 
 
+_Share = Annotated[int, Field(ge=1, le=1000)]
+_Days = Annotated[int, Field(ge=1, le=3650)]
+
+
+class UShape(_Strict):
+    """How a booking is shared out by u-shaped: in which proportion."""
+
+    first: _Share = 40
+    others: Annotated[int, Field(ge=0, le=1000)] = 20
+    last: _Share = 40
+
+
+class WShape(_Strict):
+    """How a booking is shared out by w-shaped: in which proportion."""
+
+    first: _Share = 30
+    #: the touchpoint that made the person known
+    known: _Share = 30
+    #: the touchpoint that opened the opportunity
+    opportunity: _Share = 30
+    others: Annotated[int, Field(ge=0, le=1000)] = 10
+
+
+class AttributionRules(_Strict):
+    """How credit for bookings is given to touchpoints."""
+
+    model: AttributionModel = "linear"
+    #: touchpoints that came longer before a booking have no part in it; None: all have
+    lookback_days: _Days | None = None
+    half_life_days: _Days = 7
+    u_shaped: UShape = UShape()
+    w_shaped: WShape = WShape()
+
+
 class Playbook(_Strict):
     """The whole agreement. Playbooks that fold equally have equal `digest()`."""
 
@@ -146,6 +181,7 @@ class Playbook(_Strict):
     windows: dict[Department, WindowRule] = {}
     #: who works when: what deadlines count by
     teams: dict[TeamName, Team] = {}
+    attribution: AttributionRules = AttributionRules()
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -246,6 +282,7 @@ class Rules:
     trait_sources: dict[str, tuple[str, ...]]
     #: stages by the department that they concern
     concerns: dict[str, frozenset[int]]
+    attribution: AttributionRules
     digest: str
 
 
@@ -304,6 +341,7 @@ def compile_rules(playbook: Playbook) -> Rules:
         first_traits=frozenset(name for name, rule in playbook.traits.items() if rule.keep == "first"),
         trait_sources={name: tuple(rule.sources) for name, rule in playbook.traits.items() if rule.sources},
         concerns={str(who): frozenset(index[name] for name in stages) for who, stages in playbook.concerns.items()},
+        attribution=playbook.attribution,
         digest=playbook.digest(),
     )
 

@@ -1,8 +1,10 @@
 """Reading all journeys, in memory of a few at a time."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import asyncpg
+
+from store.session import Reader
 
 _STATES = "SELECT journey_id, state FROM journeys"
 
@@ -15,3 +17,14 @@ async def scan_states(connection: asyncpg.Connection) -> AsyncIterator[tuple[byt
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         async for journey_id, state in connection.cursor(_STATES, prefetch=500):
             yield (journey_id if isinstance(journey_id, bytes) else journey_id.bytes), state
+
+
+async def scan_pages(connection: Reader) -> AsyncGenerator[list[bytes], None]:
+    """The stored states of all journeys, some hundreds at a time, in one snapshot and no certain order.
+
+    Close the iterator, or the connection stays within its transaction.
+    """
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        cursor = await connection.cursor(_STATES)
+        while rows := await cursor.fetch(500):
+            yield [row["state"] for row in rows]

@@ -13,6 +13,7 @@ from tandem.http import bearer
 from tandem.subscription import Jitter, Subscription
 
 Json = dict[str, Any]
+_LONG = 120.0  #: seconds; for answers that all journeys are read for
 
 
 def _journey_path(type_: str, value: str) -> str:
@@ -56,6 +57,11 @@ class AsyncClient:
     async def funnel(self, by: str | None = None) -> Json:
         """The funnel; `by` is "channel" or "campaign"."""
         return checked(await self._client.get("/v1/funnel", params=_given(by=by)))
+
+    async def attribution(self, model: str | None = None, by: str = "channel") -> Json:
+        """Credit for what was booked; `by` is "channel" or "campaign", `model` the playbook's if none is named."""
+        parameters = _given(model=model, by=by)
+        return checked(await self._client.get("/v1/attribution", params=parameters, timeout=_LONG))
 
     async def account(self, name: str) -> Json:
         """What an account's journeys add up to. Raises NotFound."""
@@ -165,6 +171,10 @@ class Client:
     def funnel(self, by: str | None = None) -> Json:
         """The funnel; `by` is "channel" or "campaign"."""
         return checked(self._client.get("/v1/funnel", params=_given(by=by)))
+
+    def attribution(self, model: str | None = None, by: str = "channel") -> Json:
+        """Credit for what was booked; `by` is "channel" or "campaign", `model` the playbook's if none is named."""
+        return checked(self._client.get("/v1/attribution", params=_given(model=model, by=by), timeout=_LONG))
 
     def account(self, name: str) -> Json:
         """What an account's journeys add up to. Raises NotFound."""

@@ -28,6 +28,7 @@ from api.tokens import LEEWAY, OidcSettings
 from deploy.embedded.process import free_port
 from projections.identifiers import identifier_key
 from projections.playbook import compile_windows, load_playbook
+from projections.windows import HIDEABLE, Window
 from store.keys import LiveKey, add_key, follow_key, revoke_key
 from streams.kafka import KafkaSettings, event_topics
 from tandem import AsyncClient, AsyncProducer, DeliveryFailed, Undelivered, events
@@ -70,6 +71,7 @@ def cases(topics: dict[str, str]) -> dict[str, Case]:
         "GET /v1/journeys": Case("/v1/journeys"),
         "GET /v1/changes": Case("/v1/changes?snapshot=true"),
         "GET /v1/funnel": Case("/v1/funnel?by=channel"),
+        "GET /v1/attribution": Case("/v1/attribution?by=campaign"),
         "GET /v1/accounts/{account:path}": Case("/v1/accounts/acme"),
         "GET /v1/identity/persons/{identifier:path}": Case(f"/v1/identity/persons/{ANA}"),
         "GET /v1/identity/explain": Case(f"/v1/identity/explain?a={ANA}&b={BOB}"),
@@ -264,6 +266,15 @@ async def test_asking_by_what_is_hidden_is_refused(world: World) -> None:
     preview = Case("/v1/identity/preview", join)
     assert (await world.ask("POST /v1/identity/preview", token("marketing-planner"), preview)).status_code == 403
     assert (await world.ask("POST /v1/identity/preview", token("sales-planner"), preview)).status_code == 200
+
+
+async def test_credit_is_not_given_by_what_is_hidden(world: World) -> None:
+    windows = world.app.state.context.access.windows
+    for field, refused in (("value", ("channel", "campaign")), ("channel", ("channel",)), ("campaign", ("campaign",))):
+        windows["sales"] = Window("sales", frozenset(HIDEABLE[field]))
+        for by in ("channel", "campaign"):
+            answer = await world.get(f"/v1/attribution?by={by}", "sales")
+            assert answer.status_code == (403 if by in refused else 200), (field, by)
 
 
 async def test_two_roles_see_what_either_sees(world: World) -> None:

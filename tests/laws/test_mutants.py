@@ -199,6 +199,14 @@ MUTANTS = {
         (("api/reading.py", "recorded.set_result(done)", "recorded.set_result(True)"),),
         ("tests/api/test_access.py::test_what_cannot_be_recorded_is_not_answered",),
     ),
+    "what rounding leaves is lost": Mutant(
+        (("projections/credit.py", "key=lambda place: -lost[place])[:left]:", "key=lambda place: -lost[place])[:0]:"),),
+        ("tests/projections/test_attribution.py::test_credit_adds_up_to_what_was_booked",),
+    ),
+    "who did not book has no part in the rates": Mutant(
+        (("projections/shapley.py", "self._paths[group] += 1", "self._paths[group] += booking is not None"),),
+        ("tests/projections/test_path_models.py::test_values_are_what_a_name_adds_in_whatever_order_they_come",),
+    ),
     "the feed's position is not in the transaction of its records": Mutant(
         (("streams/feed_topics.py", "if published is not None:", "if False:"),),
         ("tests/faults/test_publish.py::test_crash_before_and_after_every_step",),
