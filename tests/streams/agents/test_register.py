@@ -13,6 +13,7 @@ from uuid import UUID
 import faust
 import httpx
 import pytest
+import structlog
 from aiokafka import TopicPartition
 
 from deploy.embedded.process import free_port
@@ -99,17 +100,22 @@ async def test_an_agent_that_fails_gets_the_same_record_again_and_the_others_do_
         return seen[-1:] == [4] and len(others) == 4
 
     port = free_port()
-    async with agents(AgentSettings(kafka_settings), failing, healthy, port=port):
-        await produce_to(kafka_settings, "transitions", [transition(number) for number in (1, 2, 3, 4)])
-        await until(done)
-        async with httpx.AsyncClient(trust_env=False) as client:
-            shown = (await client.get(f"http://127.0.0.1:{port}/agents")).json()
-            assert "failing" in (await client.get(f"http://127.0.0.1:{port}/")).text
-            assert (await client.get(f"http://127.0.0.1:{port}/nothing")).status_code == 404
+    with structlog.testing.capture_logs() as logs:
+        async with agents(AgentSettings(kafka_settings), failing, healthy, port=port):
+            await produce_to(kafka_settings, "transitions", [transition(number) for number in (1, 2, 3, 4)])
+            await until(done)
+            async with httpx.AsyncClient(trust_env=False) as client:
+                shown = (await client.get(f"http://127.0.0.1:{port}/agents")).json()
+                assert "failing" in (await client.get(f"http://127.0.0.1:{port}/")).text
+                assert (await client.get(f"http://127.0.0.1:{port}/nothing")).status_code == 404
     assert seen == [1, 2, 2, 2, 3, 4]
     assert others == [1, 2, 3, 4]
     assert {found["agent"]: found["failures"] for found in shown} == {"failing": 2, "healthy": 0}
     assert await committed(kafka_settings, "transitions", "failing") == 4
+    [place, again] = [line["at"] for line in logs if line["event"] == "agent failed"]
+    file, _, number = place.rpartition(":")
+    assert (Path(file), place) == (Path(__file__), again)
+    assert 'ValueError("not today")' in Path(file).read_text("utf-8").splitlines()[int(number) - 1]
 
 
 async def test_the_position_stays_before_what_is_not_finished(kafka_settings: KafkaSettings) -> None:
