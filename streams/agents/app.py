@@ -160,7 +160,10 @@ def _what_happened(service: Any) -> str:
 def _place(reason: BaseException | None) -> dict[str, str]:
     """Where in the code it was raised; empty where nothing was."""
     frames = [] if reason is None else list(traceback.walk_tb(reason.__traceback__))
-    return {"at": f"{frame.f_code.co_filename}:{line}" for frame, line in frames[-1:]}
+    if not frames:
+        return {}
+    frame, line = frames[-1]
+    return {"at": f"{frame.f_code.co_filename}:{line}"}
 
 
 class _Boot(BootStrategy):

@@ -33,12 +33,13 @@ async def serve_page(tandem: Tandem, port: int) -> AsyncIterator[None]:
 
 
 def agents_view(tandem: Tandem) -> list[dict[str, Any]]:
-    """Each agent, what it reads, what it has finished since the start, and what it last failed with."""
+    """Each agent, what it reads, how much of it is finished, and what it last failed with; counted since the start."""
     return [
         {
             "agent": name,
             "topic": records.topic,
             "finished": records.finished,
+            "dead_letters": records.dead_letters,
             "failures": records.failures,
             "error": records.last_error,
         }

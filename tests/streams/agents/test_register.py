@@ -1,6 +1,7 @@
 """Agents of one's own: the ten lines, at least once, and what happens to those that fail."""
 
 import asyncio
+import linecache
 import os
 import signal
 import subprocess
@@ -115,7 +116,7 @@ async def test_an_agent_that_fails_gets_the_same_record_again_and_the_others_do_
     [place, again] = [line["at"] for line in logs if line["event"] == "agent failed"]
     file, _, number = place.rpartition(":")
     assert (Path(file), place) == (Path(__file__), again)
-    assert 'ValueError("not today")' in Path(file).read_text("utf-8").splitlines()[int(number) - 1]
+    assert 'ValueError("not today")' in linecache.getline(file, int(number))
 
 
 async def test_the_position_stays_before_what_is_not_finished(kafka_settings: KafkaSettings) -> None:
