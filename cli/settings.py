@@ -162,8 +162,8 @@ def _feed_days(environ: Mapping[str, str]) -> int:
 def access_settings(environ: Mapping[str, str] = os.environ) -> "AccessSettings | None":
     """Who may use the API, from the environment; None where access is off. Raises UserError."""
     from api.access import AccessSettings
-    from api.loopback import is_trusted_url
     from api.tokens import OidcSettings
+    from streams.loopback import is_trusted_url
 
     wanted = environ.get("TANDEM_ACCESS") or "off"
     if wanted not in ("on", "off"):
