@@ -8,6 +8,8 @@ from schemas.errors import TandemError
 from streams.kafka import KafkaSettings
 from streams.loopback import is_loopback
 
+_SHORTEST_SECRET = 16  #: characters
+
 
 class InvalidWebhook(TandemError):
     """The webhook's settings cannot be used."""
@@ -41,5 +43,10 @@ def webhook_of(url: str, secret: str | None) -> Webhook:
     if not secret:
         raise InvalidWebhook(
             "TANDEM_WEBHOOK_SECRET is missing: alerts are signed with it; any long random text will do"
+        )
+    if len(secret) < _SHORTEST_SECRET:
+        raise InvalidWebhook(
+            f"TANDEM_WEBHOOK_SECRET has {len(secret)} characters, and could be guessed: "
+            f"take {_SHORTEST_SECRET} or more, at random"
         )
     return Webhook(url, secret)

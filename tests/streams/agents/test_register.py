@@ -358,6 +358,11 @@ async def test_a_timer_that_fails_ends_the_process_by_name(kafka_settings: Kafka
         async def failing() -> None:
             raise ValueError("broken timer")
 
+        @app.agent(tandem.transitions, name="beside")
+        async def beside(changes: Any) -> None:
+            async for _ in changes:
+                pass
+
     with pytest.raises(AgentsCrashed, match="broken timer"):
         async with agents(AgentSettings(kafka_settings), register) as task:
             await task
@@ -385,6 +390,7 @@ def test_a_name_that_is_none_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        ("def register(app, tandem):\n    pass", "mine.py declares no agent"),
         ("def register(app, tandem):\n    1 / 0", "failed in register: ZeroDivisionError"),
         ("def register(app, tandem):\n    @app.agent(app.topic('x'))\n    async def a(s): ...", "reads no topic"),
         (
