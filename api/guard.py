@@ -9,9 +9,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access import Caller, Refused, identify
 from api.context import Context
-from api.loopback import names_loopback
 from api.policy import endpoints_of, is_open, may
 from api.problems import problem
+from streams.loopback import comes_from_here
 
 log = structlog.get_logger(__name__)
 
@@ -44,22 +44,14 @@ async def _admit(scope: Scope) -> Caller | None:
     if is_open(endpoints):
         return None
     if context.access is None:
-        _check_loopback(scope)
+        if not comes_from_here(scope["headers"]):
+            raise Refused(403, _OFF)
         return None
     caller = await identify(context.access, scope["headers"])
     if not may(caller.roles, endpoints):
         raise Refused(403, "no role that may" if endpoints else "no such endpoint")
     scope.setdefault("state", {}).update(caller=caller, endpoint=endpoints[0])
     return caller
-
-
-def _check_loopback(scope: Scope) -> None:
-    """A page in this machine's browser reaches our port, too: by a name that resolves to it, or from another origin."""
-    headers = [(name, value.decode("latin-1")) for name, value in scope["headers"]]
-    hosts = [value for name, value in headers if name == b"host"]
-    origins = [value.rpartition("://")[2] for name, value in headers if name == b"origin"]
-    if len(hosts) != 1 or not all(names_loopback(one) for one in (*hosts, *origins)):
-        raise Refused(403, _OFF)
 
 
 async def _until_expired(app: ASGIApp, caller: Caller | None, scope: Scope, receive: Receive, send: Send) -> None:

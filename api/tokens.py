@@ -11,8 +11,8 @@ import httpx
 import jwt
 import orjson
 
-from api.loopback import is_trusted_url
 from schemas.errors import TandemError
+from streams.loopback import is_trusted_url
 
 #: Algorithms that are allowed, and the type of key of each. Whoever knows a public key must not be able to sign.
 ALGORITHMS = {"RS256": "RSA", "PS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}

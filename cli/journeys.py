@@ -95,11 +95,12 @@ def _last_hour(data_dir: Path | None) -> dict[str, Any]:
     address = agents_url(data_dir)
     try:
         answer = httpx.get(f"{address}/funnel", trust_env=False).raise_for_status()
-    except httpx.HTTPError as error:
+        found: dict[str, Any] = answer.json()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise ApiUnreachable(
-            f"no funnel is counted at {address}: run `tandem agents --agents funnel-counter`"
+            f"no funnel is counted at {address}: run `tandem agents --agents funnel-counter`, or set "
+            "TANDEM_AGENTS_PAGE to the address of the agents' page"
         ) from error
-    found: dict[str, Any] = answer.json()
     return found
 
 

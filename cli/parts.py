@@ -128,8 +128,8 @@ def run_api(settings: Settings, host: str, port: int) -> None:
     import uvicorn
 
     from api.app import check_database, create_app
-    from api.loopback import is_loopback
     from streams.garbage import SERVING, look_seldom
+    from streams.loopback import is_loopback
 
     log_to_stderr()
     access = access_settings()

@@ -73,7 +73,11 @@ def load_settings(folder: Path | None = None, environ: Mapping[str, str] = os.en
 
 
 def agent_settings(folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> AgentSettings:
-    """Settings of the agents. Raises NoStack where nothing says where Kafka is, and InvalidWebhook."""
+    """Settings of the agents.
+
+    Raises NoStack where nothing says where Kafka is, InvalidWebhook, InvalidPlaybook, and UserError for alert stages
+    that the playbook does not have.
+    """
     stack = read_stack(folder or running_dir(environ)) or {}
     bootstrap = environ.get("TANDEM_KAFKA") or stack.get("kafka")
     if not bootstrap:
@@ -84,7 +88,21 @@ def agent_settings(folder: Path | None = None, environ: Mapping[str, str] = os.e
         webhook=webhook_of(url, secret("TANDEM_WEBHOOK_SECRET", environ)) if url else None,
         crm_mapping=Path(mapping) if mapping else None,
     )
-    return replace(settings, alert_stages=tuple(_listed(stages))) if stages else settings
+    return replace(settings, alert_stages=_alert_stages(stages, environ)) if stages else settings
+
+
+def _alert_stages(text: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    from projections.playbook import DEFAULT_PLAYBOOK, load_playbook
+
+    names = [stage.name for stage in load_playbook(playbook_path(environ) or DEFAULT_PLAYBOOK).stages]
+    wanted = tuple(_listed(text))
+    unknown = [name for name in wanted if name not in names]
+    if unknown or not wanted:
+        wrong = f"no stage is named {unknown[0]!r}" if unknown else "it names no stage"
+        raise UserError(
+            f"TANDEM_ALERT_STAGES is {text!r}, and {wrong}: the playbook (TANDEM_PLAYBOOK) has {', '.join(names)}"
+        )
+    return wanted
 
 
 def agent_names(given: Iterable[str] = (), environ: Mapping[str, str] = os.environ) -> list[str]:
@@ -114,7 +132,8 @@ def api_url(folder: Path | None = None, environ: Mapping[str, str] = os.environ)
 
 def agents_url(folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> str:
     """Base URL of the agents' page on this machine."""
-    return (read_stack(folder or running_dir(environ)) or {}).get("agents") or "http://127.0.0.1:8766"
+    stack = read_stack(folder or running_dir(environ)) or {}
+    return (environ.get("TANDEM_AGENTS_PAGE") or stack.get("agents") or "http://127.0.0.1:8766").rstrip("/")
 
 
 def read_stack(folder: Path) -> dict[str, str] | None:
@@ -162,8 +181,8 @@ def _feed_days(environ: Mapping[str, str]) -> int:
 def access_settings(environ: Mapping[str, str] = os.environ) -> "AccessSettings | None":
     """Who may use the API, from the environment; None where access is off. Raises UserError."""
     from api.access import AccessSettings
-    from api.loopback import is_trusted_url
     from api.tokens import OidcSettings
+    from streams.loopback import is_trusted_url
 
     wanted = environ.get("TANDEM_ACCESS") or "off"
     if wanted not in ("on", "off"):

@@ -7,6 +7,7 @@ on.
 """
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -143,7 +144,8 @@ class Supervisor(SupervisorStrategy):
         if (records := service.stream.records) is not None:
             records.failures += 1
             records.last_error = str(failed)
-        log.error("agent failed", error=type(failed).__name__, detail=str(failed), pause=pause)
+        place = _place(service.crash_reason)
+        log.error("agent failed", error=type(failed).__name__, detail=str(failed), **place, pause=pause)
         return pause
 
 
@@ -153,6 +155,15 @@ def _what_happened(service: Any) -> str:
     if records is None or (record := records.current) is None:
         return what
     return f"{what} (at {record.topic}/{record.partition}/{record.offset}, which it gets again)"
+
+
+def _place(reason: BaseException | None) -> dict[str, str]:
+    """Where in the code it was raised; empty where nothing was."""
+    frames = [] if reason is None else list(traceback.walk_tb(reason.__traceback__))
+    if not frames:
+        return {}
+    frame, line = frames[-1]
+    return {"at": f"{frame.f_code.co_filename}:{line}"}
 
 
 class _Boot(BootStrategy):

@@ -1,6 +1,6 @@
 """CRM mapping: a row's change into sales' facts. Pure; the same change gives the same events for ever."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, Overflow
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -147,8 +147,11 @@ def _value(row: Row, part: str | Column | Amount) -> Any:
     if not text:
         raise UnfitChange("amount_missing", f"column {part.column} is empty, and the event needs an amount")
     try:
-        return to_minor(Decimal(text), _required(row, part.currency), part.column)
-    except InvalidOperation as error:
+        amount = Decimal(text)
+        if not amount.is_finite():
+            raise UnfitChange("not_a_number", f"column {part.column} holds {text[:64]!r}, which is no amount of money")
+        return to_minor(amount, _required(row, part.currency), part.column)
+    except (InvalidOperation, Overflow) as error:
         raise UnfitChange(
             "not_a_number",
             f"column {part.column} holds {text[:64]!r}, which is no number: in Debezium, set "
@@ -182,16 +185,22 @@ def _time_text(micros: int) -> str:
 def _required(row: Row, column: str) -> str:
     if column not in row or row[column] == UNAVAILABLE:
         raise UnfitChange("column_missing", f"the row has no column {column}: name it in the CRM mapping as it is")
-    return text_of(row[column])
+    return _text(row[column], column)
 
 
 def _optional(row: Row, column: str) -> str:
     found = row.get(column)
-    return "" if found == UNAVAILABLE else text_of(found)
+    return "" if found == UNAVAILABLE else _text(found, column)
 
 
-def text_of(value: object) -> str:
-    """A column's value as text; empty for null."""
+def _text(value: object, column: str) -> str:
+    """A column's value as text; empty for null. Raises UnfitChange for what is several values."""
     if value is None:
         return ""
+    if isinstance(value, (dict, list)):
+        raise UnfitChange(
+            "not_one_value",
+            f"column {column} holds {'an object' if isinstance(value, dict) else 'a list'}, where one value is needed: "
+            "name another column in the CRM mapping; for decimals, set decimal.handling.mode=string in Debezium",
+        )
     return str(value).lower() if isinstance(value, bool) else str(value).strip()

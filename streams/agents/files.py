@@ -57,6 +57,8 @@ def register_all(files: Sequence[AgentsFile], app: faust.App, tandem: Tandem) ->
                 raise AgentsUnusable(f"agent {name} of {file.name} reads no topic of tandem's: use tandem.topic(name)")
             if agent.concurrency != 1:
                 raise AgentsUnusable(f"agent {name} of {file.name} has concurrency {agent.concurrency}: leave it at 1")
+        if app.agents.keys() == before.keys():
+            raise AgentsUnusable(f"{file.name} declares no agent in register: put @app.agent(topic) above a function")
 
 
 def _import(path: str) -> ModuleType:

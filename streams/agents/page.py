@@ -10,10 +10,12 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from streams.agents.tandem import Tandem
+from streams.loopback import comes_from_here
 
 _HEAD = "<!doctype html><meta charset=utf-8><meta http-equiv=refresh content=5><title>Tandem's agents</title>"
 
@@ -23,7 +25,9 @@ async def serve_page(tandem: Tandem, port: int) -> AsyncIterator[None]:
     """Serve the page while inside."""
     app = Starlette(routes=[Route("/", _page), Route("/{name}", _json)])
     app.state.shown = {"agents": lambda: agents_view(tandem), **tandem.shown}
-    server = _Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", access_log=False))
+    server = _Server(
+        uvicorn.Config(_from_here(app), host="127.0.0.1", port=port, log_level="warning", access_log=False)
+    )
     serving = asyncio.create_task(server.serve())
     try:
         yield
@@ -32,13 +36,27 @@ async def serve_page(tandem: Tandem, port: int) -> AsyncIterator[None]:
         await serving
 
 
+def _from_here(app: ASGIApp) -> ASGIApp:
+    """Refuse what a page from elsewhere asks through a browser on this machine."""
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not comes_from_here(scope["headers"]):
+            refusal = PlainTextResponse("the agents' page is for this machine: ask 127.0.0.1 or localhost", 403)
+            await refusal(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return guarded
+
+
 def agents_view(tandem: Tandem) -> list[dict[str, Any]]:
-    """Each agent, what it reads, what it has finished since the start, and what it last failed with."""
+    """Each agent, what it reads, how much of it is finished, and what it last failed with; counted since the start."""
     return [
         {
             "agent": name,
             "topic": records.topic,
             "finished": records.finished,
+            "dead_letters": records.dead_letters,
             "failures": records.failures,
             "error": records.last_error,
         }

@@ -34,6 +34,7 @@ class Records:
         self.topic = topic
         self.current: Any = None  #: a ConsumerRecord that was handed out and not finished
         self.finished = 0  #: records
+        self.dead_letters = 0  #: records of these that the agent could not take, each time they were kept
         self.failures = 0
         self.last_error: str | None = None
         self._kafka, self._group, self._new_only, self._since = kafka, group, new_only, since

@@ -1,12 +1,14 @@
 """What agents need to know of the outside."""
 
-import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from schemas.errors import TandemError
 from streams.kafka import KafkaSettings
+from streams.loopback import is_loopback
+
+_SHORTEST_SECRET = 16  #: characters
 
 
 class InvalidWebhook(TandemError):
@@ -36,17 +38,15 @@ def webhook_of(url: str, secret: str | None) -> Webhook:
     parts = urlsplit(url)
     if not parts.hostname or parts.scheme not in ("http", "https"):
         raise InvalidWebhook("TANDEM_WEBHOOK_URL is no address: write https://host/path")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise InvalidWebhook(f"TANDEM_WEBHOOK_URL sends alerts to {parts.hostname} unencrypted: use https")
     if not secret:
         raise InvalidWebhook(
             "TANDEM_WEBHOOK_SECRET is missing: alerts are signed with it; any long random text will do"
         )
+    if len(secret) < _SHORTEST_SECRET:
+        raise InvalidWebhook(
+            f"TANDEM_WEBHOOK_SECRET has {len(secret)} characters, and could be guessed: "
+            f"take {_SHORTEST_SECRET} or more, at random"
+        )
     return Webhook(url, secret)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -7,7 +7,9 @@ from typing import Any
 
 import faust
 import msgspec
+import structlog
 from aiokafka import AIOKafkaProducer, ConsumerRecord
+from faust.agents import current_agent
 
 from schemas.errors import TandemError
 from schemas.rejection import Rejection
@@ -16,6 +18,8 @@ from streams.agents.records import Records
 from streams.agents.settings import AgentSettings
 from streams.gateway import Gateway
 from streams.kafka import create_missing
+
+log = structlog.get_logger(__name__)
 
 #: Settings of a topic whose records nobody may lose.
 FOR_EVER = {"retention.ms": "-1", "max.message.bytes": "16777216"}
@@ -81,6 +85,17 @@ class Tandem:
         said = {"tandem-place": place, "tandem-reason": reason, "tandem-message": message}
         headers = [*headers, *((name, text.encode()) for name, text in said.items())]
         await self.send(dead_letters(self.prefix), key=record.key, value=record.value, headers=headers)
+        agent = current_agent()
+        if agent is not None and (records := self.records.get(agent.name)) is not None:
+            records.dead_letters += 1
+        log.warning(
+            "record is a dead letter",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            reason=reason,
+            kept_in=dead_letters(self.prefix),
+        )
 
     async def start(self) -> None:
         """Make the topics that agents write, and connect. Raises KafkaUnreachable or TopicUnfit."""

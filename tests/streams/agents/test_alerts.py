@@ -256,18 +256,20 @@ def test_the_signature_is_over_time_and_body() -> None:
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8/x", "http://localhost/x", "http://[::1]/x", "https://example.com"])
 def test_addresses_that_may_be_used(url: str) -> None:
-    assert webhook_of(url, "secret").url == url
+    assert webhook_of(url, SECRET).url == url
 
 
 @pytest.mark.parametrize("url", ["http://example.com/x", "http://10.0.0.1/", "ftp://example.com", "example.com", ""])
 def test_addresses_that_may_not(url: str) -> None:
     with pytest.raises(InvalidWebhook):
-        webhook_of(url, "secret")
+        webhook_of(url, SECRET)
 
 
 def test_without_a_secret_there_are_no_alerts() -> None:
     with pytest.raises(InvalidWebhook, match="TANDEM_WEBHOOK_SECRET"):
         webhook_of("https://example.com", None)
+    with pytest.raises(InvalidWebhook, match="TANDEM_WEBHOOK_SECRET has 15 characters"):
+        webhook_of("https://example.com", "s" * 15)
     assert "secret" not in repr(Webhook("https://example.com", "secret"))
 
 

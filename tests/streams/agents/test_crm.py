@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 import pytest
+import structlog
 
+from deploy.embedded.process import free_port
 from schemas.decode import decode
 from streams.agents.changes import UnfitChange, change_of
 from streams.agents.crm import register
@@ -126,6 +129,8 @@ def test_a_snapshot_taken_again_tells_the_same() -> None:
         (change("c", None, None), "not_a_change"),
         (change("u", None, LEAD | {"status": "accepted"}), "before_missing"),
         (change("c", None, {"id": 1}), "column_missing"),
+        (change("c", None, LEAD | {"id": {"a": 1}, "status": "accepted"}), "not_one_value"),
+        (change("c", None, LEAD | {"id": [1], "status": "accepted"}), "not_one_value"),
         (change("c", None, LEAD | {"status": "__debezium_unavailable_value"}), "column_missing"),
         (change("c", None, LEAD | {"status": "accepted"}, ts_ms=10**17), "time_out_of_range"),
     ],
@@ -142,7 +147,12 @@ def test_what_cannot_be_mapped_says_why(value: bytes, reason: str) -> None:
         ({"amount": "EjQ="}, "not_a_number"),
         ({"amount": None}, "amount_missing"),
         ({"amount": "1.005"}, "invalid_value"),
-        ({"amount": "-Infinity"}, "invalid_value"),
+        ({"amount": "-Infinity"}, "not_a_number"),
+        ({"amount": "NaN"}, "not_a_number"),
+        ({"amount": "sNaN"}, "not_a_number"),
+        ({"amount": "9e999999"}, "not_a_number"),
+        ({"amount": {"scale": 2, "value": "EjQ="}}, "not_one_value"),
+        ({"contact_id": ["c1"]}, "not_one_value"),
         ({"closed_at": "yesterday"}, "invalid_value"),
     ],
 )
@@ -169,17 +179,26 @@ async def test_changes_become_facts_and_the_rest_dead_letters(kafka_settings: Ka
         except Exception:  # not there yet
             return False
 
-    async with agents(AgentSettings(kafka_settings), register):
-        await until(has_topics)
-        await produce_to(kafka_settings, "crm.leads", sent)
-        await produce_to(kafka_settings, "crm.opportunities", [(b"o1", won)])
-        await until(all_read)
+    port = free_port()
+    with structlog.testing.capture_logs() as logs:
+        async with agents(AgentSettings(kafka_settings), register, port=port):
+            await until(has_topics)
+            await produce_to(kafka_settings, "crm.leads", sent)
+            await produce_to(kafka_settings, "crm.opportunities", [(b"o1", won)])
+            await until(all_read)
+            async with httpx.AsyncClient(trust_env=False) as client:
+                shown = (await client.get(f"http://127.0.0.1:{port}/agents")).json()
     facts = await values_of(kafka_settings, "sales.events")
     assert sorted(fact["type"] for fact in facts) == ["lead_accepted", "lead_accepted", "opportunity_won"]
     assert len({fact["id"] for fact in facts}) == 2, "told twice, known once"
     letters = await all_of(kafka_settings, "dead-letters")
     kept = sorted((record.value, dict(record.headers)["tandem-reason"]) for record in letters)
     assert kept == sorted([(b"{broken", b"not_json"), (nobody, b"missing_identity")])
+    assert {found["agent"]: found["dead_letters"] for found in shown} == {"crm-leads": 2, "crm-opportunities": 0}
+    told = [line for line in logs if line["event"] == "record is a dead letter"]
+    assert sorted(line["reason"] for line in told) == ["missing_identity", "not_json"]
+    places = {f"{line['topic']}/{line['partition']}/{line['offset']}".encode() for line in told}
+    assert places == {dict(record.headers)["tandem-place"] for record in letters}
     assert all(dict(r.headers)["tandem-place"].startswith(kafka_settings.topic_prefix.encode()) for r in letters)
 
 

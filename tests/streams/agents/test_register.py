@@ -1,6 +1,7 @@
 """Agents of one's own: the ten lines, at least once, and what happens to those that fail."""
 
 import asyncio
+import linecache
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from uuid import UUID
 import faust
 import httpx
 import pytest
+import structlog
 from aiokafka import TopicPartition
 
 from deploy.embedded.process import free_port
@@ -99,17 +101,22 @@ async def test_an_agent_that_fails_gets_the_same_record_again_and_the_others_do_
         return seen[-1:] == [4] and len(others) == 4
 
     port = free_port()
-    async with agents(AgentSettings(kafka_settings), failing, healthy, port=port):
-        await produce_to(kafka_settings, "transitions", [transition(number) for number in (1, 2, 3, 4)])
-        await until(done)
-        async with httpx.AsyncClient(trust_env=False) as client:
-            shown = (await client.get(f"http://127.0.0.1:{port}/agents")).json()
-            assert "failing" in (await client.get(f"http://127.0.0.1:{port}/")).text
-            assert (await client.get(f"http://127.0.0.1:{port}/nothing")).status_code == 404
+    with structlog.testing.capture_logs() as logs:
+        async with agents(AgentSettings(kafka_settings), failing, healthy, port=port):
+            await produce_to(kafka_settings, "transitions", [transition(number) for number in (1, 2, 3, 4)])
+            await until(done)
+            async with httpx.AsyncClient(trust_env=False) as client:
+                shown = (await client.get(f"http://127.0.0.1:{port}/agents")).json()
+                assert "failing" in (await client.get(f"http://127.0.0.1:{port}/")).text
+                assert (await client.get(f"http://127.0.0.1:{port}/nothing")).status_code == 404
     assert seen == [1, 2, 2, 2, 3, 4]
     assert others == [1, 2, 3, 4]
     assert {found["agent"]: found["failures"] for found in shown} == {"failing": 2, "healthy": 0}
     assert await committed(kafka_settings, "transitions", "failing") == 4
+    [place, again] = [line["at"] for line in logs if line["event"] == "agent failed"]
+    file, _, number = place.rpartition(":")
+    assert (Path(file), place) == (Path(__file__), again)
+    assert 'ValueError("not today")' in linecache.getline(file, int(number))
 
 
 async def test_the_position_stays_before_what_is_not_finished(kafka_settings: KafkaSettings) -> None:
@@ -351,6 +358,11 @@ async def test_a_timer_that_fails_ends_the_process_by_name(kafka_settings: Kafka
         async def failing() -> None:
             raise ValueError("broken timer")
 
+        @app.agent(tandem.transitions, name="beside")
+        async def beside(changes: Any) -> None:
+            async for _ in changes:
+                pass
+
     with pytest.raises(AgentsCrashed, match="broken timer"):
         async with agents(AgentSettings(kafka_settings), register) as task:
             await task
@@ -378,6 +390,7 @@ def test_a_name_that_is_none_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        ("def register(app, tandem):\n    pass", "mine.py declares no agent"),
         ("def register(app, tandem):\n    1 / 0", "failed in register: ZeroDivisionError"),
         ("def register(app, tandem):\n    @app.agent(app.topic('x'))\n    async def a(s): ...", "reads no topic"),
         (
