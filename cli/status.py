@@ -133,9 +133,9 @@ def report(found: Status, *, as_json: bool) -> None:
     if found.publication is not None:
         seq, lag = found.publication
         console.print(f"{'published':9} up to change {seq}, {lag} are waiting", highlight=False)
-    table = Table(box=None)
+    table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column("topic", overflow="fold")
-    for name in ("partition", "lag", "read", "= applied", "+ duplicates", "+ dead letters", "+ holes", ""):
+    for name in ("parti-\ntion", "lag", "read", "=\napplied", "+\nduplicates", "+ dead\nletters", "+\nholes", ""):
         table.add_column(name, justify="right", overflow="fold")
     for one in found.partitions:
         lag = found.ends.get((one.topic, one.partition), one.next_offset) - one.next_offset

@@ -79,3 +79,6 @@ def test_topics_and_reasons_are_not_cut(capsys: pytest.CaptureFixture[str], monk
     printed = capsys.readouterr().out
     assert "x keeps failing: [raised]" in printed
     assert "\N{HORIZONTAL ELLIPSIS}" not in printed
+    usual = Progress("tandem.marketing.events", 0, 10**6, 10**6, 10**6, 0, 0, 0, True)
+    report(Status({}, [usual], {}, None), as_json=False)
+    assert "tandem.marketing.events " in capsys.readouterr().out
