@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from tandem import Client
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Data dir of the running stack.")]
+#: What is shown in place of a field that a window leaves out.
+HIDDEN = "(hidden)"
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -61,17 +64,31 @@ def identifier_of(text: str) -> tuple[str, str]:
     return type_, value
 
 
+def time_of(text: str, option: str) -> str:
+    """A time as the API takes it. Raises UserError, which shows the form."""
+    try:
+        known = datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        known = False
+    if not known:
+        raise UserError(f"{option} is {text!a}: write a time with its offset, such as 2026-03-01T00:00:00Z")
+    return text
+
+
 def print_items(items: list[dict[str, Any]], as_json: bool, columns: tuple[str, ...]) -> None:
-    """A list as a table, or as JSON."""
+    """A list as a table, or as JSON. What is too wide for its column goes on below: it can be copied as a whole."""
     if as_json:
         typer.echo(json.dumps(items))
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(*columns, box=None)
+    table = Table(box=None)
+    for column in columns:
+        table.add_column(column, overflow="fold")
     for item in items:
-        table.add_row(*(_cell(item[column]) for column in columns))
+        table.add_row(*(escape(_cell(item.get(column, HIDDEN))) for column in columns))
     Console().print(table)
 
 

@@ -185,12 +185,12 @@ def _print_preview(ruling: str, found: dict[str, Any]) -> None:
     if not found["before"] and not found["after"]:
         typer.echo("no journey changes now")
         return
-    from cli.story import money
+    from cli.story import amounts
 
     typer.echo(f"{len(found['before'])} journeys become {len(found['after'])}; {found['events_moved']} events move")
     for sign, sides in (("-", found["before"]), ("+", found["after"])):
         for side in sides:
-            value = "".join(f", {money(amount, currency)}" for currency, amount in side["value"].items())
+            value = f", {amounts(side['value'])}" if side.get("value") else ""
             names = " ".join(side["identifiers"][:6]) + (" ..." if len(side["identifiers"]) > 6 else "")
             typer.echo(f"{sign} {side['stage']}, {side['events']} events{value}: {names}")
 

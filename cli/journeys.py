@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.asking import ApiUnreachable, AsJson, DataDir, api_client, identifier_of, print_items
+from cli.asking import ApiUnreachable, AsJson, DataDir, api_client, identifier_of, print_items, time_of
 from cli.errors import UserError
 
 app = typer.Typer()
@@ -40,7 +40,9 @@ def journeys(
     account: Annotated[str | None, typer.Option(help="Only journeys of this account.")] = None,
     channel: Annotated[str | None, typer.Option(help="Only journeys that began in this channel.")] = None,
     owner: Annotated[str | None, typer.Option(help="Only journeys of this sales person.")] = None,
-    changed_since: Annotated[str | None, typer.Option(help="Only journeys changed since this RFC 3339 time.")] = None,
+    changed_since: Annotated[
+        str | None, typer.Option(help="Only journeys changed since this time: 2026-03-01T00:00:00Z.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -49,7 +51,8 @@ def journeys(
 
     Example: tandem journeys --stage customer --channel organic_search --json
     """
-    wanted = {"stage": stage, "account": account, "channel": channel, "owner": owner, "changed_since": changed_since}
+    since = None if changed_since is None else time_of(changed_since, "--changed-since")
+    wanted = {"stage": stage, "account": account, "channel": channel, "owner": owner, "changed_since": since}
     with api_client(data_dir) as client:
         found = list(islice(client.journeys(**wanted), limit))
     print_items(

@@ -3,6 +3,7 @@
 from deploy.embedded.memory import CLUSTER_PREFIX
 from store.migrate import migrate
 from store.partitions import begin_log_epoch
+from store.publications import has_publisher
 from store.session import open_connection
 from store.status import has_worker
 from streams.kafka import KafkaSettings, describe, ensure_feed_topics, ensure_topics
@@ -30,5 +31,14 @@ async def works(database_url: str) -> bool:
     connection = await open_connection(database_url)
     try:
         return await has_worker(connection)
+    finally:
+        await connection.close()
+
+
+async def publishes(database_url: str, name: str) -> bool:
+    """Whether somebody publishes the database's feed under this name. Raises DatabaseUnreachable."""
+    connection = await open_connection(database_url)
+    try:
+        return await has_publisher(connection, name)
     finally:
         await connection.close()

@@ -27,6 +27,7 @@ class Settings:
     api: str  #: base URL
     playbook: Path | None  #: None for the default playbook
     feed_days: int  #: how long changes are kept for subscribers
+    agents: str | None = None  #: base URL of the page about the stack's agents, if it has any
 
 
 def data_dir(environ: Mapping[str, str] = os.environ) -> Path:
@@ -69,6 +70,7 @@ def load_settings(folder: Path | None = None, environ: Mapping[str, str] = os.en
         api=environ.get("TANDEM_API") or stack.get("api") or "http://127.0.0.1:8765",
         playbook=playbook_path(environ),
         feed_days=_feed_days(environ),
+        agents=stack.get("agents"),
     )
 
 

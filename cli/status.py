@@ -14,7 +14,7 @@ from rich.table import Table
 
 from cli.settings import Settings
 from schemas.errors import TandemError
-from store.publications import Publication, read_publication
+from store.publications import Publication, has_publisher, read_publication
 from store.status import Progress as PartitionProgress
 from store.status import progress
 from streams.kafka import describe, feed_topics
@@ -63,23 +63,29 @@ async def watch(settings: Settings, *, wait: bool, timeout: float, quiet: bool) 
 
 async def look(settings: Settings) -> Status:
     """The status now."""
-    partitions, publication, database = await _database(settings)
+    partitions, publication, publisher, database = await _database(settings)
     ends, broker = await _broker(settings)
     workers = "ok" if all(found.leased for found in partitions) and partitions else "no worker holds the partitions"
     parts = {"database": database, "kafka": broker, "api": await _api(settings), "worker": workers}
+    if settings.kafka.idempotent:
+        parts["publisher"] = "ok" if publisher else "nobody publishes"
+    if settings.agents is not None:
+        parts["agents"] = await _agents(settings.agents)
     return Status(parts, partitions, ends, publication)
 
 
-async def _database(settings: Settings) -> tuple[list[PartitionProgress], Publication | None, str]:
+async def _database(settings: Settings) -> tuple[list[PartitionProgress], Publication | None, bool, str]:
+    """Also whether somebody publishes the feed."""
     try:
         connection = await asyncpg.connect(settings.database_url, timeout=5)
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-        return [], None, f"does not answer: {error}"
+        return [], None, False, f"does not answer: {error}"
     try:
-        publication = await read_publication(connection, feed_topics(settings.kafka).publisher)
-        return await progress(connection), publication, "ok"
+        name = feed_topics(settings.kafka).publisher
+        publication, publisher = await read_publication(connection, name), await has_publisher(connection, name)
+        return await progress(connection), publication, publisher, "ok"
     except asyncpg.PostgresError as error:
-        return [], None, f"cannot be read: {error}"
+        return [], None, False, f"cannot be read: {error}"
     finally:
         await connection.close()
 
@@ -93,7 +99,7 @@ async def _broker(settings: Settings) -> tuple[dict[tuple[str, int], int], str]:
         ends = await consumer.end_offsets(places)
         return {(place.topic, place.partition): end for place, end in ends.items()}, "ok"
     except (KafkaError, TandemError, OSError, TimeoutError) as error:
-        return {}, f"does not answer: {error or type(error).__name__}"
+        return {}, f"does not answer: {str(error) or type(error).__name__}"
     finally:
         await consumer.stop()
 
@@ -103,8 +109,17 @@ async def _api(settings: Settings) -> str:
         async with httpx.AsyncClient(timeout=5) as client:
             answer = await client.get(f"{settings.api}/healthz")
     except httpx.HTTPError as error:
-        return f"does not answer at {settings.api}: {error or type(error).__name__}"
+        return f"does not answer at {settings.api}: {str(error) or type(error).__name__}"
     return "ok" if answer.status_code == httpx.codes.OK else f"answers {answer.status_code}"
+
+
+async def _agents(address: str) -> str:
+    try:
+        async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
+            found = (await client.get(f"{address}/agents")).raise_for_status().json()
+    except httpx.HTTPError as error:
+        return f"does not answer at {address}: {str(error) or type(error).__name__}"
+    return "; ".join(f"{one['agent']} keeps failing: {one['error']}" for one in found if one["error"]) or "ok"
 
 
 def report(found: Status, *, as_json: bool) -> None:
@@ -114,13 +129,14 @@ def report(found: Status, *, as_json: bool) -> None:
         return
     console = Console()
     for part, said in found.parts.items():
-        console.print(f"{part:9} {said}", style=None if said == "ok" else "red", highlight=False)
+        console.print(f"{part:9} {said}", style=None if said == "ok" else "red", highlight=False, markup=False)
     if found.publication is not None:
         seq, lag = found.publication
         console.print(f"{'published':9} up to change {seq}, {lag} are waiting", highlight=False)
-    table = Table("topic", box=None)
-    for name in ("partition", "lag", "read", "= applied", "+ duplicates", "+ dead letters", "+ holes", ""):
-        table.add_column(name, justify="right")
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.add_column("topic", overflow="fold")
+    for name in ("parti-\ntion", "lag", "read", "=\napplied", "+\nduplicates", "+ dead\nletters", "+\nholes", ""):
+        table.add_column(name, justify="right", overflow="fold")
     for one in found.partitions:
         lag = found.ends.get((one.topic, one.partition), one.next_offset) - one.next_offset
         numbers = (one.partition, lag, one.read, one.applied, one.duplicates, one.dead, one.holes)

@@ -7,18 +7,26 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cli.asking import HIDDEN
+
 _BAR = 24
 
 
 def print_journey(found: dict[str, Any]) -> None:
-    """One journey, event by event."""
+    """One journey, event by event; what a window hides is left out and named."""
     console = Console(highlight=False)
     names = ", ".join(f"{one['type']}:{one['value']}" for one in found["identifiers"])
     console.print(f"[bold]{escape(names)}[/bold]")
-    facts = [f"stage [bold]{found['stage']}[/bold]", f"score {found['score']}", f"{found['version']} events"]
-    facts += [f"{name} {escape(str(found[name]))}" for name in ("owner", "account") if found[name]]
-    facts += [f"value {money(amount, currency)}" for currency, amount in found["value"].items()]
+    facts = [
+        f"stage [bold]{found['stage']}[/bold]",
+        f"score {found.get('score', HIDDEN)}",
+        f"{found['version']} events",
+    ]
+    facts += [f"{name} {escape(str(found[name]))}" for name in ("owner", "account") if found.get(name)]
+    facts += [f"value {amounts(found['value'])}"] if found.get("value") else []
     console.print(", ".join(facts))
+    if found.get("hidden"):
+        console.print(f"hidden: {', '.join(found['hidden'])}", style="dim")
     for flag in found["flags"]:
         console.print(f"[yellow]flag: {flag}[/yellow]")
     console.print(timeline(found))
@@ -27,9 +35,10 @@ def print_journey(found: dict[str, Any]) -> None:
 def timeline(found: dict[str, Any]) -> Table:
     """Stages, touchpoints and milestones in order of time."""
     lines = [(entry["at"], 1, f"[bold]-> {entry['stage']}[/bold]" + _cause(entry)) for entry in found["history"]]
-    lines += [(one["at"], 0, escape(_touch(one))) for one in found["touchpoints"]]
-    touched = {one["event"]["id"] for one in found["touchpoints"]}
-    lines += [(one["at"], 0, escape(_deed(one))) for one in found["milestones"] if one["event"]["id"] not in touched]
+    touchpoints, milestones = found.get("touchpoints", []), found.get("milestones", [])
+    lines += [(one["at"], 0, escape(_touch(one))) for one in touchpoints]
+    touched = {one["event"]["id"] for one in touchpoints}
+    lines += [(one["at"], 0, escape(_deed(one))) for one in milestones if one["event"]["id"] not in touched]
     table = Table(box=None, show_header=False, pad_edge=False)
     for at, _, text in sorted(lines, key=lambda line: line[:2]):
         table.add_row(datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M"), text)
@@ -41,21 +50,27 @@ def _cause(entry: dict[str, Any]) -> str:
 
 
 def _touch(one: dict[str, Any]) -> str:
-    place = "/".join(part for part in (one["channel"], one["campaign"]) if part)
-    cost = "".join(f", cost {money(amount, currency)}" for currency, amount in (one["cost"] or {}).items())
-    times = f" x{one['count']}" if one["count"] > 1 else ""
+    place = "/".join(part for part in (one.get("channel", HIDDEN), one.get("campaign")) if part)
+    cost = f", cost {amounts(one['cost'])}" if one.get("cost") else ""
+    times = f" x{one['count']}" if one.get("count", 1) > 1 else ""
     return f"{one['type']} via {place}{times}{cost}"
 
 
 def _deed(one: dict[str, Any]) -> str:
-    amount = f" {money(one['amount'], one['currency'])}" if one["amount"] is not None and one["currency"] else ""
-    note = f" ({one['note']})" if one["note"] else ""
+    known = one.get("amount") is not None and one.get("currency")
+    amount = f" {money(one['amount'], one['currency'])}" if known else ""
+    note = f" ({one['note']})" if one.get("note") else ""
     return f"{one['type']}{amount}{note}"
 
 
 def money(minor: int, currency: str) -> str:
     """An amount as people write it; currencies with an odd minor unit are left in it."""
     return f"{minor:,} {currency}" if currency == "XXX" else f"{minor / 100:,.2f} {currency}"
+
+
+def amounts(value: dict[str, int] | None) -> str:
+    """Amounts by currency; of None it says that they are hidden."""
+    return HIDDEN if value is None else ", ".join(money(amount, currency) for currency, amount in value.items())
 
 
 def print_funnel(found: dict[str, Any]) -> None:
@@ -89,9 +104,9 @@ def _groups(groups: list[dict[str, Any]], by: str) -> Table:
         table.add_column(stage, justify="right")
     table.add_column("value", justify="right")
     for group in groups:
-        value = ", ".join(money(amount, currency) for currency, amount in group["value"].items())
-        name = group[by] if group[by] is not None else "(none)"
-        table.add_row(name, *(f"{stage['reached']:,}" for stage in group["stages"]), value)
+        name = group.get(by, HIDDEN)
+        counts = (f"{stage['reached']:,}" for stage in group["stages"])
+        table.add_row("(none)" if name is None else escape(name), *counts, amounts(group.get("value")))
     return table
 
 

@@ -19,15 +19,17 @@ from rich.console import Console
 
 from cli.errors import NoStack, UserError
 from cli.parts import ACCESS_OFF
-from cli.preparing import prepare, works
+from cli.preparing import prepare, publishes, works
 from cli.settings import STACK_FILE, access_settings, current_file, kafka_settings, read_stack, secret
 from deploy.embedded.kafka import Kafka, KafkaUnavailable, start_kafka, stop_kafka
 from deploy.embedded.memory import start_memory_broker
 from deploy.embedded.postgres import start_postgres, stop_postgres
 from deploy.embedded.process import StartFailed, free_port, is_listening, last_line, spawn, stop, wait_until
 from store.migrate import create_database
+from streams.kafka import feed_topics
 
 _DATABASE = "tandem"
+_OURS = 0o700  #: folders that are made here are for our eyes only: Kafka's log holds what systems wrote of people
 _STEADY_SECONDS = 60.0  #: a part that ran for longer is started again at once
 _RESTART_SECONDS = 10.0  #: pause before a part that keeps dying is started again, at most
 
@@ -58,7 +60,7 @@ def start(
     if is_listening(port):
         raise PortInUse(f"port {port} is in use: choose another one with --port")
     logs = folder / "logs"
-    logs.mkdir(exist_ok=True)
+    logs.mkdir(mode=_OURS, exist_ok=True)
     external = os.environ.get("TANDEM_KAFKA")
     broker = None if external else _embedded_kafka(folder, logs, stack, say)
     bootstrap = broker.bootstrap if broker else str(external)
@@ -96,6 +98,14 @@ def start(
     )
     work = children["work"]
     wait_until(lambda: ended() or asyncio.run(works(database_url)), work.process, work.log, "the worker")
+    if kafka.idempotent:
+        publish, name = children["publish"], feed_topics(kafka).publisher
+        wait_until(
+            lambda: ended() or publish.ended() or asyncio.run(publishes(database_url, name)),
+            publish.process,
+            publish.log,
+            "the publisher",
+        )
     addresses["data_dir"] = str(folder.resolve())
     if broker and not broker.durable:
         addresses["kafka_idempotence"] = "off"
@@ -124,9 +134,13 @@ class Child:
         if hasattr(self, "process"):
             stop(self.process)
 
+    def ended(self) -> bool:
+        """Whether it runs no more."""
+        return self.process.poll() is not None
+
     def keep(self) -> None:
         """Start it again if it has died: at once the first time, with growing pauses then."""
-        if self.process.poll() is None:
+        if not self.ended():
             return
         now = time.monotonic()
         if self.due == 0.0:
@@ -134,11 +148,16 @@ class Child:
                 self.deaths = 0
             pause = min(_RESTART_SECONDS, 0.2 * 2**self.deaths)
             self.deaths, self.due = self.deaths + 1, now + pause
-            line = f"{self.arguments[0]} ended (exit code {self.process.returncode}): {last_line(self.log)}"
-            print(f"tandem: {line}; starting it again in {pause:.1f} s", file=sys.stderr, flush=True)
+            line = f"{self.arguments[0]} {self._end()}; starting it again in {pause:.1f} s"
+            print(f"tandem: {line}", file=sys.stderr, flush=True)
         elif now >= self.due:
             self.due = 0.0
             self.start()
+
+    def _end(self) -> str:
+        """How it ended; who is killed says nothing about it."""
+        code = self.process.returncode
+        return f"was killed by signal {-code}" if code < 0 else f"ended (exit code {code}): {last_line(self.log)}"
 
 
 def supervise(children: dict[str, Child], ended: Callable[[], bool]) -> None:
@@ -165,7 +184,7 @@ def start_detached(folder: Path, port: int, agents: Sequence[str] = ()) -> dict[
     """Start `tandem up` in the background and wait until it is ready. Raises StartFailed with its last words."""
     _make(folder)
     with _locked(folder):
-        (folder / "logs").mkdir(exist_ok=True)
+        (folder / "logs").mkdir(mode=_OURS, exist_ok=True)
         log = folder / "logs" / "up.log"
         log.unlink(missing_ok=True)
     if is_listening(port):
@@ -213,7 +232,7 @@ def print_addresses(addresses: Mapping[str, Any], *, as_json: bool) -> None:
 
 def _make(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=_OURS, parents=True, exist_ok=True)
         probe = folder / f".writable-{secrets.token_hex(4)}"
         probe.touch()
         probe.unlink()
@@ -245,7 +264,7 @@ def _embedded_kafka(folder: Path, logs: Path, stack: ExitStack, say: Callable[[s
     """Apache Kafka; where it cannot run and has kept nothing here, a broker in memory."""
     say("Kafka")
     home, port = folder / "kafka", _port(folder, "kafka")
-    home.mkdir(exist_ok=True)
+    home.mkdir(mode=_OURS, exist_ok=True)
     try:
         broker = start_kafka(home, port, logs / "kafka.log")
     except KafkaUnavailable as error:

@@ -30,6 +30,16 @@ _ANSWER_SECONDS = 60
 
 _LEAD = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
 
+#: The two halves of the lock's number, as PostgreSQL shows them.
+_LED = """
+    SELECT EXISTS (
+        SELECT FROM pg_locks
+        WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND classid::bigint << 32 | objid::bigint = hashtextextended($1, 0)
+    )
+"""
+
 _READ = "SELECT feed_epoch, seq FROM publications WHERE name = $1"
 _BEGIN = "INSERT INTO publications (name, feed_epoch, seq) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
 _MOVE = """
@@ -78,6 +88,11 @@ async def publisher_connection(database_url: str) -> AsyncIterator[asyncpg.Conne
 async def try_to_lead(connection: asyncpg.Connection, name: str) -> bool:
     """Become the publisher of this name, for as long as the connection lives. False where another one is."""
     return bool(await connection.fetchval(_LEAD, name))
+
+
+async def has_publisher(connection: asyncpg.Connection, name: str) -> bool:
+    """Whether somebody is the publisher of this name now."""
+    return bool(await connection.fetchval(_LED, name))
 
 
 async def read_published(connection: asyncpg.Connection, name: str) -> Published | None:

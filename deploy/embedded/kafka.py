@@ -47,7 +47,7 @@ def resolve_jars(cache: Path) -> str:
         path = listed.read_text("utf-8")
         if all(Path(jar).exists() for jar in path.split(os.pathsep)):
             return path
-    cache.mkdir(parents=True, exist_ok=True)
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)  # the broker's log comes to lie here, too
     command = ["mvn", "-B", "-q", "-f", str(_POM), "dependency:build-classpath", f"-Dmdep.outputFile={listed}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

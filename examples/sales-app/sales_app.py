@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from contextlib import suppress
 
 import asyncpg
@@ -20,7 +21,7 @@ _TABLES = """
         stage       text    NOT NULL,
         owner       text,
         account     text,
-        value       jsonb   NOT NULL,              -- minor units by currency
+        value       jsonb   NOT NULL,              -- minor units by currency; null where it is hidden from sales
         identifiers text[]  NOT NULL,
         doubted     boolean NOT NULL DEFAULT false -- it was here before the snapshot that is under way
     );
@@ -59,9 +60,9 @@ async def keep_or_drop(connection: asyncpg.Connection, change: tandem.Change) ->
         journey["journey_id"],
         journey["version"],
         journey["stage"],
-        journey["owner"],
-        journey["account"],
-        json.dumps(journey["value"]),
+        journey.get("owner"),  # a window may hide these three from sales
+        journey.get("account"),
+        json.dumps(journey.get("value")),
         [f"{one['type']}:{one['value']}" for one in journey["identifiers"]],
     )
 
@@ -72,14 +73,23 @@ async def main() -> None:
     assert task is not None
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, task.cancel)
-    connection = await asyncpg.connect(os.environ["SALES_DATABASE_URL"])
+    address, token = os.environ.get("TANDEM_API", "http://127.0.0.1:8765"), os.environ.get("TANDEM_TOKEN")
     with suppress(asyncio.CancelledError):
-        await connection.execute(_TABLES)
-        address, token = os.environ.get("TANDEM_API", "http://127.0.0.1:8765"), os.environ.get("TANDEM_TOKEN")
-        async with tandem.AsyncClient(address, token=token) as client:
-            await tandem.follow(client, connection, name="sales-app", apply=apply, department="sales")
-    await connection.close()
+        connection = await asyncpg.connect(os.environ["SALES_DATABASE_URL"], timeout=10)
+        try:
+            await connection.execute(_TABLES)
+            async with tandem.AsyncClient(address, token=token) as client:
+                await tandem.follow(client, connection, name="sales-app", apply=apply, department="sales")
+        finally:
+            await connection.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    if not os.environ.get("SALES_DATABASE_URL"):
+        sys.exit("sales-app: set SALES_DATABASE_URL to postgresql://user:password@host/database")
+    try:
+        asyncio.run(main())
+    except tandem.TandemError as error:
+        sys.exit(f"sales-app: {error}")
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        sys.exit(f"sales-app: SALES_DATABASE_URL: {str(error) or 'the database does not answer'}")

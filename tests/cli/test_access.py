@@ -64,6 +64,12 @@ async def test_a_key_is_made_listed_rotated_and_revoked(database_url: str) -> No
     }
     assert keys("revoke", key[1]).returncode == 0
     assert listed()[0]["revoked_at"]
+    whole, again = keys("revoke", following[0]), keys("revoke", following[0])
+    assert whole.stdout == f"revoked {following[1]}\n"
+    assert again.stderr.startswith(f"tandem: there is no key {following[1]}")
+    secret = following[0].split("_", 2)[2]
+    for said in (whole, again, keys("rotate", secret), keys("rotate", following[0][:-1])):
+        assert secret[:-1] not in said.stdout + said.stderr
     for wrong in (("revoke", key[1]), ("rotate", key[1]), ("rotate", "nonsense")):
         done = keys(*wrong)
         assert done.returncode == 1
@@ -72,6 +78,17 @@ async def test_a_key_is_made_listed_rotated_and_revoked(database_url: str) -> No
         done = keys("create", "--department", "sales", *wrong)
         assert done.returncode == 1
         assert done.stderr.startswith("tandem: --"), done.stderr
+
+
+def test_keys_are_those_of_the_data_dir(tmp_path: Path) -> None:
+    stack = {"kafka": "127.0.0.1:1", "database_url": "postgresql://nobody@127.0.0.1:1/none"}
+    (tmp_path / "stack.json").write_text(json.dumps(stack))
+    create = ("create", "--department", "sales", "--name", "CRM")
+    for command in (create, ("list",), ("rotate", "0" * 12), ("revoke", "0" * 12)):
+        done = tandem("keys", *command, "--data-dir", str(tmp_path), XDG_STATE_HOME=str(tmp_path / "state"))
+        assert done.returncode == 1
+        assert "no stack" not in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 async def test_reads_are_listed_with_an_auditor_s_token(database_url: str, tmp_path: Path) -> None:

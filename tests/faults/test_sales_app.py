@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import random
+import runpy
 import signal
 import subprocess
 import sys
@@ -15,12 +16,13 @@ from typing import Any
 import asyncpg
 import pytest
 
+import tandem
 from api.cursor import parse_cursor
 from projections.feed import feed_journey_view
 from store.feed import read_head, read_journeys
 from store.migrate import create_database
 from streams.kafka import KafkaSettings
-from tests.feeds import NOW, serving
+from tests.feeds import NOW, begin, fill, serving
 from tests.support import RULES, body, counts, produce, until, worker
 
 APP = Path(__file__).parents[2] / "examples" / "sales-app" / "sales_app.py"
@@ -70,9 +72,9 @@ async def sales_url(postgres_server: str) -> AsyncIterator[str]:
     await admin.close()
 
 
-def spawn(api: str, sales_url: str) -> "subprocess.Popen[bytes]":
+def spawn(api: str, sales_url: str, **more: Any) -> "subprocess.Popen[bytes]":
     environment = {**os.environ, "TANDEM_API": api, "SALES_DATABASE_URL": sales_url}
-    return subprocess.Popen([sys.executable, str(APP)], env=environment)
+    return subprocess.Popen([sys.executable, str(APP)], env=environment, **more)
 
 
 @pytest.mark.slow
@@ -145,6 +147,59 @@ async def test_killed_again_and_again_it_ends_with_the_table_of_the_projection(
     assert behind >= KILLS / 4, "too few kills came while something was under way: the test would prove nothing"
     await connection.close()
     await sales.close()
+
+
+def test_without_a_database_it_ends_with_one_sentence() -> None:
+    for url in ("", "nonsense", "postgresql://nobody@127.0.0.1:1/none"):
+        done = subprocess.run(
+            [sys.executable, str(APP)],
+            env={**os.environ, "SALES_DATABASE_URL": url},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 1
+        [line] = done.stderr.splitlines()
+        assert line.startswith("sales-app: "), line
+        assert "SALES_DATABASE_URL" in line
+
+
+async def test_beside_another_one_it_ends_with_one_sentence(database_url: str, sales_url: str) -> None:
+    connection, sales = await asyncpg.connect(database_url), await asyncpg.connect(sales_url)
+    await begin(connection)
+    async with serving(database_url) as (api, hub):
+        process = spawn(api, sales_url, stderr=subprocess.PIPE)
+        try:
+            await until(lambda: _moved(process, sales, None))
+            await sales.execute("UPDATE tandem_cursors SET cursor = 'elsewhere'")
+            await until(lambda: _listens(hub))
+            await fill(connection, 1, stage=RULES.names.index("customer"))
+            _, said = await asyncio.to_thread(process.communicate, timeout=30)
+        finally:
+            process.kill()
+            process.wait()
+    assert process.returncode == 1
+    [line] = said.decode().splitlines()
+    assert line.startswith("sales-app: another process follows"), line
+    await connection.close()
+    await sales.close()
+
+
+async def test_what_is_hidden_from_sales_is_left_empty(sales_url: str) -> None:
+    sales = await asyncpg.connect(sales_url)
+    app = runpy.run_path(str(APP))
+    await sales.execute(app["_TABLES"])
+    journey = {"journey_id": str(START), "version": 1, "stage": "customer", "identifiers": []}
+    await app["keep_or_drop"](sales, tandem.Change(kind="changed", cursor="c", journey_id=str(START), journey=journey))
+    row = await sales.fetchrow("SELECT owner, account, value FROM deals")
+    assert row is not None
+    assert tuple(row) == (None, None, "null")
+    await sales.close()
+
+
+async def _listens(hub: Any) -> bool:
+    return bool(hub._everybody())
 
 
 CONCERNED = [RULES.names[number] for number in sorted(RULES.concerns["sales"])]

@@ -1,0 +1,132 @@
+"""What commands print of answers from which a window has left fields out."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from cli import journeys as commands
+from cli.asking import HIDDEN, print_items, time_of
+from cli.errors import UserError
+from cli.identity import _print_preview
+from cli.story import print_funnel, print_journey
+from cli.watch import line_of
+from projections.memory import fold_events
+from projections.summary import Summary, summary_view
+from projections.view import journey_view
+from projections.windows import EVERYTHING, HIDEABLE, Window
+from schemas.decode import decode
+from tandem import Change
+from tests.support import RULES, body
+
+NOW = 1_798_761_600_000_000  # 2027-01-01
+COLUMNS = ("journey_id", "stage", "stage_since", "channel", "owner", "account", "score", "version")
+
+_WHO = {"email": "ana@x.org", "account": "Acme"}
+_STEPS: list[tuple[str, str, int, dict[str, Any]]] = [
+    ("marketing", "page_viewed", 1, {"url": "/", "channel": "ads", "campaign": "spring"}),
+    ("marketing", "page_viewed", 1, {"url": "/a", "channel": "ads", "campaign": "spring"}),
+    (
+        "marketing",
+        "page_viewed",
+        1,
+        {"url": "/b", "channel": "ads", "campaign": "spring", "cost": {"amount": 181, "currency": "EUR"}},
+    ),
+    ("sales", "lead_rejected", 1, {"reason": "too small"}),
+    ("sales", "lead_accepted", 1, {"owner": "rosa"}),
+    ("sales", "opportunity_won", 2, {"amount": 900, "currency": "EUR"}),
+]
+
+
+def full_journey() -> dict[str, Any]:
+    """A journey that has something in every field that can be hidden."""
+    events = [
+        decode(body(number, type_, who=_WHO, version=version, data=data), owner)
+        for number, (owner, type_, version, data) in enumerate(_STEPS)
+    ]
+    [found] = fold_events(events, RULES).journeys.values()
+    return journey_view(found, RULES, NOW)
+
+
+JOURNEY = full_journey()
+_SUMMARY = summary_view(
+    Summary(uuid.UUID(int=1), 6, 1, NOW, [], NOW, NOW, "ads", "spring", "rosa", "[Acme]", 7, {"EUR": 9}), RULES, NOW
+)
+_STAGES = [{"stage": "known", "reached": 2, "now": 1, "conversion": None, "median_seconds": None}]
+_TOTAL = {"journeys": 2, "stages": _STAGES, "beside": {"lapsed": 1}, "value": {"EUR": 9}}
+_SIDE = {"stage": "known", "events": 3, "value": {"EUR": 9}, "identifiers": ["email:ana@x.org"]}
+_FIELDS = sorted({*HIDEABLE, *(path for paths in HIDEABLE.values() for path in paths)})
+
+
+def _preview(found: dict[str, Any]) -> None:
+    _print_preview("join", found)
+
+
+def _items(found: dict[str, Any]) -> None:
+    print_items(found["items"], False, COLUMNS)
+
+
+def _watched(found: dict[str, Any]) -> None:
+    print(line_of(Change(kind="changed", cursor="c", journey=found["journey"])))
+
+
+def _by(by: str) -> dict[str, Any]:
+    return {"total": _TOTAL, "by": by, "groups": [{by: "ads", **_TOTAL}, {by: None, **_TOTAL}]}
+
+
+PRINTED: list[tuple[Callable[[dict[str, Any]], None], dict[str, Any]]] = [
+    (print_journey, JOURNEY),
+    (_items, {"items": [_SUMMARY]}),
+    (print_funnel, _by("channel")),
+    (print_funnel, _by("campaign")),
+    (_preview, {"warnings": [], "before": [_SIDE, _SIDE], "after": [_SIDE], "events_moved": 3}),
+    (_watched, {"journey": JOURNEY}),
+]
+
+
+def test_the_journey_has_all_that_can_be_hidden() -> None:
+    shown = Window("w", frozenset(_FIELDS)).show({**JOURNEY, "channel": "ads", "campaign": "spring"})
+    assert shown["hidden"] == _FIELDS
+    assert any(one["cost"] for one in JOURNEY["touchpoints"])
+    assert any(one["count"] > 1 for one in JOURNEY["touchpoints"])
+    assert any(one["note"] for one in JOURNEY["milestones"])
+
+
+@given(st.sets(st.sampled_from(_FIELDS)))
+@example(set())
+@example(set(_FIELDS))
+def test_every_command_prints_whatever_is_hidden(hidden: set[str]) -> None:
+    for show, answer in PRINTED:
+        show(Window("w", frozenset(hidden)).show(answer))
+
+
+@pytest.mark.parametrize("field", _FIELDS)
+def test_each_field_alone(field: str, capsys: pytest.CaptureFixture[str]) -> None:
+    test_every_command_prints_whatever_is_hidden.hypothesis.inner_test({field})  # type: ignore[attr-defined]
+    assert field in capsys.readouterr().out.partition("hidden:")[2] or field in ("channel", "campaign")
+
+
+def test_what_is_hidden_is_not_taken_for_what_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    hidden = Window("w", frozenset({"score", "owner", "value", "touchpoints.channel"}))
+    for window, seen in ((EVERYTHING, False), (hidden, True)):
+        for show, answer in PRINTED[:3]:
+            show(window.show(answer))
+            assert (HIDDEN in capsys.readouterr().out) is seen
+
+
+def test_what_is_too_wide_for_the_terminal_can_be_copied(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    print_items([{"topic": "long." * 40, "owner": "[Acme]"}], False, ("topic", "owner"))
+    assert "".join(capsys.readouterr().out.split()).replace("[Acme]", "") == "topicowner" + "long." * 40
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2026-03-01", "2026-03-01T00:00:00", ""])
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(UserError, match="such as 2026-03-01T00:00:00Z"):
+        commands.journeys(changed_since=text)
+    assert time_of("2026-03-01T00:00:00-03:00", "--since") == "2026-03-01T00:00:00-03:00"

@@ -1,0 +1,81 @@
+"""What `tandem up` makes, and what it says of parts that end."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from cli import supervisor
+from cli.supervisor import Child, start
+from deploy.embedded import kafka
+from deploy.embedded.process import StartFailed, free_port
+
+
+def mode(folder: Path) -> int:
+    return folder.stat().st_mode & 0o777
+
+
+@pytest.fixture
+def no_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise StartFailed("this was all")
+
+    monkeypatch.delenv("TANDEM_KAFKA", raising=False)
+    monkeypatch.setattr(supervisor, "start_kafka", fail)
+
+
+@pytest.mark.usefixtures("no_kafka")
+def test_folders_are_for_our_eyes_only(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with pytest.raises(StartFailed, match="this was all"), ExitStack() as stack:
+        start(data, free_port(), stack, lambda: False)
+    assert [mode(folder) for folder in (data, data / "logs", data / "kafka")] == [0o700] * 3
+
+
+@pytest.mark.usefixtures("no_kafka")
+def test_folders_that_are_there_are_left_as_they_are(tmp_path: Path) -> None:
+    for name in ("logs", "kafka"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(0o750)
+    tmp_path.chmod(0o755)
+    with pytest.raises(StartFailed, match="this was all"), ExitStack() as stack:
+        start(tmp_path, free_port(), stack, lambda: False)
+    assert [mode(folder) for folder in (tmp_path, tmp_path / "logs", tmp_path / "kafka")] == [0o755, 0o750, 0o750]
+
+
+def test_kafka_s_folder_alone_is_for_our_eyes_only_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka, "check_kafka_needs", lambda: None)
+    monkeypatch.setattr(kafka.subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 1, "", ""))
+    with pytest.raises(kafka.KafkaUnavailable):
+        kafka.resolve_jars(tmp_path / "kafka")
+    assert mode(tmp_path / "kafka") == 0o700
+
+
+@pytest.mark.parametrize(
+    ("program", "end", "says"),
+    [
+        ("time.sleep(60)", lambda pid: os.kill(pid, signal.SIGKILL), "serve was killed by signal 9; starting it again"),
+        ("sys.exit('so it goes')", lambda pid: None, "serve ended (exit code 1): so it goes; starting it again"),
+    ],
+)
+def test_how_a_part_ended(
+    program: str,
+    end: Callable[[int], None],
+    says: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervisor, "_tandem", lambda: [sys.executable, "-c", f"import sys, time; {program}"])
+    child = Child(["serve"], tmp_path / "serve.log", {})
+    (tmp_path / "serve.log").write_text("an unrelated line\n")
+    child.start()
+    end(child.process.pid)
+    child.process.wait(30)
+    child.keep()
+    assert says in capsys.readouterr().err
