@@ -27,7 +27,8 @@ from streams.kafka import event_topics
 _MIB = 1024 * 1024
 _LIVE_CUSTOMERS = 20_000
 _PATHS = 20_000  #: that readers ask for, in an order of theirs
-_TICK_SECONDS = 0.005
+_TICK_SECONDS = 0.005  #: between two sendings where their latency is measured
+_LINGER_SECONDS = 0.02  #: where it is not: as producers with their own lingering send
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ async def reads(place: Place, seconds: int, paths: Callable[[int], str], *, unde
         await until_held(connection, worker)
         await connection.close()
         records = list(generate(Workload(under * (seconds + 2), _LIVE_CUSTOMERS, seed=7, first=50_000_000)))
-        sending = asyncio.create_task(send_at(place, records, under))
+        sending = asyncio.create_task(send_at(place, records, under, tick=_LINGER_SECONDS))
         found = await _ask(port, seconds, paths)
         await sending
         return found
@@ -153,7 +154,13 @@ async def _ask(port: int, seconds: int, paths: Callable[[int], str]) -> tuple[fl
 
 
 async def send_at(
-    place: Place, records: list[Record], rate: int, sent: dict[tuple[int, int], float] | None = None, warm_up: int = 0
+    place: Place,
+    records: list[Record],
+    rate: int,
+    sent: dict[tuple[int, int], float] | None = None,
+    warm_up: int = 0,
+    *,
+    tick: float = _TICK_SECONDS,
 ) -> None:
     """Send at a fixed rate, a few milliseconds' records at a time: made by hand, a batch costs a tenth of single sends.
 
@@ -164,7 +171,7 @@ async def send_at(
         partitions = len(await producer.partitions_for(topic))
         start, done = time.perf_counter(), 0
         while done < len(records):
-            await asyncio.sleep(_TICK_SECONDS)
+            await asyncio.sleep(tick)
             due = min(len(records), int((time.perf_counter() - start) * rate))
             batches: dict[int, tuple[BatchBuilder, list[float]]] = {}
             for number in range(done, due):

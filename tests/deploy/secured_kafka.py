@@ -3,7 +3,15 @@
 import os
 import shlex
 import subprocess
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from deploy.embedded.kafka import Kafka, resolve_jars, start_kafka
 from deploy.embedded.process import free_port
@@ -115,18 +123,29 @@ def _settings(folder: Path, port: int) -> dict[str, object]:
 
 def _make_certificates(folder: Path) -> None:
     """ca.pem, and broker.pem with key and certificate, as Kafka's PEM stores want them."""
+    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca = _certificate("ca", ca_key.public_key(), "ca").add_extension(x509.BasicConstraints(True, 0), critical=True)
+    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    broker = _certificate("broker", key.public_key(), "ca").add_extension(names, critical=False)
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "ca.pem").write_bytes(ca.sign(ca_key, SHA256()).public_bytes(Encoding.PEM))
+    (folder / "broker.pem").write_bytes(secret + broker.sign(ca_key, SHA256()).public_bytes(Encoding.PEM))
 
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=folder, capture_output=True, check=True)
 
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca", "-days", "2")
-    openssl("req", *key, "-keyout", "broker.key", "-out", "broker.csr", "-subj", "/CN=broker")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n", "ascii")
-    signing = ("-CA", "ca.pem", "-CAkey", "ca.key", "-extfile", "names", "-days", "2")
-    openssl("x509", "-req", "-in", "broker.csr", *signing, "-out", "broker.crt")
-    parts = [(folder / name).read_text("ascii") for name in ("broker.key", "broker.crt")]
-    (folder / "broker.pem").write_text("".join(parts), "ascii")
+def _certificate(subject: str, key: ec.EllipticCurvePublicKey, issuer: str) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return x509.CertificateBuilder(
+        issuer_name=_named(issuer),
+        subject_name=_named(subject),
+        public_key=key,
+        serial_number=x509.random_serial_number(),
+        not_valid_before=now - timedelta(hours=1),
+        not_valid_after=now + timedelta(days=2),
+    )
+
+
+def _named(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
 def _make_tools(folder: Path, bootstrap: str) -> None:
