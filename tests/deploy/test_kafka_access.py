@@ -4,13 +4,14 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
 import asyncpg
+import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -58,7 +59,7 @@ User = Callable[..., KafkaSettings]  #: (name, password=that of PASSWORDS) -> ho
 
 
 @pytest.fixture
-async def user(secured_kafka: str, secured_folder: Path) -> User:
+async def user(secured_kafka: str, secured_folder: Path) -> AsyncIterator[User]:
     """Users of the secured broker, on which worker and publisher have made their topics."""
 
     def settings(name: str, password: str | None = None) -> KafkaSettings:
@@ -72,7 +73,15 @@ async def user(secured_kafka: str, secured_folder: Path) -> User:
         for topic in sorted(TOPICS):  # something to read
             await until(lambda topic=topic: led(producer, topic))
             await producer.send_and_wait(topic, body(0))
-    return settings
+    yield settings
+    # TLS ends a connection only when both sides have said so: the loop must not end before
+    await until(lambda: no_connection_to(secured_kafka))
+
+
+async def no_connection_to(bootstrap: str) -> bool:
+    """Whether this process has no connection to the broker any more."""
+    port = int(bootstrap.rpartition(":")[2])
+    return all(not found.raddr or found.raddr.port != port for found in psutil.Process().net_connections("tcp"))
 
 
 async def make_topics(kafka: KafkaSettings, topics: set[str]) -> None:
