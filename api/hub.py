@@ -20,7 +20,7 @@ from projections.interest import Interest, topics_of
 from projections.playbook import Rules
 from projections.windows import Window
 from store.feed import CHANNEL, Head, read_changes, read_head
-from store.session import Reader, open_connection
+from store.session import CONNECTION_LOST, Reader, open_connection
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +29,6 @@ _POLL_SECONDS = 0.25  #: between two looks when no hint comes
 _WAITING_CHANGES = 5_000  #: for one subscriber, at most
 _WAITING_BYTES = 4 * 1024 * 1024
 _RETRY_SECONDS = 1.0
-_RECOVERABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError)
 
 
 class Message(NamedTuple):
@@ -123,7 +122,7 @@ class Hub:
         while True:
             try:
                 await self._read()
-            except _RECOVERABLE as error:
+            except CONNECTION_LOST as error:
                 log.warning("feed reader starts over", error=type(error).__name__, detail=str(error))
             except Exception:
                 log.exception("feed reader starts over")

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
 import orjson
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from projections.identifiers import PersonType
-from projections.strict_yaml import parse_yaml
+from projections.strict_yaml import load_model
 from projections.teams import Team, TeamName
 from projections.windows import HIDEABLE, Window
 from schemas.errors import TandemError
@@ -223,16 +222,7 @@ DEFAULT_PLAYBOOK = Path(__file__).with_name("playbook.yaml")
 
 def load_playbook(path: Path = DEFAULT_PLAYBOOK) -> Playbook:
     """Read and check a playbook file. Raises InvalidPlaybook with the field and the rule."""
-    try:
-        return Playbook.model_validate(parse_yaml(path.read_text("utf-8")))
-    except OSError as error:
-        raise InvalidPlaybook(f"cannot read the playbook {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidPlaybook(f"the playbook {path} is not YAML: {' '.join(str(error).split())}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InvalidPlaybook(f"the playbook {path} is wrong at {where or 'the top'}: {first['msg']}") from error
+    return load_model(path, Playbook, "playbook", InvalidPlaybook)
 
 
 @dataclass(frozen=True, slots=True)

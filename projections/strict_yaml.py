@@ -1,10 +1,16 @@
 """YAML that passes nothing over: a date that does not exist and a key that stands twice are told with their place."""
 
 from collections.abc import Hashable
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import yaml
+from pydantic import BaseModel, ValidationError
 from yaml.constructor import ConstructorError
+
+from schemas.errors import TandemError
+
+_M = TypeVar("_M", bound=BaseModel)
 
 _MERGE = "tag:yaml.org,2002:merge"  #: `<<`, which is no key
 
@@ -37,3 +43,17 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_yaml_ti
 def parse_yaml(text: str) -> Any:
     """The document's value. Raises yaml.YAMLError."""
     return yaml.load(text, Loader=_Loader)  # noqa: S506 (it is a SafeLoader)
+
+
+def load_model(path: Path, model: type[_M], what: str, invalid: type[TandemError]) -> _M:
+    """Read a YAML file, called `what`, and check it against a model. Raises `invalid` with the field and the rule."""
+    try:
+        return model.model_validate(parse_yaml(path.read_text("utf-8")))
+    except OSError as error:
+        raise invalid(f"cannot read the {what} {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise invalid(f"the {what} {path} is not YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the top"
+        raise invalid(f"the {what} {path} is wrong at {where}: {first['msg']}") from error

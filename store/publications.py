@@ -14,6 +14,7 @@ import asyncpg
 from projections.feed import FeedChange
 from schemas.errors import TandemError
 from store.feed import Head, read_changes, read_head
+from store.session import closing
 
 #: A server that notices a dead publisher frees its lock; one that does not answer is given up by asyncpg.
 _SETTINGS = {
@@ -76,13 +77,8 @@ async def publisher_connection(database_url: str) -> AsyncIterator[asyncpg.Conne
     connection = await asyncpg.connect(
         database_url, server_settings=_SETTINGS, timeout=10, command_timeout=_ANSWER_SECONDS
     )
-    try:
+    async with closing(connection):
         yield connection
-    finally:
-        try:
-            await connection.close(timeout=2)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
-            connection.terminate()
 
 
 async def try_to_lead(connection: asyncpg.Connection, name: str) -> bool:

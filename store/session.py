@@ -1,8 +1,20 @@
 """Connections of the engine: settings that make a hung or cut worker harmless, and codecs for raw keys."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import asyncpg
 
 from schemas.errors import TandemError
+
+#: What a connection may raise that is lost, also one that is cut off in the middle of an answer.
+CONNECTION_LOST = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    TimeoutError,
+)
 
 #: A connection, or one lent by a pool.
 Reader = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -45,6 +57,18 @@ async def open_connection(database_url: str) -> asyncpg.Connection:
         return await asyncpg.connect(database_url, timeout=10)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, ValueError) as error:
         raise DatabaseUnreachable(f"the database does not let us in: {error}; check TANDEM_DATABASE_URL") from error
+
+
+@asynccontextmanager
+async def closing(connection: asyncpg.Connection) -> AsyncIterator[asyncpg.Connection]:
+    """Closes the connection at the end, or cuts it off if the server does not answer."""
+    try:
+        yield connection
+    finally:
+        try:
+            await connection.close(timeout=2)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            connection.terminate()
 
 
 async def open_engine_connection(database_url: str, projection: str = "public") -> asyncpg.Connection:

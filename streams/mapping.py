@@ -10,10 +10,9 @@ from typing import Annotated, Any, Literal, NamedTuple, TextIO
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from projections.strict_yaml import parse_yaml
+from projections.strict_yaml import load_model
 from schemas.catalogue import Owner
 from schemas.envelope import TYPE_PATTERN, IdentityType
 from schemas.errors import TandemError
@@ -115,16 +114,7 @@ class MappedEvent(NamedTuple):
 
 def load_mapping(path: Path) -> ImportMapping:
     """Read and check a mapping file. Raises InvalidMapping with the field and the rule."""
-    try:
-        return ImportMapping.model_validate(parse_yaml(path.read_text("utf-8")))
-    except OSError as error:
-        raise InvalidMapping(f"cannot read the mapping {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidMapping(f"the mapping {path} is not YAML: {' '.join(str(error).split())}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the top"
-        raise InvalidMapping(f"the mapping {path} is wrong at {where}: {first['msg']}") from error
+    return load_model(path, ImportMapping, "mapping", InvalidMapping)
 
 
 def rule_for(mapping: ImportMapping, path: Path) -> FileRule:

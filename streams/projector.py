@@ -6,8 +6,8 @@ wrong with a connection, a process or a commit, the answer is the same: forget a
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from typing import NamedTuple
 
 import asyncpg
@@ -23,7 +23,7 @@ from store.feed import hint
 from store.leases import dismiss, enrol, heartbeat, release, take
 from store.loading import load_register
 from store.partitions import owners
-from store.session import open_engine_connection, open_writer
+from store.session import CONNECTION_LOST, closing, open_engine_connection, open_writer
 from streams.look_ahead import LookAhead
 from streams.positions import LogTruncated, Position, witness_of
 from streams.preparation import Ahead, Effects, Preparation
@@ -43,11 +43,7 @@ _RECOVERABLE = (
     Stale,
     ReaderGone,
     KafkaError,
-    OSError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # what a connection cut off in the middle of an answer may raise
-    TimeoutError,
+    *CONNECTION_LOST,
 )
 
 
@@ -114,10 +110,10 @@ class Projector:
         """Work over one set of connections, until `stop` or an error."""
         self._positions, self._pulling, self._commit = {}, None, None
         async with AsyncExitStack() as stack:
-            writer = await stack.enter_async_context(_closing(await open_writer(self._database_url)))
-            reader = await stack.enter_async_context(_closing(await open_engine_connection(self._database_url)))
-            ahead = await stack.enter_async_context(_closing(await open_engine_connection(self._database_url)))
-            control = await stack.enter_async_context(_closing(await open_engine_connection(self._database_url)))
+            writer = await stack.enter_async_context(closing(await open_writer(self._database_url)))
+            reader = await stack.enter_async_context(closing(await open_engine_connection(self._database_url)))
+            ahead = await stack.enter_async_context(closing(await open_engine_connection(self._database_url)))
+            control = await stack.enter_async_context(closing(await open_engine_connection(self._database_url)))
             consumer = AIOKafkaConsumer(**self._consumer_options)
             await consumer.start()
             # aiokafka starts a task that cannot be stopped before it has run once: a CancelledError would escape
@@ -333,18 +329,6 @@ def _log_record(partition_id: int, record: ConsumerRecord) -> LogRecord:
             if name == "received_at":
                 received_at = value.decode("ascii", "replace")
     return LogRecord(partition_id, record.offset, record.timestamp * 1000, received_at, record.value)
-
-
-@asynccontextmanager
-async def _closing(connection: asyncpg.Connection) -> AsyncIterator[asyncpg.Connection]:
-    """Closes the connection at the end, or cuts it off if the server does not answer."""
-    try:
-        yield connection
-    finally:
-        try:
-            await connection.close(timeout=2)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
-            connection.terminate()
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

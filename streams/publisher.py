@@ -30,6 +30,7 @@ from store.publications import (
     read_published,
     try_to_lead,
 )
+from store.session import CONNECTION_LOST
 from streams.feed_records import Record, View, records_of_changes, records_of_journeys, tombstones
 from streams.feed_topics import (
     TransactionLost,
@@ -53,11 +54,7 @@ _RECOVERABLE = (
     AnotherPublisher,
     TransactionLost,
     KafkaError,
-    OSError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # what a connection cut off in the middle of an answer may raise
-    TimeoutError,
+    *CONNECTION_LOST,
 )
 
 

@@ -12,7 +12,7 @@ import structlog
 
 from projections.playbook import DAY
 from store.feed import hint, prune_changes
-from store.session import open_engine_connection
+from store.session import CONNECTION_LOST, open_engine_connection
 from store.silence import tell_silence
 
 log = structlog.get_logger(__name__)
@@ -20,7 +20,6 @@ log = structlog.get_logger(__name__)
 _TICK_SECONDS = 1.0
 _TICKS_BETWEEN_PRUNING = 60
 _PRUNED_AT_ONCE = 10_000
-_RECOVERABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError)
 
 
 async def tick(database_url: str, retention_days: int, clock: Callable[[], int]) -> None:
@@ -36,7 +35,7 @@ async def tick(database_url: str, retention_days: int, clock: Callable[[], int])
                         await asyncio.sleep(_TICK_SECONDS)
             finally:
                 connection.terminate()
-        except _RECOVERABLE as error:
+        except CONNECTION_LOST as error:
             log.warning("ticker starts over", error=type(error).__name__, detail=str(error))
             await asyncio.sleep(_TICK_SECONDS)
 

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from projections.strict_yaml import parse_yaml
+from projections.strict_yaml import load_model
 from projections.view import time_text
 from schemas.envelope import TYPE_PATTERN, IdentityType
 from schemas.errors import TandemError
@@ -85,16 +84,7 @@ class CrmMapping(_Strict):
 
 def load_crm_mapping(path: Path) -> CrmMapping:
     """Read and check a mapping file. Raises InvalidCrmMapping with the field and the rule."""
-    try:
-        return CrmMapping.model_validate(parse_yaml(path.read_text("utf-8")))
-    except OSError as error:
-        raise InvalidCrmMapping(f"cannot read the CRM mapping {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidCrmMapping(f"the CRM mapping {path} is not YAML: {' '.join(str(error).split())}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the top"
-        raise InvalidCrmMapping(f"the CRM mapping {path} is wrong at {where}: {first['msg']}") from error
+    return load_model(path, CrmMapping, "CRM mapping", InvalidCrmMapping)
 
 
 def events_of(change: Change, table: str, mapping: CrmMapping) -> list[dict[str, Any]]:
