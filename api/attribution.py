@@ -27,7 +27,7 @@ async def attribution(
     """Credit in minor units by currency, from all journeys as they are now; without `model`, by the playbook's."""
     refuse_hidden(request, by, "value")
     context = context_of(request)
-    rules = context.rules.attribution
+    rules = context.rules.at(context.clock()).attribution
     found = Attribution(rules, model or rules.model, by)
     # It reads all journeys: one answer at a time, and beside the event loop.
     async with (

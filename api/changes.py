@@ -94,7 +94,7 @@ async def changes(
 
 def _stages(context: Context, department: str | None, stage: str | None) -> frozenset[int] | None:
     rules = context.rules
-    stages = None if department is None else rules.concerns.get(department, frozenset())
+    stages = None if department is None else rules.at(context.clock()).concerns.get(department, frozenset())
     if stage is None:
         return stages
     if stage not in rules.names:

@@ -8,8 +8,9 @@ from projections.credit import WEIGHTS, split
 from projections.markov import Markov
 from projections.moments import Moment
 from projections.paths import Booking, Name, Path, by_name, paths_of
-from projections.playbook import DAY, AttributionModel, AttributionRules
+from projections.playbook import AttributionModel, AttributionRules
 from projections.shapley import Shapley
+from projections.terms import DAY
 
 By = Literal["channel", "campaign"]
 

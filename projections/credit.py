@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from projections.paths import Path
-from projections.playbook import DAY, AttributionRules
+from projections.playbook import AttributionRules
+from projections.terms import DAY
 
 _UNIT = 2**52  #: of weights that are no whole numbers
 

@@ -9,7 +9,8 @@ import msgspec
 from projections.identifiers import RANK, Identifier
 from projections.lifecycle import Lifecycle, begin, hear, step
 from projections.moments import MILESTONES, SESSION_GAP, GroupKey, Moment, absorb
-from projections.playbook import DAY, Rules
+from projections.playbook import Rules
+from projections.terms import DAY
 from schemas.errors import TandemError
 
 Order = tuple[int, bytes, str]  #: law 2's order: occurred_at in microseconds, event id, source
@@ -195,7 +196,7 @@ class Journey:
 
     def _step(self, life: Lifecycle, moment: Moment, rules: Rules) -> None:
         """Step the lifecycle on. What repeats scores once a day, whichever identifiers it names."""
-        scores = moment.type in rules.points
+        scores = moment.type in rules.at(moment.at).points
         if scores and moment.type not in MILESTONES:
             day = moment.at // DAY
             if self.day is None:
@@ -213,7 +214,7 @@ class Journey:
         for moment in reversed(self.moments[:-1]):
             if moment.at // DAY != day:
                 return
-            if moment.type in rules.points and moment.type not in MILESTONES:
+            if moment.type in rules.at(moment.at).points and moment.type not in MILESTONES:
                 self.scored.add((moment.type, moment.channel, moment.campaign))
 
     def _newest(self) -> bool:
@@ -227,7 +228,7 @@ class Journey:
         """Another event of a group that is there already."""
         if moment.at <= known.at and moment.order < known.order:
             self.settled = False
-        elif moment.at > known.last and known.type in rules.silent_types:
+        elif moment.at > known.last and known.type in rules.shortest_silence:
             # A later moment may have been judged under the shorter silence.
             self.settled &= self.moments[-1].at < known.last + rules.shortest_silence[known.type]
             if self.settled and self.life is not None:

@@ -4,6 +4,7 @@ import msgspec
 
 from projections.moments import Moment
 from projections.playbook import Rules
+from projections.terms import SilenceRule, Terms
 
 
 class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -44,19 +45,20 @@ def step(life: Lifecycle, moment: Moment, rules: Rules, scores: bool) -> None:
     """Take the next moment in order; `scores` says whether it does. The journey may pass several stages at once."""
     if life.heard:
         advance(life, moment.at, rules)
+    terms = rules.at(moment.at)
     before = life.score
     if scores:
-        life.score = before + rules.points[moment.type]
+        life.score = before + terms.points[moment.type]
     if moment.channel is not None and not life.touched:
         life.touched, life.channel, life.campaign = True, moment.channel, moment.campaign
-    if moment.type in rules.silent_types:
+    if moment.type in rules.shortest_silence:
         hear(life, moment)
     if moment.amount is not None and moment.currency is not None and moment.type == "opportunity_won":
         life.value[moment.currency] = life.value.get(moment.currency, 0) + moment.amount
-    for stage in _met(life, moment, before, rules):
-        _meet(life, stage, moment, rules)
-    if moment.type in rules.returns:
-        _return(life, moment, rules)
+    for stage in _met(life, moment, before, terms):
+        _meet(life, stage, moment, terms)
+    if moment.type in terms.returns:
+        _return(life, moment, terms)
 
 
 def hear(life: Lifecycle, moment: Moment) -> None:
@@ -64,33 +66,34 @@ def hear(life: Lifecycle, moment: Moment) -> None:
     life.heard[moment.type] = max(life.heard.get(moment.type, moment.last), moment.last)
 
 
-def _met(life: Lifecycle, moment: Moment, before: int, rules: Rules) -> tuple[int, ...]:
+def _met(life: Lifecycle, moment: Moment, before: int, terms: Terms) -> tuple[int, ...]:
     """The stages whose criterion this moment meets, in the playbook's order."""
-    met = rules.by_event.get(moment.type, ())
+    met = terms.by_event.get(moment.type, ())
     if moment.named:
-        for stage in rules.identified:
+        for stage in terms.identified:
             if life.reached[stage] is None:
                 met = (*met, stage)
     if life.score > before:
-        for limit, stage in rules.by_score:
-            if before < limit <= life.score:
+        for limit, stage in terms.by_score:
+            # a threshold that was lowered below the score since is met by the next event that scores
+            if limit <= life.score and (before < limit or life.reached[stage] is None):
                 met = (*met, stage)
     if moment.satisfaction is not None:
-        met += tuple(stage for limit, stage in rules.by_satisfaction if moment.satisfaction <= limit)
-    return met if len(met) < 2 else tuple(sorted(set(met)))
+        met += tuple(stage for limit, stage in terms.by_satisfaction if moment.satisfaction <= limit)
+    return met if len(met) < 2 else tuple(sorted(set(met), key=terms.place.__getitem__))
 
 
-def _meet(life: Lifecycle, stage: int, moment: Moment, rules: Rules) -> None:
-    entered = life.stage in rules.enter_from[stage]
-    if life.reached[stage] is None and (entered or 0 in rules.enter_from[stage]):
+def _meet(life: Lifecycle, stage: int, moment: Moment, terms: Terms) -> None:
+    entered = life.stage in terms.enter_from[stage]
+    if life.reached[stage] is None and (entered or 0 in terms.enter_from[stage]):
         life.reached[stage] = moment.at
     if entered:
         life.stage = stage
         life.history.append(Entry(stage, moment.at, moment.id, moment.source))
 
 
-def _return(life: Lifecycle, moment: Moment, rules: Rules) -> None:
-    for sources, target in rules.returns[moment.type]:
+def _return(life: Lifecycle, moment: Moment, terms: Terms) -> None:
+    for sources, target in terms.returns[moment.type]:
         if life.stage in sources:
             life.stage = target
             life.history.append(Entry(target, moment.at, moment.id, moment.source))
@@ -99,7 +102,7 @@ def _return(life: Lifecycle, moment: Moment, rules: Rules) -> None:
 
 def advance(life: Lifecycle, until: int, rules: Rules) -> None:
     """Let silence do what it does up to and including the time `until`."""
-    while (next_ := _next_silence(life, rules)) is not None and next_[0] <= until:
+    while (next_ := _next_silence(life, until, rules)) is not None:
         at, stage = next_
         life.stage = stage
         if life.reached[stage] is None:
@@ -107,20 +110,35 @@ def advance(life: Lifecycle, until: int, rules: Rules) -> None:
         life.history.append(Entry(stage, at, None, None))
 
 
-def _next_silence(life: Lifecycle, rules: Rules) -> tuple[int, int] | None:
-    """(time, stage) of the next move by silence, if nothing else happens.
+def _next_silence(life: Lifecycle, until: int, rules: Rules) -> tuple[int, int] | None:
+    """(time, stage) of the next move by silence up to `until`, if nothing else happens.
 
     Silence counts from the last time the type was heard, or from the last stage that an event led to, if that came
-    later: who was won back today is not at risk today.
+    later: who was won back today is not at risk today. Each time is judged by the terms that hold then: where new
+    terms allow less silence than there has been, the move comes when they come into force.
     """
     entered = life.history[-1].at
     led = next(entry.at for entry in reversed(life.history) if entry.id is not None)
-    due = [
-        (max(max(life.heard[rule.of], led) + rule.after, entered), rule.stage)
-        for rule in rules.silences
-        if life.stage in rule.sources and rule.of in life.heard
-    ]
-    return min(due, default=None)
+    for n, terms in enumerate(rules.terms):
+        end = rules.terms[n + 1].since if n + 1 < len(rules.terms) else until + 1
+        if end <= entered:
+            continue
+        due = [
+            (max(heard + rule.after, entered, terms.since), rule.stage)
+            for rule in terms.silences
+            if life.stage in rule.sources and (heard := _silent_since(life, rule, led)) is not None
+        ]
+        first = min(due, default=None)
+        if first is not None and first[0] < end:
+            return first if first[0] <= until else None
+        if end > until:
+            return None
+    return None
+
+
+def _silent_since(life: Lifecycle, rule: SilenceRule, led: int) -> int | None:
+    heard = life.heard.get(rule.of)
+    return None if heard is None else max(heard, led)
 
 
 def due_times(life: Lifecycle, rules: Rules) -> list[tuple[int, int]]:

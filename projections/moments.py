@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from projections.identity import Subject
-from projections.playbook import DAY
+from projections.terms import DAY
 from schemas.event import Event
 
 #: A pause longer than this ends a session on a device; microseconds.

@@ -2,6 +2,7 @@
 
 import fnmatch
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -13,10 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from projections.identifiers import PersonType
 from projections.strict_yaml import load_model
 from projections.teams import Team, TeamName
+from projections.terms import DAY, Terms, compile_terms, terms_at
 from projections.windows import HIDEABLE, Window
 from schemas.errors import TandemError
-
-DAY = 86_400_000_000  #: microseconds
 
 StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
 Department = Literal["marketing", "sales"]
@@ -226,34 +226,16 @@ def load_playbook(path: Path = DEFAULT_PLAYBOOK) -> Playbook:
 
 
 @dataclass(frozen=True, slots=True)
-class SilenceRule:
-    """Silence of one event type for `after` microseconds leads from any of `sources` to `stage`."""
-
-    of: str
-    after: int
-    sources: frozenset[int]
-    stage: int
-
-
-@dataclass(frozen=True, slots=True)
 class Rules:
-    """A playbook compiled for the fold: stages are indices, every look-up is one dictionary access."""
+    """All that is agreed, compiled for the fold. What is about identity holds for all time; terms follow each other."""
 
+    #: the playbook that the projection began with
+    playbook: Playbook
+    #: all stages of all terms, by number; the first is where journeys begin
     names: tuple[str, ...]
-    #: stages that take no `from`, in order
-    main_line: tuple[int, ...]
-    #: per stage: the stages it may be entered from
-    enter_from: tuple[frozenset[int], ...]
-    by_event: dict[str, tuple[int, ...]]
-    #: (threshold, stage)
-    by_score: tuple[tuple[int, int], ...]
-    by_satisfaction: tuple[tuple[int, int], ...]
-    identified: tuple[int, ...]
-    returns: dict[str, tuple[tuple[frozenset[int], int], ...]]
-    points: dict[str, int]
-    silences: tuple[SilenceRule, ...]
-    silent_types: frozenset[str]
-    #: shortest silence in microseconds, by event type
+    #: in order of time; the first holds from the beginning
+    terms: tuple[Terms, ...]
+    #: types whose silence means something under any terms, and the shortest such silence in microseconds
     shortest_silence: dict[str, int]
     limits: dict[str, int]
     #: microseconds, for limits that count what was first named within such a time
@@ -270,70 +252,48 @@ class Rules:
     first_traits: frozenset[str]
     #: sources, best first, by trait
     trait_sources: dict[str, tuple[str, ...]]
-    #: stages by the department that they concern
-    concerns: dict[str, frozenset[int]]
-    attribution: AttributionRules
     digest: str
+
+    def at(self, at: int) -> Terms:
+        """The terms that hold at a time, microseconds since 1970 UTC."""
+        return terms_at(self.terms, at)
 
 
 def compile_rules(playbook: Playbook) -> Rules:
-    """Turn names into indices once, so that the fold never compares text."""
+    """The rules where one playbook holds for all time."""
     names = tuple(stage.name for stage in playbook.stages)
-    index = {name: i for i, name in enumerate(names)}
-    main_line = tuple(i for i, stage in enumerate(playbook.stages) if stage.from_ is None)
-    enter_from = tuple(
-        frozenset(i for i in main_line if i < own)
-        if stage.from_ is None
-        else frozenset(index[name] for name in stage.from_)
-        for own, stage in enumerate(playbook.stages)
-    )
-    by_event: dict[str, tuple[int, ...]] = {}
-    returns: dict[str, tuple[tuple[frozenset[int], int], ...]] = {}
-    for own, stage in enumerate(playbook.stages):
-        for event in stage.when.events:
-            by_event[event] = (*by_event.get(event, ()), own)
-    for back in playbook.returns:
-        rule = (frozenset(index[name] for name in back.from_), index[back.to])
-        returns[back.event] = (*returns.get(back.event, ()), rule)
-    silences = tuple(
-        SilenceRule(stage.when.silence.of, stage.when.silence.days * DAY, enter_from[own], own)
-        for own, stage in enumerate(playbook.stages)
-        if stage.when.silence
-    )
+    terms = (compile_terms(playbook, names),)
+    identity = playbook.identity
     return Rules(
+        playbook=playbook,
         names=names,
-        main_line=main_line,
-        enter_from=enter_from,
-        by_event=by_event,
-        by_score=_thresholds(playbook, "score"),
-        by_satisfaction=_thresholds(playbook, "satisfaction_at_most"),
-        identified=tuple(i for i, stage in enumerate(playbook.stages) if stage.when.identified),
-        returns=returns,
-        points=dict(playbook.score),
-        silences=silences,
-        silent_types=frozenset(rule.of for rule in silences),
-        shortest_silence={of: min(r.after for r in silences if r.of == of) for of in {r.of for r in silences}},
+        terms=terms,
+        shortest_silence=shortest_silences(terms),
         limits={
             str(type_): limit.count if isinstance(limit, LimitWindow) else limit
-            for type_, limit in playbook.identity.limits.items()
+            for type_, limit in identity.limits.items()
         },
         windows={
-            str(type_): limit.days * DAY
-            for type_, limit in playbook.identity.limits.items()
-            if isinstance(limit, LimitWindow)
+            str(type_): limit.days * DAY for type_, limit in identity.limits.items() if isinstance(limit, LimitWindow)
         },
-        breaker=playbook.identity.breaker,
-        phone_regions=dict(playbook.identity.phone_regions),
-        excluded_sources=frozenset(playbook.identity.exclude.sources),
-        excluded=_patterns(playbook.identity.exclude.identifiers),
+        breaker=identity.breaker,
+        phone_regions=dict(identity.phone_regions),
+        excluded_sources=frozenset(identity.exclude.sources),
+        excluded=_patterns(identity.exclude.identifiers),
         free_mail=frozenset(playbook.accounts.free_mail),
-        blast_radius=(playbook.identity.blast_radius.events, playbook.identity.blast_radius.journeys),
+        blast_radius=(identity.blast_radius.events, identity.blast_radius.journeys),
         first_traits=frozenset(name for name, rule in playbook.traits.items() if rule.keep == "first"),
         trait_sources={name: tuple(rule.sources) for name, rule in playbook.traits.items() if rule.sources},
-        concerns={str(who): frozenset(index[name] for name in stages) for who, stages in playbook.concerns.items()},
-        attribution=playbook.attribution,
         digest=playbook.digest(),
     )
+
+
+def shortest_silences(terms: Sequence[Terms]) -> dict[str, int]:
+    """The shortest silence that means something under any terms, in microseconds, by event type."""
+    found: dict[str, int] = {}
+    for rule in (rule for one in terms for rule in one.silences):
+        found[rule.of] = min(rule.after, found.get(rule.of, rule.after))
+    return found
 
 
 def compile_windows(playbook: Playbook) -> dict[str, Window]:
@@ -347,11 +307,6 @@ def compile_windows(playbook: Playbook) -> dict[str, Window]:
         )
         for name, rule in rules.items()
     }
-
-
-def _thresholds(playbook: Playbook, field: str) -> tuple[tuple[int, int], ...]:
-    found = [(getattr(stage.when, field), own) for own, stage in enumerate(playbook.stages)]
-    return tuple((limit, own) for limit, own in found if limit is not None)
 
 
 def _patterns(globs: list[str]) -> re.Pattern[str] | None:

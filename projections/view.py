@@ -38,9 +38,9 @@ def journey_view(journey: Journey, rules: Rules, at: int) -> dict[str, Any]:
         "stage_since": time_text(life.history[-1].at),
         "history": [_entry(entry, rules) for entry in life.history],
         "reached": {
-            name: time_text(when) for name, when in zip(rules.names, life.reached, strict=True) if when is not None
+            name: time_text(when) for name, when in zip(rules.names, life.reached, strict=False) if when is not None
         },
-        "flags": flags(life, rules),
+        "flags": flags(life, rules, at),
         "identifiers": [
             {"type": known.type, "value": known.value, "first_seen": time_text(known.at)}
             for known in sorted(journey.identifiers.values(), key=lambda known: (known.type, known.value))
@@ -63,9 +63,13 @@ def journey_view(journey: Journey, rules: Rules, at: int) -> dict[str, Any]:
     }
 
 
-def flags(life: Lifecycle, rules: Rules) -> list[str]:
-    """What is odd about a journey: a stage of the main line whose criterion was met before an earlier stage's."""
-    line = [(stage, at) for stage, at in enumerate(life.reached) if at is not None and stage in rules.main_line]
+def flags(life: Lifecycle, rules: Rules, at: int) -> list[str]:
+    """What is odd about a journey: a stage of the main line whose criterion was met before an earlier stage's.
+
+    The line is the one that holds at `at`, microseconds since 1970 UTC.
+    """
+    reached = dict(enumerate(life.reached))
+    line = [(stage, when) for stage in rules.at(at).main_line if (when := reached.get(stage)) is not None]
     return [
         f"{rules.names[later]}-before-{rules.names[earlier]}"
         for i, (earlier, earlier_at) in enumerate(line)

@@ -130,7 +130,7 @@ async def funnel(connection: Reader, rules: Rules, at: int, by: str | None) -> l
     that reached the stage before. The median is over journeys that met the criterion itself, from the one met before
     it on the line; those that met them in the other order are left out.
     """
-    column, line = _BY[by], list(rules.main_line)
+    column, line = _BY[by], list(rules.at(at).main_line)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         rows = await connection.fetch(_FUNNEL.format(by=column), line)
         groups = await connection.fetch(_GROUPS.format(by=column))
@@ -151,7 +151,7 @@ async def funnel(connection: Reader, rules: Rules, at: int, by: str | None) -> l
             }
         )
     order = sorted(found, key=lambda name: (-sizes[name]["journeys"], name is None, name or ""))
-    return [_group(by, name, found[name], sizes[name], now, rules) for name in order]
+    return [_group(by, name, found[name], sizes[name], now, rules, line) for name in order]
 
 
 def _group(
@@ -161,8 +161,9 @@ def _group(
     size: asyncpg.Record,
     now: dict[tuple[str | None, int], int],
     rules: Rules,
+    line: list[int],
 ) -> dict[str, Any]:
-    beside = [stage for stage in range(len(rules.names)) if stage not in rules.main_line]
+    beside = [stage for stage in range(len(rules.names)) if stage not in line]
     return {
         **({by: name} if by else {}),
         "journeys": size["journeys"],

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import asyncpg
 import structlog
 
-from projections.playbook import DAY
+from projections.terms import DAY
 from store.feed import hint, prune_changes
 from store.session import CONNECTION_LOST, open_engine_connection
 from store.silence import tell_silence

@@ -5,7 +5,8 @@ from typing import Any
 
 from projections.attribution import Attribution, By
 from projections.moments import Moment
-from projections.playbook import DAY, AttributionModel, AttributionRules
+from projections.playbook import AttributionModel, AttributionRules
+from projections.terms import DAY
 
 PLAIN = AttributionRules()
 

@@ -14,7 +14,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from projections.feed import FeedChange, change_view, feed_journey_view
-from projections.playbook import DAY
+from projections.terms import DAY
 from projections.windows import EVERYTHING
 from store.feed import read_changes, read_head, read_journeys
 from store.publications import read_published

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from projections.journey import decode_journey
 from projections.memory import MemoryFold, digest_of_workspace, fold_events
-from projections.playbook import DAY, Rules, compile_rules, load_playbook
+from projections.playbook import Rules, compile_rules, load_playbook
 from projections.row import row_of
+from projections.terms import DAY
 from projections.workspace import Workspace
 from schemas.event import Event
 from tests.laws.histories import decoded, histories, hostile_histories

@@ -12,8 +12,9 @@ from projections.identifiers import normalise
 from projections.journey import Journey
 from projections.membership import memberships
 from projections.memory import MemoryFold, fold_events
-from projections.playbook import DAY, Excluded, Rules, compile_rules, load_playbook
+from projections.playbook import Excluded, Rules, compile_rules, load_playbook
 from projections.regroup import regroup
+from projections.terms import DAY
 from projections.view import journey_view
 from projections.workspace import Workspace
 from schemas.decode import decode

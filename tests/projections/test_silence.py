@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from projections.fold import apply, subject_of
 from projections.lifecycle import due_times
 from projections.memory import fold_events
-from projections.playbook import DAY, compile_rules, load_playbook
+from projections.playbook import compile_rules, load_playbook
+from projections.terms import DAY
 from projections.view import journey_view, time_text
 from projections.workspace import Workspace
 from schemas.decode import decode

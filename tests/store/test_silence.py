@@ -7,7 +7,7 @@ import asyncpg
 import orjson
 import pytest
 
-from projections.playbook import DAY
+from projections.terms import DAY
 from projections.view import time_text
 from store.silence import tell_silence
 from streams.kafka import KafkaSettings
