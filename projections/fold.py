@@ -18,7 +18,7 @@ from schemas.event import Event
 from schemas.rejection import Rejection
 
 #: Joint events that concern the departments, not a person.
-IMPERSONAL = frozenset({"playbook_proposed", "playbook_approved"})
+IMPERSONAL = frozenset({"playbook_proposed", "playbook_approved", "playbook_rejected", "playbook_commented"})
 
 
 def subject_of(event: Event, rules: Rules) -> Subject | None:

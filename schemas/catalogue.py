@@ -78,6 +78,8 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("opportunity_won", 2, "sales", sales.OpportunityWon),
     EventType("playbook_proposed", 1, "joint", joint.PlaybookProposed, personal=False),
     EventType("playbook_approved", 1, "joint", joint.PlaybookApproved, personal=False),
+    EventType("playbook_rejected", 1, "joint", joint.PlaybookRejected, personal=False),
+    EventType("playbook_commented", 1, "joint", joint.PlaybookCommented, personal=False),
     *(EventType(name, 1, "joint", data) for name, data in _JOINT.items()),
 )
 

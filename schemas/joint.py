@@ -7,19 +7,53 @@ from pydantic import Field
 from schemas.fields import Contract, Name, Text
 
 
-class PlaybookProposed(Contract):
-    """One department proposes a playbook."""
+#: Who decides: the department in whose name somebody speaks. A decision without it counts for nobody.
+DepartmentName = Annotated[str, Field(pattern=r"^(marketing|sales)$", max_length=9)]
+#: SHA-256 of a playbook's text in UTF-8, as hex.
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+#: The id of the event that proposed.
+ProposalId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 
-    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+class PlaybookProposed(Contract):
+    """One department proposes a playbook. The event's id is the proposal's.
+
+    It comes into force at `effective_at` (RFC 3339), or once both departments have approved it, whichever is later.
+    """
+
+    digest: Digest
     playbook: Annotated[str, Field(max_length=262_144)]
     by: Name
+    department: DepartmentName | None = None
+    effective_at: Annotated[str, Field(max_length=40)] | None = None
+    comment: Text | None = None
 
 
 class PlaybookApproved(Contract):
-    """One department approves a proposed playbook."""
+    """One department approves a proposed playbook: the text that has this digest."""
 
-    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    digest: Digest
     by: Name
+    department: DepartmentName | None = None
+    proposal: ProposalId | None = None
+
+
+class PlaybookRejected(Contract):
+    """One department rejects a proposed playbook, and says why."""
+
+    proposal: ProposalId
+    department: DepartmentName
+    by: Name
+    reason: Text
+
+
+class PlaybookCommented(Contract):
+    """Somebody comments on a proposed playbook."""
+
+    proposal: ProposalId
+    department: DepartmentName
+    by: Name
+    comment: Text
 
 
 class IdentityJoined(Contract):
@@ -54,8 +88,12 @@ class SubjectErased(Contract):
 
 
 class Handoff(Contract):
-    """A hand-off between the departments; the four types say what became of it."""
+    """A hand-off between the departments; the four types say what became of it.
+
+    `handoff`: of an offer, its kind, as the playbook names it; of all others, the hand-off's id.
+    """
 
     handoff: Name
     reason: Text | None = None
     by: Name | None = None
+    department: DepartmentName | None = None

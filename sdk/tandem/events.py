@@ -173,45 +173,57 @@ class FormSubmitted(EventData, frozen=True, kw_only=True):
 
 
 class HandoffAccepted(EventData, frozen=True, kw_only=True):
-    """A hand-off between the departments; the four types say what became of it."""
+    """A hand-off between the departments; the four types say what became of it.
+
+    `handoff`: of an offer, its kind, as the playbook names it; of all others, the hand-off's id."""
 
     TYPE: ClassVar[str] = "handoff_accepted"
     VERSION: ClassVar[int] = 1
     DEPARTMENT: ClassVar[str] = "joint"
     by: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    department: Annotated[str, Meta(max_length=9, pattern="^(marketing|sales)$")] | None = None
     handoff: Annotated[str, Meta(min_length=1, max_length=256)]
     reason: Annotated[str, Meta(max_length=2048)] | None = None
 
 
 class HandoffOffered(EventData, frozen=True, kw_only=True):
-    """A hand-off between the departments; the four types say what became of it."""
+    """A hand-off between the departments; the four types say what became of it.
+
+    `handoff`: of an offer, its kind, as the playbook names it; of all others, the hand-off's id."""
 
     TYPE: ClassVar[str] = "handoff_offered"
     VERSION: ClassVar[int] = 1
     DEPARTMENT: ClassVar[str] = "joint"
     by: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    department: Annotated[str, Meta(max_length=9, pattern="^(marketing|sales)$")] | None = None
     handoff: Annotated[str, Meta(min_length=1, max_length=256)]
     reason: Annotated[str, Meta(max_length=2048)] | None = None
 
 
 class HandoffRejected(EventData, frozen=True, kw_only=True):
-    """A hand-off between the departments; the four types say what became of it."""
+    """A hand-off between the departments; the four types say what became of it.
+
+    `handoff`: of an offer, its kind, as the playbook names it; of all others, the hand-off's id."""
 
     TYPE: ClassVar[str] = "handoff_rejected"
     VERSION: ClassVar[int] = 1
     DEPARTMENT: ClassVar[str] = "joint"
     by: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    department: Annotated[str, Meta(max_length=9, pattern="^(marketing|sales)$")] | None = None
     handoff: Annotated[str, Meta(min_length=1, max_length=256)]
     reason: Annotated[str, Meta(max_length=2048)] | None = None
 
 
 class HandoffWithdrawn(EventData, frozen=True, kw_only=True):
-    """A hand-off between the departments; the four types say what became of it."""
+    """A hand-off between the departments; the four types say what became of it.
+
+    `handoff`: of an offer, its kind, as the playbook names it; of all others, the hand-off's id."""
 
     TYPE: ClassVar[str] = "handoff_withdrawn"
     VERSION: ClassVar[int] = 1
     DEPARTMENT: ClassVar[str] = "joint"
     by: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    department: Annotated[str, Meta(max_length=9, pattern="^(marketing|sales)$")] | None = None
     handoff: Annotated[str, Meta(min_length=1, max_length=256)]
     reason: Annotated[str, Meta(max_length=2048)] | None = None
 
@@ -403,24 +415,55 @@ class PageViewed(EventData, frozen=True, kw_only=True):
 
 
 class PlaybookApproved(EventData, frozen=True, kw_only=True):
-    """One department approves a proposed playbook."""
+    """One department approves a proposed playbook: the text that has this digest."""
 
     TYPE: ClassVar[str] = "playbook_approved"
     VERSION: ClassVar[int] = 1
     DEPARTMENT: ClassVar[str] = "joint"
     by: Annotated[str, Meta(min_length=1, max_length=256)]
+    department: Annotated[str, Meta(max_length=9, pattern="^(marketing|sales)$")] | None = None
     digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    proposal: Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")] | None = None
+
+
+class PlaybookCommented(EventData, frozen=True, kw_only=True):
+    """Somebody comments on a proposed playbook."""
+
+    TYPE: ClassVar[str] = "playbook_commented"
+    VERSION: ClassVar[int] = 1
+    DEPARTMENT: ClassVar[str] = "joint"
+    by: Annotated[str, Meta(min_length=1, max_length=256)]
+    comment: Annotated[str, Meta(max_length=2048)]
+    department: Annotated[str, Meta(max_length=9, pattern="^(marketing|sales)$")]
+    proposal: Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 
 
 class PlaybookProposed(EventData, frozen=True, kw_only=True):
-    """One department proposes a playbook."""
+    """One department proposes a playbook. The event's id is the proposal's.
+
+    It comes into force at `effective_at` (RFC 3339), or once both departments have approved it, whichever is later."""
 
     TYPE: ClassVar[str] = "playbook_proposed"
     VERSION: ClassVar[int] = 1
     DEPARTMENT: ClassVar[str] = "joint"
     by: Annotated[str, Meta(min_length=1, max_length=256)]
+    comment: Annotated[str, Meta(max_length=2048)] | None = None
+    department: Annotated[str, Meta(max_length=9, pattern="^(marketing|sales)$")] | None = None
     digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    effective_at: Annotated[str, Meta(max_length=40)] | None = None
     playbook: Annotated[str, Meta(max_length=262_144)]
+
+
+class PlaybookRejected(EventData, frozen=True, kw_only=True):
+    """One department rejects a proposed playbook, and says why."""
+
+    TYPE: ClassVar[str] = "playbook_rejected"
+    VERSION: ClassVar[int] = 1
+    DEPARTMENT: ClassVar[str] = "joint"
+    by: Annotated[str, Meta(min_length=1, max_length=256)]
+    department: Annotated[str, Meta(max_length=9, pattern="^(marketing|sales)$")]
+    proposal: Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+    reason: Annotated[str, Meta(max_length=2048)]
 
 
 class SatisfactionAnswered(EventData, frozen=True, kw_only=True):
@@ -504,7 +547,9 @@ EVENT_TYPES: dict[str, type[EventData]] = {
     OpportunityWon.TYPE: OpportunityWon,
     PageViewed.TYPE: PageViewed,
     PlaybookApproved.TYPE: PlaybookApproved,
+    PlaybookCommented.TYPE: PlaybookCommented,
     PlaybookProposed.TYPE: PlaybookProposed,
+    PlaybookRejected.TYPE: PlaybookRejected,
     SatisfactionAnswered.TYPE: SatisfactionAnswered,
     SubjectErased.TYPE: SubjectErased,
     SupportTicketOpened.TYPE: SupportTicketOpened,
