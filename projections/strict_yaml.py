@@ -1,6 +1,7 @@
 """YAML that passes nothing over: a date that does not exist and a key that stands twice are told with their place."""
 
-from collections.abc import Hashable
+import re
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,14 +47,63 @@ def parse_yaml(text: str) -> Any:
 
 
 def load_model(path: Path, model: type[_M], what: str, invalid: type[TandemError]) -> _M:
-    """Read a YAML file, called `what`, and check it against a model. Raises `invalid` with the field and the rule."""
+    """Read a YAML file, called `what`, and check it against a model. Raises `invalid`, as `read_model` does."""
     try:
-        return model.model_validate(parse_yaml(path.read_text("utf-8")))
+        text = path.read_text("utf-8")
     except OSError as error:
         raise invalid(f"cannot read the {what} {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise invalid(f"the {what} {path} is not YAML: {' '.join(str(error).split())}") from error
+    except UnicodeDecodeError as error:
+        raise invalid(f"the {what} {path} is not YAML: {error}") from error
+    return read_model(text, model, f"{what} {path}", invalid)
+
+
+def read_model(text: str, model: type[_M], what: str, invalid: type[TandemError]) -> _M:
+    """Check YAML text, called `what`, against a model. Raises `invalid` with line and column, the field and the rule."""
+    try:
+        return model.model_validate(parse_yaml(text))
+    except yaml.YAMLError as error:
+        raise invalid(f"the {what} is not YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise invalid(f"the {what} is nested too deeply") from error
     except ValidationError as error:
-        first = error.errors()[0]
+        # a field that does not exist explains best why another one is missing
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        rule = "there is no such field" if first["type"] == "extra_forbidden" else first["msg"]
+        rule = rule.removeprefix("Value error, ")
         where = ".".join(str(part) for part in first["loc"]) or "the top"
-        raise invalid(f"the {what} {path} is wrong at {where}: {first['msg']}") from error
+        line, column = _place_of(text, first["loc"], rule)
+        raise invalid(f"the {what} is wrong at {where} (line {line}, column {column}): {rule}") from error
+
+
+def _place_of(text: str, loc: tuple[int | str, ...], rule: str) -> tuple[int, int]:
+    """(line, column), from 1, of a field, or of the nearest thing around it that stands in the text.
+
+    Of a key that should not be there it is the key's own place. A rule about several fields quotes the wrong word:
+    then it is the first place of that word.
+    """
+    node: Any = yaml.compose(text, Loader=_Loader)  # noqa: S506 (it is a SafeLoader)
+    mark = None if node is None else node.start_mark
+    quoted = re.search(r"'([^']+)'", rule)
+    if not loc and quoted is not None and node is not None:
+        word = next((one for one in _scalars(node) if one.value == quoted[1]), node)
+        mark = word.start_mark
+    for part in loc:
+        if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            mark = node.start_mark
+        elif isinstance(node, yaml.MappingNode):
+            # the name of a union's branch is no place in the text
+            for key, value in node.value:
+                if key.value == str(part):
+                    mark, node = key.start_mark, value
+    return (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
+
+
+def _scalars(node: Any) -> Iterator[Any]:
+    """All words of a document, in order."""
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+        return
+    for child in node.value:
+        for one in child if isinstance(child, tuple) else (child,):
+            yield from _scalars(one)
