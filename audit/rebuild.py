@@ -14,6 +14,7 @@ from typing import NamedTuple
 import asyncpg
 
 from audit.digest import ProjectionDigest, projection_digest
+from projections.agreement import ABOUT_PLAYBOOK
 from projections.playbook import Rules
 from projections.register import ABOUT_IDENTITY
 from schemas.canonical import body_hash
@@ -31,6 +32,8 @@ _CHUNK_EVENTS = 16_384
 _TOUCHED = 20_000  #: journeys that are changed before they are written: so few are written more than once
 _READERS = 2  #: processes that read chunks: one alone takes longer than it takes to fold
 
+#: What is folded before anybody is there whom it concerns.
+_JOINT_FIRST = ABOUT_IDENTITY | ABOUT_PLAYBOOK
 #: Whom to tell how far it is: (events so far, events in all).
 Tell = Callable[[int, int], None]
 #: (event id, source, body hash) of events whose id another body has taken.
@@ -136,8 +139,9 @@ async def _fold_joint_events(parts: _Rebuilding, place: Place) -> Place:
     records = [record for record in records if parts.owners[record.partition_id] == "joint"]
     place = place._replace(bucket=0, batch_id=0)
     reading = await parts.readers[0].read(parts.owners, records)
-    reading.found = [one for one in _live(reading, parts.losers) if one.moment.type in ABOUT_IDENTITY]
+    reading.found = [one for one in _live(reading, parts.losers) if one.moment.type in _JOINT_FIRST]
     effects = await parts.preparation.prepare(Ahead(records, reading, {}, {}, {}), None)
+    parts.preparation.follow()
     await _commit(parts.writer, effects, place)
     return place
 
@@ -165,7 +169,7 @@ async def _chunks(parts: _Rebuilding, place: Place) -> AsyncGenerator[_Chunk]:
 
 async def _read(parts: _Rebuilding, reader: Reader, blocks: list[StoredBlock], place: Place) -> _Chunk:
     reading = await reader.open(parts.owners, [block.payload for block in blocks])
-    reading.found = [one for one in _live(reading, parts.losers) if one.moment.type not in ABOUT_IDENTITY]
+    reading.found = [one for one in _live(reading, parts.losers) if one.moment.type not in _JOINT_FIRST]
     return _Chunk(reading, place)
 
 
@@ -191,6 +195,5 @@ def _live(reading: Reading, lost: Losers) -> list[Found]:
 
 async def _commit(writer: asyncpg.Connection, effects: Effects, place: Place) -> None:
     harvest = effects.harvest
-    await commit_rebuilt(
-        writer, effects.rows, harvest.gone, harvest.moved, harvest.entries, effects.register_version, place
-    )
+    entries = harvest.entries._replace(renewed=False)  # whatever is written follows the terms agreed
+    await commit_rebuilt(writer, effects.rows, harvest.gone, harvest.moved, entries, effects.register_version, place)

@@ -9,7 +9,7 @@ from projections.summary import Summary, contact_view, summary_view
 
 #: By number, as they are stored.
 KINDS = ("changed", "created", "merged", "vanished", "split")
-CAUSES = ("event", "identity", "time")
+CAUSES = ("event", "identity", "time", "playbook")
 
 
 class FeedJourney(NamedTuple):

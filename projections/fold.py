@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from projections.agreement import ABOUT_PLAYBOOK
 from projections.identifiers import ANONYMOUS, Identifier, key_at, later_key
 from projections.identity import FORM, Subject, identify, renewed
 from projections.journey import BREAKER, UNJUDGED, Fact, Journey, Known, Link, Order
@@ -16,9 +17,6 @@ from projections.resolve import KNOWN_BY, within_limits
 from projections.workspace import Workspace
 from schemas.event import Event
 from schemas.rejection import Rejection
-
-#: Joint events that concern the departments, not a person.
-IMPERSONAL = frozenset({"playbook_proposed", "playbook_approved", "playbook_rejected", "playbook_commented"})
 
 
 def subject_of(event: Event, rules: Rules) -> Subject | None:
@@ -32,7 +30,7 @@ def subject_of(event: Event, rules: Rules) -> Subject | None:
     if event.source in rules.excluded_sources or (rules.excluded is not None and _excluded(event, subject, rules)):
         return None
     if subject is None:
-        if event.type in IMPERSONAL:
+        if event.type in ABOUT_PLAYBOOK:
             return None
         raise Rejection(
             "missing_identity",

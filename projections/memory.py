@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from projections.agreement import ABOUT_PLAYBOOK, said_of
 from projections.digest import digest_of
 from projections.fold import apply, released, subject_of
 from projections.identity import Subject, renewed
@@ -20,6 +21,9 @@ class MemoryFold:
 
     def add(self, event: Event) -> None:
         """Fold one event that was not folded before. Raises Rejection for an event without person."""
+        if event.type in ABOUT_PLAYBOOK:
+            self._agree(event)
+            return
         subject = subject_of(event, self.workspace.rules)
         if subject is None:
             return
@@ -28,6 +32,12 @@ class MemoryFold:
         else:
             apply(self.workspace, event, subject)
         self._applied.append((event, subject))
+
+    def _agree(self, event: Event) -> None:
+        workspace = self.workspace
+        if workspace.agree(said_of(event)):
+            for journey in workspace.journeys.values():
+                workspace.touch(journey)
 
     def _release(self, event: Event, subject: Subject) -> None:
         register = self.workspace.register

@@ -20,7 +20,7 @@ from schemas.errors import TandemError
 
 StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
 Department = Literal["marketing", "sales"]
-_DEPARTMENTS: tuple[Department, ...] = get_args(Department)
+DEPARTMENTS: tuple[Department, ...] = get_args(Department)
 _FOR_READERS = {"attribution", "concerns", "teams", "windows"}
 AttributionModel = Literal["first", "last", "linear", "u-shaped", "w-shaped", "time-decay", "markov", "shapley"]
 EventType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
@@ -298,7 +298,7 @@ def shortest_silences(terms: Sequence[Terms]) -> dict[str, int]:
 
 def compile_windows(playbook: Playbook) -> dict[str, Window]:
     """The window of each department that publishes facts."""
-    rules = {name: playbook.windows.get(name, WindowRule()) for name in _DEPARTMENTS}
+    rules = {name: playbook.windows.get(name, WindowRule()) for name in DEPARTMENTS}
     return {
         name: Window(
             name,

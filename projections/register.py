@@ -1,4 +1,4 @@
-"""The register: what holds for identifiers whatever journey they are in. Rulings, releases, quarantine.
+"""The register: what holds whatever journey it is about. Rulings, releases, quarantine; what was said of playbooks.
 
 It is small, for people make it: every worker holds all of it in memory, and a commit proves that it was up to date.
 """
@@ -6,6 +6,7 @@ It is small, for people make it: every worker holds all of it in memory, and a c
 from itertools import combinations
 from typing import NamedTuple
 
+from projections.agreement import Said
 from projections.identifiers import Identifier, key_at, later_key
 
 Pair = tuple[bytes, bytes]  #: two identifier keys, the smaller first
@@ -41,11 +42,17 @@ class Entries(NamedTuple):
     quarantined: list[Identifier]
     unquarantined: list[bytes]
     victims: list[Victim]
+    said: list[Said]
+    renewed: bool  #: whether other terms follow from what was said: stored journeys must be derived again
 
     @property
     def changed(self) -> bool:
         """Whether anything was added that changes how events are folded."""
-        return bool(self.rulings or self.releases or self.quarantined or self.unquarantined)
+        return bool(self.rulings or self.releases or self.quarantined or self.unquarantined or self.said)
+
+
+def _none() -> Entries:
+    return Entries([], [], [], [], [], [], False)
 
 
 class Register:
@@ -66,7 +73,11 @@ class Register:
         self.quarantined: set[bytes] = set()
         #: identifier in quarantine -> others in quarantine that were linked to it, and when first; no journey has them
         self.bonds: dict[bytes, dict[bytes, int]] = {}
-        self._new = Entries([], [], [], [], [])
+        #: all that was said of playbooks
+        self.said: list[Said] = []
+        #: after other terms were agreed: up to which journey the stored ones follow them; None: all do
+        self.swept_until: bytes | None = None
+        self._new = _none()
 
     def rule(self, ruling: Ruling) -> list[bytes]:
         """Take a ruling about each two of its identifiers; of several about the same two the last holds.
@@ -153,9 +164,19 @@ class Register:
             keys |= {key, key_at(key, at - 1, self.releases), later_key(key, at)}
         return keys
 
+    def say(self, said: Said) -> None:
+        """Take what was said of a playbook."""
+        self._new.said.append(said)
+        self.said.append(said)
+
+    def renew(self) -> None:
+        """Note that other terms follow from what was said."""
+        self._new = self._new._replace(renewed=True)
+        self.swept_until = bytes(16)
+
     def harvest(self) -> Entries:
         """What was added since the last call. Counts the version up if anything but victims was."""
-        entries, self._new = self._new, Entries([], [], [], [], [])
+        entries, self._new = self._new, _none()
         if entries.changed:
             self.version += 1
         return entries

@@ -58,7 +58,7 @@ def load_model(path: Path, model: type[_M], what: str, invalid: type[TandemError
 
 
 def read_model(text: str, model: type[_M], what: str, invalid: type[TandemError]) -> _M:
-    """Check YAML text, called `what`, against a model. Raises `invalid` with line and column, the field and the rule."""
+    """Check YAML text, called `what`, against a model. Raises `invalid` with the line, the column and the rule."""
     try:
         return model.model_validate(parse_yaml(text))
     except yaml.YAMLError as error:
@@ -81,7 +81,7 @@ def _place_of(text: str, loc: tuple[int | str, ...], rule: str) -> tuple[int, in
     Of a key that should not be there it is the key's own place. A rule about several fields quotes the wrong word:
     then it is the first place of that word.
     """
-    node: Any = yaml.compose(text, Loader=_Loader)  # noqa: S506 (it is a SafeLoader)
+    node: Any = yaml.compose(text, Loader=_Loader)
     mark = None if node is None else node.start_mark
     quoted = re.search(r"'([^']+)'", rule)
     if not loc and quoted is not None and node is not None:

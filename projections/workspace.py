@@ -7,6 +7,7 @@ touched, and lets go of what was not used for long.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from projections.agreement import Said, agreed_rules
 from projections.identifiers import Identifier
 from projections.journey import BREAKER, Journey, Order
 from projections.playbook import Rules
@@ -60,8 +61,8 @@ class Workspace:
     """
 
     def __init__(self, rules: Rules, register: Register | None = None) -> None:
-        self.rules = rules
         self.register = register or Register()
+        self.rules = agreed_rules(rules, self.register.said)
         self.journeys: dict[bytes, Journey] = {}
         #: identifier key -> journey id
         self.home: dict[bytes, bytes] = {}
@@ -103,6 +104,18 @@ class Workspace:
         """An identifier as people write it, type:value; None where its journey is not here."""
         journey = self.journey_of(key)
         return None if journey is None else f"{journey.identifiers[key].type}:{journey.identifiers[key].value}"
+
+    def agree(self, said: Said) -> bool:
+        """Take what was said of a playbook. Returns whether other terms follow; then no journey here is settled."""
+        self.register.say(said)
+        rules = agreed_rules(self.rules, self.register.said)
+        if (rules.names, rules.terms) == (self.rules.names, self.rules.terms):
+            return False
+        self.rules = rules
+        self.register.renew()
+        for journey in self.journeys.values():
+            journey.settled = False
+        return True
 
     def touch(self, journey: Journey) -> None:
         """Note that a journey was changed."""

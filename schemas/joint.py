@@ -6,7 +6,6 @@ from pydantic import Field
 
 from schemas.fields import Contract, Name, Text
 
-
 #: Who decides: the department in whose name somebody speaks. A decision without it counts for nobody.
 DepartmentName = Annotated[str, Field(pattern=r"^(marketing|sales)$", max_length=9)]
 #: SHA-256 of a playbook's text in UTF-8, as hex.

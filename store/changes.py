@@ -18,8 +18,8 @@ class Change(NamedTuple):
 
 #: Kinds of change.
 CHANGED, CREATED, MERGED, VANISHED, SPLIT = range(5)
-#: Causes: news; identity, when what is in the journey was in another one before; or time alone.
-EVENT, IDENTITY, TIME = range(3)
+#: Causes: news; identity, when what is in the journey was in another one before; time alone; other terms.
+EVENT, IDENTITY, TIME, PLAYBOOK = range(4)
 
 _COLUMNS = ("seq", *Change._fields, "batch_id")
 

@@ -13,6 +13,7 @@ from projections.register import Entries
 from projections.row import JourneyRow
 from projections.workspace import Consulted, Gone, Move
 from schemas.errors import TandemError
+from store.agreement import Swept, begin_sweep, move_sweep, write_said
 from store.archive import Block
 from store.changes import Change, write_changes
 from store.silence import retold
@@ -85,6 +86,7 @@ class Batch(NamedTuple):
     dead_letters: list[DeadLetter]
     holes: list[Hole]
     changes: list[Change]
+    swept: Swept | None  #: of a page of the sweep, which has no events
 
 
 _FENCE = """
@@ -215,11 +217,13 @@ async def commit_batch(connection: asyncpg.Connection, batch: Batch) -> int:
         await _write_events(connection, batch, batch_id)
         await write_journeys(connection, batch.journeys, batch.gone, batch.moved)
         await _write_leftovers(connection, batch, batch_id)
-        if batch.events or batch.superseded:
+        if batch.events or batch.superseded or batch.swept:
             changes = await retold(connection, batch.changes, batch.journeys)
             first = await write_register(
                 connection, batch.entries, batch.consulted, batch.register_version, len(changes), batch_id
             )
+            if batch.swept and not await move_sweep(connection, batch.swept):
+                raise Stale(_STALE)
             await write_changes(connection, changes, first, batch_id)
     return batch_id
 
@@ -255,6 +259,9 @@ async def write_register(
 async def _write_entries(connection: asyncpg.Connection, entries: Entries, batch_id: int) -> None:
     for ruling in entries.rulings:
         await connection.execute(_RULINGS, *ruling.order, ruling.joined, list(ruling.keys), batch_id)
+    await write_said(connection, entries.said, batch_id)
+    if entries.renewed:
+        await begin_sweep(connection)
     for key, at in entries.releases:
         await connection.execute(_RELEASES, key, at, later_key(key, at), batch_id)
     if entries.unquarantined:

@@ -7,6 +7,7 @@ import asyncpg
 
 from projections.journey import Journey, decode_journey
 from projections.register import Register, Ruling, Victim
+from store.agreement import read_said
 from store.session import Reader
 
 
@@ -39,6 +40,7 @@ _BY_COMPONENT = f"""
 
 
 _REGISTER_VERSION = "SELECT register_version FROM projection"
+_SWEPT = "SELECT swept_until FROM projection"
 _RULINGS = "SELECT occurred_at, id, source, joined, keys FROM rulings ORDER BY occurred_at, id, source"
 _RELEASES = "SELECT key, released_at FROM releases ORDER BY released_at"
 _QUARANTINE = "SELECT key FROM quarantine"
@@ -81,6 +83,8 @@ async def load_register(connection: Reader) -> Register:
         register.quarantined |= {row["key"] for row in await connection.fetch(_QUARANTINE)}
         for row in await connection.fetch(_BONDS):
             register.put_bond(Victim(row["key"], row["victim"], row["occurred_at"]))
+        register.said = await read_said(connection)
+        register.swept_until = await connection.fetchval(_SWEPT)
     return register
 
 

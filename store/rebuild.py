@@ -15,7 +15,7 @@ from store.commit import write_journeys, write_register
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _RESERVED = frozenset({"public", "information_schema"})
 _PAGE_BLOCKS = 256
-_TABLES = ("journeys", "identifiers", "rulings", "releases", "quarantine", "victims", "projection")
+_TABLES = ("journeys", "identifiers", "rulings", "releases", "quarantine", "victims", "playbook_events", "projection")
 
 
 class UnusableName(TandemError):

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 import asyncpg
 
+from projections.agreement import ABOUT_PLAYBOOK, said_of
 from projections.fold import apply, released, subject_of, take, take_out
 from projections.identifiers import identifier_key, key_at
 from projections.identity import Subject, renewed
@@ -18,8 +19,9 @@ from projections.workspace import Consulted, Harvest, Workspace
 from schemas.decode import decode
 from schemas.errors import TandemError
 from schemas.event import Event
+from store.agreement import Swept, next_to_sweep, told_by_time
 from store.archive import Archived, LogRecord, read_block, read_named
-from store.changes import CHANGED, CREATED, EVENT, IDENTITY, MERGED, SPLIT, VANISHED, Change
+from store.changes import CHANGED, CREATED, EVENT, IDENTITY, MERGED, PLAYBOOK, SPLIT, VANISHED, Change
 from store.commit import DeadLetter, EventRow, Stale
 from store.loading import KnownEvent, known_events, load_journeys, victims_of
 from streams.intake import Candidate, EventKey, Intake, conflict, dead_letter, precedes, same_body, take_in
@@ -57,12 +59,13 @@ class Effects:
         self.superseded: list[EventRow] = []
         self.duplicates: Counter[int] = Counter()
         self.dead_letters: list[DeadLetter] = []
-        self.harvest = Harvest([], [], [], Entries([], [], [], [], []), Consulted([], []))
+        self.harvest = Harvest([], [], [], Entries([], [], [], [], [], [], False), Consulted([], []))
         self.rows: list[JourneyRow] = []
         self.changes: list[Change] = []
         #: what is stored of the events: it may take until the journeys have been folded
         self.packing: asyncio.Task[Packed] | None = None
         self.register_version = register_version  #: before this batch
+        self.swept: Swept | None = None
 
 
 class Preparation:
@@ -110,6 +113,9 @@ class Preparation:
                 superseding.add(place)
             else:
                 old.add(place)
+        for found in fresh:
+            if found.moment.type in ABOUT_PLAYBOOK:
+                self._workspace.agree(said_of(self._candidate(ahead.records, found).event))
         for found in releases:
             await self._release(self._candidate(ahead.records, found))
         await self._load(reading.subjects)
@@ -125,6 +131,38 @@ class Preparation:
             moment = reading.found[place].moment
             ahead.hashes.pop((moment.id, moment.source), None)
         self._in_flight.append(ahead.hashes)
+        return effects
+
+    @property
+    def sweeping(self) -> bool:
+        """Whether stored journeys must be derived again, because other terms were agreed."""
+        return self._workspace.register.swept_until is not None
+
+    def follow(self) -> None:
+        """Note that all stored journeys follow the terms agreed: there are none yet."""
+        self._workspace.register.swept_until = None
+
+    async def sweep(self, limit: int) -> Effects:
+        """Derive the next stored journeys again. Only what that changes is told in the feed."""
+        workspace, effects = self._workspace, self.effects()
+        before = workspace.register.swept_until
+        assert before is not None, "a sweep is under way"
+        ids = await next_to_sweep(self._connection, before, limit)
+        await self._load_keys(ids)
+        for journey_id in ids:
+            journey = workspace.journeys.get(journey_id)
+            if journey is not None:
+                journey.settled = False
+                workspace.touch(journey)
+        told = await told_by_time(self._connection, ids)
+        await self.reap(effects)
+        effects.changes = [
+            change._replace(cause=PLAYBOOK)
+            for change in effects.changes
+            if change.stage_from != change.stage_to or change.journey_id in told
+        ]
+        until = ids[-1] if len(ids) == limit else None
+        effects.swept, workspace.register.swept_until = Swept(before, until), until
         return effects
 
     async def fold(self, reading: Reading) -> None:
@@ -193,6 +231,8 @@ class Preparation:
             if known is None:
                 if any(key in workspace.home for key in journey.identifiers):
                     raise Stale("another worker has changed who is who since journeys were read: fold again")
+                # until the sweep has ended, what is stored may follow former terms
+                journey.settled = workspace.register.swept_until is None
                 workspace.put(journey)
             elif known.rev < journey.rev:
                 raise Stale("another worker has changed a journey since it was read: fold again")
@@ -319,7 +359,7 @@ class Preparation:
         effects.harvest = harvest = self._workspace.harvest()
         for start in range(0, len(harvest.touched), _SLICE):
             for journey in harvest.touched[start : start + _SLICE]:
-                row = row_of(journey, self._rules)
+                row = row_of(journey, self._workspace.rules)
                 effects.rows.append(row)
                 effects.changes.append(self._change(journey, row))
                 journey.stored_stage, journey.inherited = row.stage, None

@@ -36,6 +36,7 @@ BATCH_RECORDS = 16_384  #: at most, when behind; when not, a batch is what has c
 _SMALLEST_BATCH = 128
 _CAREFUL_BATCHES = 1_000  #: after a batch that was void: it may have held events that were known and not looked up
 _IDLE_MS = 200
+_SWEPT_AT_ONCE, _IDLE_PAGES = 500, 20  #: journeys a page, and pages between two looks for records while there are none
 _LEASE_ROUND_SECONDS = 2.0
 _STANDSTILL_SECONDS = 30.0
 _RECOVERABLE = (
@@ -151,6 +152,8 @@ class Projector:
             pulled = await (self._pulling or self._pull(consumer, look_ahead))
             behind = pulled is not None and len(pulled.ahead.records) >= LARGE
             self._pulling = asyncio.create_task(self._pull(consumer, look_ahead)) if behind else None
+            if preparation.sweeping and self._sweeps():
+                await self._sweep(writer, preparation, pages=_IDLE_PAGES if pulled is None else 1)
             if pulled is not None:
                 heard = clock()
                 await self._apply(pulled, writer, preparation)
@@ -177,6 +180,21 @@ class Projector:
             log.warning("identifier quarantined: too many others share it", type=identifier.type)
         await self._settle()
         self._commit = asyncio.create_task(_commit(writer, effects, pulled.advances, pulled.holes))
+
+    def _sweeps(self) -> bool:
+        """Whether it is this worker that lets stored journeys follow a change of terms: one does."""
+        leases = [position.lease for position in self._positions.values()]
+        return any(lease.owner == "joint" and lease.partition == 0 for lease in leases)
+
+    async def _sweep(self, writer: asyncpg.Connection, preparation: Preparation, pages: int) -> None:
+        """Derive the next pages of stored journeys again."""
+        while pages and preparation.sweeping:
+            effects = await preparation.sweep(_SWEPT_AT_ONCE)
+            await self._settle()
+            self._commit = asyncio.create_task(_commit(writer, effects, [], []))
+            pages -= 1
+        if not preparation.sweeping:
+            log.info("all journeys follow the terms agreed")
 
     async def _fetch(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, list[ConsumerRecord]]:
         """What has come, as soon as anything has."""
@@ -284,8 +302,8 @@ class Projector:
 
 
 async def _commit(writer: asyncpg.Connection, effects: Effects, advances: list[Advance], holes: list[Hole]) -> int:
-    assert effects.packing is not None, "a prepared batch is being packed"
-    batch_id = await commit_batch(writer, _batch(effects, await effects.packing, advances, holes))
+    packed = Packed([], b"") if effects.packing is None else await effects.packing
+    batch_id = await commit_batch(writer, _batch(effects, packed, advances, holes))
     await hint(writer)
     return batch_id
 
@@ -319,6 +337,7 @@ def _batch(effects: Effects, packed: Packed, advances: list[Advance], holes: lis
         dead_letters=sorted(effects.dead_letters, key=lambda letter: letter[:2]),
         holes=holes,
         changes=effects.changes,
+        swept=effects.swept,
     )
 
 

@@ -3,11 +3,13 @@
 import random
 import uuid
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
 from hypothesis import strategies as st
 
+from projections.playbook import DEFAULT_PLAYBOOK
 from schemas.decode import decode
 from schemas.event import Event
 
@@ -93,6 +95,61 @@ def histories(draw: st.DrawFn, max_size: int = 14) -> list[tuple[str, bytes]]:
     """A list of (owner, JSON) of distinct events."""
     size = draw(st.integers(1, max_size))
     return [draw(bodies(number)) for number in range(size)]
+
+
+# Playbooks: proposed, approved, rejected, by whom it counts and by whom it does not, in time and too late.
+
+_BASE = DEFAULT_PLAYBOOK.read_text("utf-8")
+PLAYBOOKS = [
+    _BASE.replace("days: 60}", "days: 5}").replace("score: 30}", "score: 2}"),
+    _BASE.replace("page_viewed: 1", "page_viewed: 40").replace("satisfaction_at_most: 4", "satisfaction_at_most: 8"),
+    _BASE.replace(
+        "  - name: engaged\n", "  - name: curious\n    when: {events: [page_viewed]}\n  - name: engaged\n"
+    ).replace("days: 180}", "days: 65}"),
+    _BASE.replace("breaker: 200", "breaker: 100"),  # void: it changes who is who
+    "name: [",  # void: no YAML
+]
+_DECISIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["playbook_approved", "playbook_approved", "playbook_rejected", "playbook_commented"]),
+        st.sampled_from(["marketing", "sales"]),
+    ),
+    max_size=5,
+)
+
+
+def _joint(number: int, type_: str, at: datetime, data: dict[str, Any]) -> tuple[str, bytes]:
+    event = {
+        "id": str(uuid.UUID(int=1 << 100 | number)),
+        "type": type_,
+        "version": 1,
+        "source": "plan",
+        "occurred_at": at.isoformat(),
+        "identities": [],
+        "data": data,
+    }
+    return "joint", msgspec.json.encode(event)
+
+
+@st.composite
+def agreements(draw: st.DrawFn) -> list[tuple[str, bytes]]:
+    """A list of (owner, JSON) of events about up to three playbooks; most of them are agreed."""
+    found: list[tuple[str, bytes]] = []
+    for number in range(draw(st.integers(0, 3))):
+        text, base = draw(st.sampled_from(PLAYBOOKS)), number * 100
+        digest = sha256(text.encode()).hexdigest()
+        proposal = str(uuid.UUID(int=1 << 100 | base))
+        effective = draw(st.none() | _TIMES.map(datetime.isoformat))
+        data = {"digest": digest, "playbook": text, "by": "ana", "department": "marketing", "effective_at": effective}
+        found.append(_joint(base, "playbook_proposed", draw(_TIMES), data))
+        decisions = draw(_DECISIONS)
+        if draw(st.integers(0, 3)):
+            decisions = [("playbook_approved", "sales"), ("playbook_approved", "marketing"), *decisions]
+        for n, (type_, department) in enumerate(decisions):
+            more = {"playbook_approved": {"digest": digest}, "playbook_rejected": {"reason": "no"}}.get(type_, {})
+            said = {"proposal": proposal, "department": department, "by": "bo", "comment": "why?"} | more
+            found.append(_joint(base + n + 1, type_, draw(_TIMES), said))
+    return found
 
 
 def decoded(history: list[tuple[str, bytes]]) -> list[Event]:

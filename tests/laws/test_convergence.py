@@ -12,7 +12,7 @@ from projections.row import row_of
 from projections.terms import DAY
 from projections.workspace import Workspace
 from schemas.event import Event
-from tests.laws.histories import decoded, histories, hostile_histories
+from tests.laws.histories import agreements, decoded, histories, hostile_histories
 
 RULES = compile_rules(load_playbook())
 #: Limits so low that small histories break them.
@@ -69,6 +69,24 @@ def test_any_order_and_any_restarts_give_the_same_bytes(history: list[tuple[str,
     assert {j.journey_id: j.component for j in again.journeys.values()} == {
         j.journey_id: j.component for j in once.journeys.values()
     }
+
+
+@settings(max_examples=2_000)
+@given(histories(), agreements(), st.data())
+def test_playbook_changes_converge(
+    history: list[tuple[str, bytes]], agreed: list[tuple[str, bytes]], data: st.DataObject
+) -> None:
+    events = decoded([*history, *agreed])
+    once = fold_events(events, RULES)
+    shuffled = data.draw(st.permutations(events))
+    restarts = data.draw(st.lists(st.booleans(), min_size=len(events), max_size=len(events)))
+    again = fold_with_restarts(shuffled, restarts, settle_each=data.draw(st.booleans()))
+    assert states(again) == states(once)
+    assert again.rules.names == once.rules.names
+    assert again.rules.terms == once.rules.terms
+    assert [row_of(j, again.rules).due for _, j in sorted(again.journeys.items())] == [
+        row_of(j, once.rules).due for _, j in sorted(once.journeys.items())
+    ]
 
 
 @settings(max_examples=10_000)
