@@ -1,6 +1,6 @@
 """Who asks, through which window, and the record that personal data was read."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -40,7 +40,7 @@ class Access:
     keys: KeyRing
     tokens: Tokens | None
     reads: ReadLog
-    windows: dict[str, Window]  #: by department
+    windows: Callable[[], dict[str, Window]]  #: by department, as the playbook in force has them
 
 
 class Caller(NamedTuple):
@@ -64,7 +64,7 @@ async def identify(access: Access, headers: Iterable[tuple[bytes, bytes]]) -> Ca
     try:
         if credentials.startswith(PREFIX):
             key = await access.keys.find(credentials)
-            return Caller(key.key_id, frozenset({KEY}), shared(access.windows.values()), key)
+            return Caller(key.key_id, frozenset({KEY}), shared(access.windows().values()), key)
         if access.tokens is None:
             raise Refused(401, "a token, and no issuer is set")
         person = await access.tokens.read(credentials)
@@ -75,7 +75,7 @@ async def identify(access: Access, headers: Iterable[tuple[bytes, bytes]]) -> Ca
     roles = person.roles & ROLES
     if not roles:
         raise Refused(403, "the token gives no role of ours")
-    return Caller(person.subject, roles, window_for(roles, access.windows), until=person.expires_at + LEEWAY)
+    return Caller(person.subject, roles, window_for(roles, access.windows()), until=person.expires_at + LEEWAY)
 
 
 def caller_of(request: Request) -> Caller | None:

@@ -24,10 +24,11 @@ from api.parameters import only_known
 from api.problems import on_http_error, on_invalid_request, on_unexpected
 from api.reading import ReadLog
 from api.tokens import Tokens
-from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, compile_windows, load_playbook
+from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
 from schemas.errors import TandemError
 from store.session import give_raw_uuids, open_connection
 from store.status import has_tables
+from streams.agreed import Agreed, keep_up
 from streams.gateway import Gateway
 from streams.kafka import KafkaSettings
 
@@ -60,8 +61,7 @@ def create_app(
 
     Without `access` it is off: whoever asks from this machine may do everything, and nobody else anything.
     """
-    playbook = load_playbook(playbook_path or DEFAULT_PLAYBOOK)
-    rules = compile_rules(playbook)
+    first = compile_rules(load_playbook(playbook_path or DEFAULT_PLAYBOOK))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -71,16 +71,21 @@ def create_app(
                 _readers(database_url, min_size=1, max_size=_RAW_POOL, init=give_raw_uuids)
             )
             await _check_schema(pool)
+            agreed = Agreed(first)
+            async with pool.acquire() as connection:
+                await agreed.look(connection)
+            keeping_up = asyncio.create_task(keep_up(agreed, database_url))
+            stack.callback(keeping_up.cancel)
             opened = None
             if access is not None:
                 writers = await stack.enter_async_context(_writers(database_url))
                 tokens = None if access.oidc is None else Tokens(access.oidc)
-                opened = Access(KeyRing(pool), tokens, ReadLog(writers), compile_windows(playbook))
+                opened = Access(KeyRing(pool), tokens, ReadLog(writers), lambda: agreed.windows(clock()))
             gateway = Gateway(kafka) if kafka is not None else None
             if gateway is not None:
                 stack.push_async_callback(gateway.stop)
                 await gateway.start()
-            hub = Hub(database_url, rules, clock)
+            hub = Hub(database_url, agreed, clock)
             async with pool.acquire() as connection:
                 await hub.begin(connection)
             reading = asyncio.create_task(hub.run())
@@ -88,7 +93,7 @@ def create_app(
             catching_up = asyncio.Semaphore(_CATCHING_UP)
             attributing = asyncio.Semaphore(1)
             app.state.context = Context(
-                pool, raw_pool, Lookup(pool), gateway, rules, clock, hub, catching_up, attributing, opened
+                pool, raw_pool, Lookup(pool), gateway, agreed, clock, hub, catching_up, attributing, opened
             )
             yield
 

@@ -11,6 +11,7 @@ from api.access import Access
 from api.hub import Hub
 from api.lookup import Lookup
 from projections.playbook import Rules
+from streams.agreed import Agreed
 from streams.gateway import Gateway
 
 
@@ -22,12 +23,17 @@ class Context:
     raw_pool: asyncpg.Pool  #: gives uuid values as 16 raw bytes
     lookup: Lookup
     gateway: Gateway | None
-    rules: Rules
+    agreed: Agreed
     clock: Callable[[], int]  #: microseconds since 1970 UTC
     hub: Hub
     catching_up: asyncio.Semaphore  #: leaves connections to others when many subscribers read what they missed
     attributing: asyncio.Semaphore  #: an attribution reads all journeys: one at a time
     access: Access | None  #: None while access is off
+
+    @property
+    def rules(self) -> Rules:
+        """All that is agreed by now."""
+        return self.agreed.rules
 
 
 def context_of(request: Request) -> Context:

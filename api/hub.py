@@ -21,6 +21,7 @@ from projections.playbook import Rules
 from projections.windows import Window
 from store.feed import CHANNEL, Head, read_changes, read_head
 from store.session import CONNECTION_LOST, Reader, open_connection
+from streams.agreed import Agreed
 
 log = structlog.get_logger(__name__)
 
@@ -86,9 +87,9 @@ class Subscriber:
 class Hub:
     """The reader. `position` is what it has told everybody of."""
 
-    def __init__(self, database_url: str, rules: Rules, clock: Callable[[], int]) -> None:
+    def __init__(self, database_url: str, agreed: Agreed, clock: Callable[[], int]) -> None:
         self._database_url = database_url
-        self._rules = rules
+        self._agreed = agreed
         self._clock = clock
         self._subscribers: dict[object, set[Subscriber]] = {}
         self._woken = asyncio.Event()
@@ -173,7 +174,7 @@ class Hub:
     def spread(self, changes: list[FeedChange]) -> None:
         """Tell each change to those who want it."""
         assert self.position is not None, "a reader knows where it is"
-        printer = Printer(self._rules, self._clock())
+        printer = Printer(self._agreed.rules, self._clock())
         for change in changes:
             candidates = self._candidates(change)
             if not candidates:

@@ -9,6 +9,7 @@ import time
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import structlog
 import uvloop
@@ -16,6 +17,10 @@ import uvloop
 from cli.errors import UserError
 from cli.settings import Settings, access_settings
 from streams.agents.settings import AgentSettings
+
+if TYPE_CHECKING:
+    from projections.playbook import Playbook
+    from projections.windows import Window
 
 _TOKENS = "set TANDEM_OIDC_ISSUER and TANDEM_OIDC_AUDIENCE to take tokens"
 #: What is said at the start while access is off.
@@ -80,22 +85,28 @@ def run_publisher(settings: Settings) -> None:
     Raises DatabaseUnreachable, SchemaMissing and other named errors that need a person.
     """
     from api.app import check_database
-    from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, compile_windows, load_playbook
-    from projections.windows import shared
+    from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
     from streams.publisher import publish
 
     log_to_stderr()
-    playbook = load_playbook(settings.playbook or DEFAULT_PLAYBOOK)
-    rules, window = compile_rules(playbook), shared(compile_windows(playbook).values())
+    rules = compile_rules(load_playbook(settings.playbook or DEFAULT_PLAYBOOK))
 
     async def until_stopped() -> None:
         stop = _stop_at_signals()
         await check_database(settings.database_url)
         alive = asyncio.create_task(_stay_alive())
-        await publish(settings.kafka, settings.database_url, rules, window, stop, _now)
+        await publish(settings.kafka, settings.database_url, rules, _shared_window, stop, _now)
         alive.cancel()
 
     uvloop.run(until_stopped())
+
+
+def _shared_window(playbook: "Playbook") -> "Window":
+    """What every department may see."""
+    from projections.playbook import compile_windows
+    from projections.windows import shared
+
+    return shared(compile_windows(playbook).values())
 
 
 def _now() -> int:

@@ -53,6 +53,7 @@ class Terms:
     #: stages by the department that they concern
     concerns: dict[str, frozenset[int]]
     attribution: "AttributionRules"
+    playbook: "Playbook"
 
 
 def compile_terms(
@@ -90,6 +91,7 @@ def compile_terms(
         silences=silences,
         concerns={str(who): frozenset(number[name] for name in stages) for who, stages in playbook.concerns.items()},
         attribution=playbook.attribution,
+        playbook=playbook,
     )
 
 

@@ -15,7 +15,7 @@ import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from projections.playbook import Rules
+from projections.playbook import Playbook, Rules
 from projections.windows import Window
 from schemas.errors import TandemError
 from store.feed import CHANNEL, Head, read_head, read_journeys
@@ -31,6 +31,7 @@ from store.publications import (
     try_to_lead,
 )
 from store.session import CONNECTION_LOST
+from streams.agreed import Agreed
 from streams.feed_records import Record, View, records_of_changes, records_of_journeys, tombstones
 from streams.feed_topics import (
     TransactionLost,
@@ -66,14 +67,15 @@ async def publish(
     kafka: KafkaSettings,
     database_url: str,
     rules: Rules,
-    window: Window,
+    window: Callable[[Playbook], Window],
     stop: asyncio.Event,
     clock: Callable[[], int],
 ) -> None:
     """Publish the feed, or stand by while another process does, until `stop` is set.
 
-    The database must be migrated; topics are created where they are missing. `window` is what readers of the topics may
-    see, `clock` gives microseconds since 1970 UTC.
+    The database must be migrated; topics are created where they are missing. `rules` are those that the projection
+    began with; `window` is what readers of the topics may see under a playbook; `clock` gives microseconds since 1970
+    UTC.
 
     Raises named errors (TandemError) that need a person: KafkaUnreachable, TopicUnfit, TransactionsRefused,
     PlaybookChanged.
@@ -81,12 +83,18 @@ async def publish(
     if not kafka.idempotent:
         raise TransactionsRefused("publishing needs a broker with transactions, and TANDEM_KAFKA_IDEMPOTENCE is off")
     await ensure_feed_topics(kafka)
+    agreed = Agreed(rules)
+
+    def view() -> View:
+        at = clock()
+        return View(agreed.rules, window(agreed.rules.at(at).playbook), at)
+
     now = asyncio.get_running_loop().time
     failures = 0
     while not stop.is_set():
         began = now()
         try:
-            await _stand_and_lead(kafka, database_url, rules.digest, lambda: View(rules, window, clock()), stop)
+            await _stand_and_lead(kafka, database_url, agreed, view, stop)
         except _RECOVERABLE as error:
             failures = 0 if now() - began > _STEADY_SECONDS else failures + 1
             pause = min(2.0, 0.05 * 2**failures)
@@ -95,7 +103,7 @@ async def publish(
 
 
 async def _stand_and_lead(
-    kafka: KafkaSettings, database_url: str, playbook: str, view: Callable[[], View], stop: asyncio.Event
+    kafka: KafkaSettings, database_url: str, agreed: Agreed, view: Callable[[], View], stop: asyncio.Event
 ) -> None:
     """Wait for the lead, and publish with it, until `stop` or an error."""
     topics = feed_topics(kafka)
@@ -106,9 +114,9 @@ async def _stand_and_lead(
         while (head := await read_head(connection)) is None:  # no worker has begun yet
             if await _wait(stop, _STANDBY_SECONDS):
                 return
-        await check_playbook(connection, playbook)
+        await check_playbook(connection, agreed.rules.digest)
         async with transactional_producer(kafka, topics.publisher) as producer:
-            lead = _Lead(kafka, topics, connection, producer, view)
+            lead = _Lead(kafka, topics, connection, producer, agreed, view)
             await lead.begin(head, stop)
             await lead.go_on(stop)
 
@@ -121,12 +129,14 @@ class _Lead:
     topics: FeedTopics
     connection: asyncpg.Connection
     producer: AIOKafkaProducer
+    agreed: Agreed
     view: Callable[[], View]
     published: Published = _NOWHERE
     written: Published | None = None  #: what PostgreSQL says
 
     async def begin(self, head: Head, stop: asyncio.Event) -> None:
         """Find out where to go on. As our producer has started, nobody else can move Kafka's position any more."""
+        await self.agreed.look(self.connection)
         self.written = await read_published(self.connection, self.topics.publisher)
         positions = (await committed(self.kafka, self.topics), self.written)
         known = [position for position in positions if position is not None and position.epoch == head.epoch]
@@ -155,6 +165,8 @@ class _Lead:
     async def _round(self, stop: asyncio.Event) -> bool:
         """Publish the next changes. False where there are none."""
         head, changes = await read_news(self.connection, self.published, AT_ONCE)
+        if changes:
+            await self.agreed.look(self.connection)
         if not follows(head, self.published):
             await self._tell_all(head, Published(head.epoch, head.seq), stop)
         elif changes:

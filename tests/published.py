@@ -37,7 +37,7 @@ async def publisher(
 ) -> AsyncIterator["asyncio.Task[None]"]:
     """A publisher in this process, which must not end by itself."""
     stop = asyncio.Event()
-    task = asyncio.create_task(publish(kafka, database_url, RULES, EVERYTHING, stop, clock))
+    task = asyncio.create_task(publish(kafka, database_url, RULES, lambda _: EVERYTHING, stop, clock))
     try:
         yield task
     finally:

@@ -269,7 +269,7 @@ async def test_asking_by_what_is_hidden_is_refused(world: World) -> None:
 
 
 async def test_credit_is_not_given_by_what_is_hidden(world: World) -> None:
-    windows = world.app.state.context.access.windows
+    windows = world.app.state.context.access.windows()
     for field, refused in (("value", ("channel", "campaign")), ("channel", ("channel",)), ("campaign", ("campaign",))):
         windows["sales"] = Window("sales", frozenset(HIDEABLE[field]))
         for by in ("channel", "campaign"):

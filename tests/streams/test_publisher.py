@@ -103,7 +103,7 @@ async def test_another_playbook_is_refused(kafka_settings: KafkaSettings, databa
     await apply(kafka_settings, database_url, [])
     rules = replace(RULES, digest="another one")
     with pytest.raises(PlaybookChanged):
-        await publish(kafka_settings, database_url, rules, EVERYTHING, asyncio.Event(), lambda: 0)
+        await publish(kafka_settings, database_url, rules, lambda _: EVERYTHING, asyncio.Event(), lambda: 0)
 
 
 @pytest.mark.parametrize("fault", ["pruned", "new epoch", "ahead of the head"])
