@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from api.access import Caller
+from api.policy import departments_of
 from schemas.event import Event
 from schemas.rejection import Rejection
 
@@ -11,7 +12,7 @@ Admit = Callable[[Event], None]  #: raises Rejection for an event that the calle
 _RULINGS = frozenset({"identity_joined", "identity_split", "identifier_released"})
 _BY_TOKEN = frozenset(
     {
-        *("playbook_proposed", "playbook_approved", "subject_erased"),
+        *("playbook_proposed", "playbook_approved", "playbook_rejected", "playbook_commented", "subject_erased"),
         *("handoff_offered", "handoff_accepted", "handoff_rejected", "handoff_withdrawn"),
     }
 )
@@ -22,7 +23,8 @@ def admission_of(caller: Caller | None) -> Admit:
     if caller is None:
         return lambda _: None
     key = caller.key
-    return lambda event: _by_person(event, caller.name) if key is None else _by_key(event, key.sources)
+    departments = departments_of(caller.roles)
+    return lambda event: _by_person(event, caller.name, departments) if key is None else _by_key(event, key.sources)
 
 
 def _by_key(event: Event, sources: frozenset[str]) -> None:
@@ -31,7 +33,7 @@ def _by_key(event: Event, sources: frozenset[str]) -> None:
         raise Rejection("source_not_allowed", "source", f"the key may speak for {', '.join(sorted(sources))}")
 
 
-def _by_person(event: Event, subject: str) -> None:
+def _by_person(event: Event, subject: str, departments: frozenset[str]) -> None:
     """Whoever has a token decides in their own name, and decides nothing else by the way.
 
     Rulings have an endpoint of their own, which knows windows and asks to confirm. So nothing here may say who is who,
@@ -47,3 +49,8 @@ def _by_person(event: Event, subject: str) -> None:
         raise Rejection("not_allowed", "identities", "name one identifier: several would say that they are one person")
     if getattr(event.data, "by", None) != subject:
         raise Rejection("not_allowed", "data.by", "it must be the subject of your token")
+    speaks_for = getattr(event.data, "department", None)
+    if speaks_for is not None and speaks_for not in departments:
+        raise Rejection(
+            "not_allowed", "data.department", f"your token lets you plan for {', '.join(sorted(departments))}"
+        )

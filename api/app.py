@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api import attribution, changes, health, identity, ingest, queries, reads
+from api import attribution, changes, health, identity, ingest, playbook, queries, reads, what_if
 from api.access import Access, AccessSettings, Refused
 from api.context import Context
 from api.guard import guard, refusal
@@ -93,7 +93,17 @@ def create_app(
             catching_up = asyncio.Semaphore(_CATCHING_UP)
             attributing = asyncio.Semaphore(1)
             app.state.context = Context(
-                pool, raw_pool, Lookup(pool), gateway, agreed, clock, hub, catching_up, attributing, opened
+                database_url,
+                pool,
+                raw_pool,
+                Lookup(pool),
+                gateway,
+                agreed,
+                clock,
+                hub,
+                catching_up,
+                attributing,
+                opened,
             )
             yield
 
@@ -106,7 +116,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    for router in (health, queries, attribution, changes, identity, reads, ingest):
+    for router in (health, queries, attribution, changes, identity, playbook, what_if, reads, ingest):
         app.include_router(router.router)
     app.add_middleware(guard)
     app.add_exception_handler(Refused, _on_refused)

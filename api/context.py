@@ -19,6 +19,7 @@ from streams.gateway import Gateway
 class Context:
     """The open parts."""
 
+    database_url: str
     pool: asyncpg.Pool
     raw_pool: asyncpg.Pool  #: gives uuid values as 16 raw bytes
     lookup: Lookup

@@ -47,6 +47,12 @@ POLICY = {
     "GET /v1/identity/victims": Rule(ROLES),
     "POST /v1/identity/preview": Rule(PLANNERS),
     "POST /v1/identity/rulings": Rule(PLANNERS),
+    "GET /v1/playbook": Rule(ROLES, personal=False),
+    "GET /v1/playbook/proposals": Rule(ROLES, personal=False),
+    "GET /v1/playbook/proposals/{proposal}": Rule(ROLES, personal=False),
+    "POST /v1/playbook/proposals": Rule(PLANNERS, personal=False),
+    "POST /v1/playbook/proposals/{proposal}/decisions": Rule(PLANNERS, personal=False),
+    "POST /v1/playbook/what-if": Rule(PLANNERS, personal=False),
     "GET /v1/dead-letters": Rule(ROLES),
     "GET /v1/dead-letters/{topic}/{partition}/{offset}": Rule(ROLES),
     "GET /v1/reads": Rule(frozenset({AUDITOR})),
@@ -76,6 +82,11 @@ def may(roles: frozenset[str], endpoints: list[str]) -> bool:
 def may_publish(roles: frozenset[str], department: str | None, owner: str) -> bool:
     """Whether events may be published to an owner's topic; `department` is the API key's."""
     return bool(roles & PLANNERS) if owner == "joint" else owner == department
+
+
+def departments_of(roles: frozenset[str]) -> frozenset[str]:
+    """The departments in whose name somebody may decide."""
+    return frozenset(DEPARTMENTS[role] for role in roles & PLANNERS)
 
 
 def topics_of(roles: frozenset[str]) -> list[str] | None:

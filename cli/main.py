@@ -5,7 +5,21 @@ from typing import NoReturn
 
 import typer
 
-from cli import attribution, audit, contracts, demo, identity, importer, journeys, keys, reads, replaying, stack, watch
+from cli import (
+    attribution,
+    audit,
+    contracts,
+    demo,
+    identity,
+    importer,
+    journeys,
+    keys,
+    planning,
+    reads,
+    replaying,
+    stack,
+    watch,
+)
 from schemas.errors import TandemError
 
 app = typer.Typer(
@@ -16,7 +30,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_PARTS = (demo, stack, importer, journeys, attribution, watch, identity, contracts, audit, replaying, keys, reads)
+_PARTS = (
+    demo,
+    stack,
+    importer,
+    journeys,
+    attribution,
+    watch,
+    identity,
+    contracts,
+    audit,
+    planning,
+    replaying,
+    keys,
+    reads,
+)
 for _part in (part.app for part in _PARTS):
     app.registered_commands += _part.registered_commands
     app.registered_groups += _part.registered_groups

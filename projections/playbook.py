@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
 import orjson
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from projections.identifiers import PersonType
@@ -223,6 +224,12 @@ DEFAULT_PLAYBOOK = Path(__file__).with_name("playbook.yaml")
 def load_playbook(path: Path = DEFAULT_PLAYBOOK) -> Playbook:
     """Read and check a playbook file. Raises InvalidPlaybook with the field and the rule."""
     return load_model(path, Playbook, "playbook", InvalidPlaybook)
+
+
+def to_yaml(playbook: Playbook) -> str:
+    """A playbook as YAML: the same text for all that say the same."""
+    rules = playbook.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return str(yaml.safe_dump(rules, sort_keys=False, allow_unicode=True, width=120))
 
 
 @dataclass(frozen=True, slots=True)

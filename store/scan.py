@@ -1,11 +1,14 @@
 """Reading all journeys, in memory of a few at a time."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
+from uuid import UUID
 
 import asyncpg
 
 from store.session import Reader
 
+_COUNT = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'journeys'::regclass"
+_JOURNEYS = "SELECT journey_id, last_seen, state FROM journeys"
 _STATES = "SELECT journey_id, state FROM journeys"
 
 
@@ -28,3 +31,16 @@ async def scan_pages(connection: Reader) -> AsyncGenerator[list[bytes], None]:
         cursor = await connection.cursor(_STATES)
         while rows := await cursor.fetch(500):
             yield [row["state"] for row in rows]
+
+
+async def count_journeys(connection: Reader) -> int:
+    """About how many journeys there are."""
+    return int(await connection.fetchval(_COUNT))
+
+
+async def scan_journeys(connection: Reader) -> AsyncGenerator[list[tuple[UUID, int, bytes]], None]:
+    """(journey id, time of the last event, stored state) of all journeys, as `scan_pages` does."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        cursor = await connection.cursor(_JOURNEYS)
+        while rows := await cursor.fetch(500):
+            yield [(row[0], row[1], row[2]) for row in rows]

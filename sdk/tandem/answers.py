@@ -19,7 +19,7 @@ def checked(answer: httpx.Response) -> dict[str, Any]:
         problem = answer.json()
     except ValueError:
         problem = {}
-    if answer.status_code == httpx.codes.CONFLICT:
+    if answer.status_code == httpx.codes.CONFLICT and problem.get("title") == "Confirm":
         raise ConfirmationNeeded(answer.status_code, problem["title"], problem["detail"], problem)
     kind = NotFound if answer.status_code == httpx.codes.NOT_FOUND else ApiError
     raise kind(answer.status_code, problem.get("title", "Error"), problem.get("detail", answer.text[:200]))

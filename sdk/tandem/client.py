@@ -8,12 +8,14 @@ from urllib.parse import quote
 
 import httpx
 
+from tandem import planning
 from tandem.answers import checked
 from tandem.http import bearer
 from tandem.subscription import Jitter, Subscription
 
 Json = dict[str, Any]
 _LONG = 120.0  #: seconds; for answers that all journeys are read for
+_VERY_LONG = 600.0  #: seconds; between two lines of such an answer
 
 
 def _journey_path(type_: str, value: str) -> str:
@@ -111,6 +113,58 @@ class AsyncClient:
         """Publish a ruling. Raises ConfirmationNeeded where it moves more than may be moved unasked."""
         body = _ruling(ruling, identifiers) | _given(reason=reason, by=by) | {"confirm": confirm}
         return checked(await self._client.post("/v1/identity/rulings", json=body))
+
+    async def playbook(self, at: str | None = None) -> Json:
+        """The playbook in force, now or at a time (RFC 3339), with its text."""
+        return checked(await self._client.get(planning.PLAYBOOK, params=_given(at=at)))
+
+    async def proposals(self) -> Json:
+        """All proposals with what was said of them, and words about proposals that there are none of."""
+        return checked(await self._client.get(planning.PROPOSALS))
+
+    async def proposal(self, proposal: str) -> Json:
+        """One proposal, with its text. Raises NotFound."""
+        return checked(await self._client.get(planning.proposal_path(proposal)))
+
+    async def propose_playbook(
+        self,
+        playbook: str,
+        *,
+        department: str | None = None,
+        effective_at: str | None = None,
+        comment: str | None = None,
+        by: str | None = None,
+    ) -> Json:
+        """Propose a playbook, in YAML. Raises ApiError with line and column where it cannot be one."""
+        body = _given(playbook=playbook, department=department, effective_at=effective_at, comment=comment, by=by)
+        return checked(await self._client.post(planning.PROPOSALS, json=body))
+
+    async def decide_playbook(
+        self,
+        proposal: str,
+        decision: str,
+        *,
+        department: str | None = None,
+        digest: str | None = None,
+        text: str | None = None,
+        by: str | None = None,
+    ) -> Json:
+        """Say approve, reject or comment of a proposal. Raises ApiError (409) where it would not count."""
+        body = {"decision": decision} | _given(department=department, digest=digest, text=text, by=by)
+        return checked(await self._client.post(planning.decisions_path(proposal), json=body))
+
+    async def what_if(
+        self, playbook: str, *, since: str | None = None, at: str | None = None, tell: planning.Progress | None = None
+    ) -> Json:
+        """What a playbook, in YAML, would do to all journeys; `tell` hears how far it is."""
+        body, lines = {"playbook": playbook} | _given(since=since, at=at), planning.Lines(tell)
+        async with self._client.stream("POST", planning.WHAT_IF, json=body, timeout=_VERY_LONG) as answer:
+            if not answer.is_success:
+                await answer.aread()
+                checked(answer)
+            async for line in answer.aiter_lines():
+                lines.take(line)
+        return lines.result()
 
     def subscribe(
         self,
@@ -231,6 +285,58 @@ class Client:
         """Publish a ruling. Raises ConfirmationNeeded where it moves more than may be moved unasked."""
         body = _ruling(ruling, identifiers) | _given(reason=reason, by=by) | {"confirm": confirm}
         return checked(self._client.post("/v1/identity/rulings", json=body))
+
+    def playbook(self, at: str | None = None) -> Json:
+        """The playbook in force, now or at a time (RFC 3339), with its text."""
+        return checked(self._client.get(planning.PLAYBOOK, params=_given(at=at)))
+
+    def proposals(self) -> Json:
+        """All proposals with what was said of them, and words about proposals that there are none of."""
+        return checked(self._client.get(planning.PROPOSALS))
+
+    def proposal(self, proposal: str) -> Json:
+        """One proposal, with its text. Raises NotFound."""
+        return checked(self._client.get(planning.proposal_path(proposal)))
+
+    def propose_playbook(
+        self,
+        playbook: str,
+        *,
+        department: str | None = None,
+        effective_at: str | None = None,
+        comment: str | None = None,
+        by: str | None = None,
+    ) -> Json:
+        """Propose a playbook, in YAML. Raises ApiError with line and column where it cannot be one."""
+        body = _given(playbook=playbook, department=department, effective_at=effective_at, comment=comment, by=by)
+        return checked(self._client.post(planning.PROPOSALS, json=body))
+
+    def decide_playbook(
+        self,
+        proposal: str,
+        decision: str,
+        *,
+        department: str | None = None,
+        digest: str | None = None,
+        text: str | None = None,
+        by: str | None = None,
+    ) -> Json:
+        """Say approve, reject or comment of a proposal. Raises ApiError (409) where it would not count."""
+        body = {"decision": decision} | _given(department=department, digest=digest, text=text, by=by)
+        return checked(self._client.post(planning.decisions_path(proposal), json=body))
+
+    def what_if(
+        self, playbook: str, *, since: str | None = None, at: str | None = None, tell: planning.Progress | None = None
+    ) -> Json:
+        """What a playbook, in YAML, would do to all journeys; `tell` hears how far it is."""
+        body, lines = {"playbook": playbook} | _given(since=since, at=at), planning.Lines(tell)
+        with self._client.stream("POST", planning.WHAT_IF, json=body, timeout=_VERY_LONG) as answer:
+            if not answer.is_success:
+                answer.read()
+                checked(answer)
+            for line in answer.iter_lines():
+                lines.take(line)
+        return lines.result()
 
     def _pages(self, path: str, **parameters: Any) -> Iterator[Json]:
         cursor: str | None = None

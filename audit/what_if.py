@@ -1,0 +1,113 @@
+"""What if, over all stored journeys: in a process of its own, at low priority, so that live work goes on undisturbed.
+
+The process is asked with one JSON object on its standard input, and answers in lines of JSON: how far it is, then the
+result, or an error.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+import orjson
+
+from projections.agreement import agreed_rules, read_proposal
+from projections.playbook import InvalidPlaybook, Playbook, Rules, compile_rules
+from projections.strict_yaml import read_model
+from projections.what_if import WhatIf, rules_with
+from schemas.errors import TandemError
+from store.agreement import read_said
+from store.scan import count_journeys, scan_journeys
+from store.session import closing, open_connection
+
+_NICE = 10  #: how far it steps back from other processes
+_TOLD_EVERY = 5_000  #: journeys
+
+
+class WhatIfFailed(TandemError):
+    """The process that computes it ended without an answer."""
+
+
+class Question(msgspec.Struct):
+    """What is asked. Times are microseconds since 1970 UTC."""
+
+    database_url: str
+    first: str  #: YAML of the playbook that the projection began with
+    candidate: str  #: YAML
+    since: int  #: from when on the candidate would hold
+    at: int  #: the time that is seen
+    now: int
+
+
+Tell = Callable[[int, int], None]
+
+
+async def what_if(question: Question, tell: Tell) -> dict[str, Any]:
+    """The answer. Raises InvalidPlaybook, DatabaseUnreachable."""
+    first = compile_rules(read_model(question.first, Playbook, "playbook", InvalidPlaybook))
+    candidate = read_proposal(question.candidate, first.playbook)
+    async with closing(await open_connection(question.database_url)) as connection:
+        rules = agreed_rules(first, await read_said(connection))
+        return await _over_all(connection, rules, candidate, question, tell)
+
+
+async def _over_all(
+    connection: Any, rules: Rules, candidate: Playbook, question: Question, tell: Tell
+) -> dict[str, Any]:
+    found = WhatIf(rules, rules_with(rules, candidate, question.since, question.now), question.since, question.at)
+    total, done = await count_journeys(connection), 0
+    async with aclosing(scan_journeys(connection)) as pages:
+        async for page in pages:
+            for journey_id, last_seen, state in page:
+                found.add(journey_id, last_seen, state)
+            done += len(page)
+            if done % _TOLD_EVERY < len(page):
+                tell(done, max(total, done))
+    return found.view()
+
+
+async def ask(question: Question) -> AsyncGenerator[dict[str, Any], None]:
+    """Ask a process of its own. Gives {"done", "total"} from time to time, then {"result"}. Raises WhatIfFailed."""
+    code = "from audit.what_if import serve; serve()"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, stdin=pipe, stdout=pipe, env=environment, limit=16 * 1024 * 1024
+    )
+    assert process.stdin is not None, "the process has a pipe"
+    assert process.stdout is not None, "the process has a pipe"
+    try:
+        process.stdin.write(msgspec.json.encode(question))
+        process.stdin.write_eof()
+        last: dict[str, Any] = {}
+        async for line in process.stdout:
+            last = orjson.loads(line)
+            if "error" in last:
+                raise WhatIfFailed(last["error"])
+            yield last
+        if "result" not in last:
+            raise WhatIfFailed("the process that computes it has ended: ask again")
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def serve() -> None:
+    """Answer the one question on standard input."""
+    os.nice(_NICE)
+    question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
+    try:
+        result = asyncio.run(what_if(question, lambda done, total: _say({"done": done, "total": total})))
+    except TandemError as error:
+        _say({"error": str(error)})
+    else:
+        _say({"result": result})
+
+
+def _say(line: dict[str, Any]) -> None:
+    sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
+    sys.stdout.buffer.flush()
