@@ -49,9 +49,10 @@ def propose(number: int, at: str, text: str = EAGER, department: str = "marketin
     return said(number, "proposed", at, data | more, own=True)
 
 
-def approve(number: int, of: int, at: str, department: str, text: str = EAGER) -> tuple[str, bytes]:
-    """An approval of the proposal with the number `of`."""
-    data = {"proposal": proposal_id(of), "digest": sha256(text.encode()).hexdigest(), "department": department}
+def approve(number: int, of: int | str, at: str, department: str, text: str = EAGER) -> tuple[str, bytes]:
+    """An approval of the proposal with the number, or the id, `of`."""
+    proposal = of if isinstance(of, str) else proposal_id(of)
+    data = {"proposal": proposal, "digest": sha256(text.encode()).hexdigest(), "department": department}
     return said(number, "approved", at, data | {"by": f"{department}-lead"})
 
 

@@ -33,6 +33,7 @@ from store.keys import LiveKey, add_key, follow_key, revoke_key
 from streams.kafka import KafkaSettings, event_topics
 from tandem import AsyncClient, AsyncProducer, DeliveryFailed, Undelivered, events
 from tests.api.tokens import AUDIENCE, ISSUER, bearer, publish, token
+from tests.plans import EAGER, proposal_id, propose
 from tests.support import body, produce, project, served, until
 
 WINDOWS = compile_windows(load_playbook())
@@ -49,6 +50,7 @@ _EVENTS: list[tuple[str, int, bytes | None]] = [
     ("marketing", 2, b"no event of marketing"),
     ("sales", 2, b"no event of sales"),
     ("joint", 2, b"no event of both"),
+    ("joint", 0, propose(1, "2026-01-01T00:00:00Z")[1]),
 ]
 
 
@@ -80,6 +82,14 @@ def cases(topics: dict[str, str]) -> dict[str, Case]:
         "GET /v1/identity/victims": Case(f"/v1/identity/victims?identifier={ANA}"),
         "POST /v1/identity/preview": Case("/v1/identity/preview", _ruling("join")),
         "POST /v1/identity/rulings": Case("/v1/identity/rulings", _ruling("split")),
+        "GET /v1/playbook": Case("/v1/playbook"),
+        "GET /v1/playbook/proposals": Case("/v1/playbook/proposals"),
+        "GET /v1/playbook/proposals/{proposal}": Case(f"/v1/playbook/proposals/{proposal_id(1)}"),
+        "POST /v1/playbook/proposals": Case("/v1/playbook/proposals", {"playbook": EAGER}),
+        "POST /v1/playbook/proposals/{proposal}/decisions": Case(
+            f"/v1/playbook/proposals/{proposal_id(1)}/decisions", {"decision": "comment", "text": "hm"}
+        ),
+        "POST /v1/playbook/what-if": Case("/v1/playbook/what-if", {"playbook": EAGER}),
         "GET /v1/dead-letters": Case("/v1/dead-letters"),
         "GET /v1/dead-letters/{topic}/{partition}/{offset}": Case(f"/v1/dead-letters/{topics['marketing']}/2/0"),
         "GET /v1/reads": Case("/v1/reads"),
