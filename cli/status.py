@@ -14,6 +14,7 @@ from rich.table import Table
 
 from cli.settings import Settings
 from schemas.errors import TandemError
+from store.agreement import share_swept
 from store.publications import Publication, has_publisher, read_publication
 from store.status import Progress as PartitionProgress
 from store.status import progress
@@ -30,12 +31,18 @@ class Status:
     partitions: list[PartitionProgress]
     ends: dict[tuple[str, int], int]  #: end offset of each partition in Kafka
     publication: Publication | None  #: how far the feed is published; None where it never was
+    following: float | None = None  #: the share of journeys that follow the last change of terms; None: all do
 
     @property
     def lag(self) -> int:
         """Records produced and not applied yet."""
         reached = {(found.topic, found.partition): found.next_offset for found in self.partitions}
         return sum(max(0, end - reached.get(place, 0)) for place, end in self.ends.items())
+
+    @property
+    def done(self) -> bool:
+        """Nothing is left to apply, and all journeys follow the terms agreed."""
+        return not self.lag and self.following is None
 
     @property
     def sound(self) -> bool:
@@ -46,7 +53,7 @@ class Status:
 async def watch(settings: Settings, *, wait: bool, timeout: float, quiet: bool) -> Status:
     """The status now, or once nothing lags (or `timeout` seconds are over)."""
     found = await look(settings)
-    if not wait or not found.lag:
+    if not wait or found.done:
         return found
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -54,7 +61,7 @@ async def watch(settings: Settings, *, wait: bool, timeout: float, quiet: bool) 
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
         total = sum(found.ends.values())
         task = bar.add_task("applying", total=total)
-        while found.lag and asyncio.get_running_loop().time() < deadline:
+        while not found.done and asyncio.get_running_loop().time() < deadline:
             bar.update(task, completed=total - found.lag)
             await asyncio.sleep(_PAUSE_SECONDS)
             found = await look(settings)
@@ -63,7 +70,7 @@ async def watch(settings: Settings, *, wait: bool, timeout: float, quiet: bool) 
 
 async def look(settings: Settings) -> Status:
     """The status now."""
-    partitions, publication, publisher, database = await _database(settings)
+    partitions, publication, publisher, following, database = await _database(settings)
     ends, broker = await _broker(settings)
     workers = "ok" if all(found.leased for found in partitions) and partitions else "no worker holds the partitions"
     parts = {"database": database, "kafka": broker, "api": await _api(settings), "worker": workers}
@@ -71,21 +78,23 @@ async def look(settings: Settings) -> Status:
         parts["publisher"] = "ok" if publisher else "nobody publishes"
     if settings.agents is not None:
         parts["agents"] = await _agents(settings.agents)
-    return Status(parts, partitions, ends, publication)
+    return Status(parts, partitions, ends, publication, following)
 
 
-async def _database(settings: Settings) -> tuple[list[PartitionProgress], Publication | None, bool, str]:
-    """Also whether somebody publishes the feed."""
+async def _database(
+    settings: Settings,
+) -> tuple[list[PartitionProgress], Publication | None, bool, float | None, str]:
+    """Also whether somebody publishes the feed, and how far journeys follow the terms agreed."""
     try:
         connection = await asyncpg.connect(settings.database_url, timeout=5)
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-        return [], None, False, f"does not answer: {error}"
+        return [], None, False, None, f"does not answer: {error}"
     try:
         name = feed_topics(settings.kafka).publisher
         publication, publisher = await read_publication(connection, name), await has_publisher(connection, name)
-        return await progress(connection), publication, publisher, "ok"
+        return await progress(connection), publication, publisher, await share_swept(connection), "ok"
     except asyncpg.PostgresError as error:
-        return [], None, False, f"cannot be read: {error}"
+        return [], None, False, None, f"cannot be read: {error}"
     finally:
         await connection.close()
 
@@ -133,6 +142,8 @@ def report(found: Status, *, as_json: bool) -> None:
     if found.publication is not None:
         seq, lag = found.publication
         console.print(f"{'published':9} up to change {seq}, {lag} are waiting", highlight=False)
+    if found.following is not None:
+        console.print(f"{'playbook':9} has changed: {found.following:.0%} of the journeys follow", highlight=False)
     table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column("topic", overflow="fold")
     for name in ("parti-\ntion", "lag", "read", "=\napplied", "+\nduplicates", "+ dead\nletters", "+\nholes", ""):
@@ -181,6 +192,7 @@ def _as_json(found: Status) -> dict[str, object]:
     return {
         "parts": found.parts,
         "published": None if found.publication is None else found.publication._asdict(),
+        "following_playbook": 1.0 if found.following is None else round(found.following, 4),
         "total": total | {"sound": _adds_up(total)},
         "partitions": partitions,
     }

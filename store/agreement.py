@@ -19,6 +19,8 @@ _SAY = """
 _VERSION = "SELECT register_version, swept_until IS NOT NULL AS sweeping FROM projection"
 _BEGIN = "UPDATE projection SET swept_until = '00000000-0000-0000-0000-000000000000'"
 _MOVE = "UPDATE projection SET swept_until = $2 WHERE swept_until = $1 RETURNING 1"
+#: Journey ids are hashes: the place of the last one among all ids is the share that is done.
+_SWEPT = "SELECT swept_until::text FROM projection WHERE swept_until IS NOT NULL"
 _NEXT = "SELECT journey_id FROM journeys WHERE journey_id > $1 ORDER BY journey_id LIMIT $2"
 _TOLD = "SELECT journey_id FROM announced WHERE journey_id = ANY ($1::uuid[])"
 
@@ -70,3 +72,9 @@ async def register_version(connection: Reader) -> tuple[int, bool]:
     """(how often the register changed, whether stored journeys still follow a change of terms)."""
     row = await connection.fetchrow(_VERSION)
     return (0, False) if row is None else (row["register_version"], row["sweeping"])
+
+
+async def share_swept(connection: Reader) -> float | None:
+    """About which share of the stored journeys follows the terms agreed last; None where all do."""
+    until = await connection.fetchval(_SWEPT)
+    return None if until is None else int(until.replace("-", "")[:8], 16) / 2**32

@@ -225,6 +225,40 @@ MUTANTS = {
         ),
         ("tests/projections/test_silence.py",),
     ),
+    "one department can change the playbook": Mutant(
+        (
+            (
+                "projections/agreement.py",
+                "if len(self.approved) == len(DEPARTMENTS) else None",
+                "if self.approved else None",
+            ),
+        ),
+        ("tests/projections/test_agreement.py::test_one_department_alone_changes_nothing",),
+    ),
+    "a playbook holds before both have approved it": Mutant(
+        (
+            (
+                "projections/agreement.py",
+                "max(agreed[0], self.effective_at or agreed[0])",
+                "self.effective_at or agreed[0]",
+            ),
+        ),
+        (
+            "tests/projections/test_agreement.py::test_it_holds_from_its_effective_time_and_never_before_both_have_approved",
+        ),
+    ),
+    "events are judged by the playbook of today": Mutant(
+        (("projections/lifecycle.py", "terms = rules.at(moment.at)", "terms = rules.terms[-1]"),),
+        ("tests/projections/test_agreement.py::test_every_event_is_judged_by_the_playbook_in_force_at_its_time",),
+    ),
+    "decisions are taken in the order of their arrival": Mutant(
+        (("projections/agreement.py", "for one in sorted(said, key=_order):", "for one in list(said):"),),
+        ("tests/laws/test_convergence.py::test_playbook_changes_converge",),
+    ),
+    "stored journeys do not follow a new playbook": Mutant(
+        (("store/commit.py", "    if entries.renewed:\n        await begin_sweep(connection)\n", ""),),
+        ("tests/streams/test_sweep.py::test_two_workers_and_a_rebuild_agree",),
+    ),
 }
 
 
