@@ -15,6 +15,7 @@ from rich.table import Table
 from bench.costs import measure_costs
 from bench.feed import measure_feed
 from bench.identity import measure_identity
+from bench.plan import measure_plan
 from bench.report import write_feed, write_report
 from bench.scenarios import catch_up, growth, live, reads, rebuilt
 from bench.services import Servers, make_place, servers
@@ -81,7 +82,12 @@ async def feed(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
     yield await measure_feed(on, args.seconds, args.events // 2, args.seed)
 
 
-SETS = {"short": short, "identity": identity, "costs": costs, "feed": feed, "full": full}
+async def plan(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
+    """What-if over 200,000 journeys and a playbook that comes into force, beside live events."""
+    yield await measure_plan(on, args.seed)
+
+
+SETS = {"short": short, "identity": identity, "costs": costs, "feed": feed, "plan": plan, "full": full}
 
 
 async def _rate(name: str, on: Servers, workload: Workload) -> Figures:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -102,8 +102,19 @@ async def growth(place: Place, step: int, customers: int, seed: int) -> dict[int
     return found
 
 
-async def live(place: Place, rate: int, seconds: int, seed: int) -> Latency:
+async def live(
+    place: Place,
+    rate: int,
+    seconds: int,
+    seed: int,
+    *,
+    customers: int = _LIVE_CUSTOMERS,
+    first: int = 0,
+    beside: Callable[[], Awaitable[None]] | None = None,
+) -> Latency:
     """From `send` to queryable, for every event at a fixed rate; the first seconds are for warming up.
+
+    `beside` runs meanwhile, from the end of the warm-up on.
 
     A journey is queryable once its transaction is visible, and with it the partition's next offset (law 3): so the
     offsets tell the time for every event, at a cost that does not disturb.
@@ -116,8 +127,12 @@ async def live(place: Place, rate: int, seconds: int, seed: int) -> Latency:
         latencies: list[float] = []
         done = asyncio.Event()
         watcher = asyncio.create_task(_watch(connection, sent, latencies, done))
-        records = list(generate(Workload(warm_up + rate * seconds, _LIVE_CUSTOMERS, seed)))
-        await send_at(place, records, rate, sent, warm_up)
+        records = list(generate(Workload(warm_up + rate * seconds, customers, seed, first=first)))
+        sending = asyncio.create_task(send_at(place, records, rate, sent, warm_up))
+        if beside is not None:
+            await asyncio.sleep(warm_up / rate)
+            await beside()
+        await sending
         done.set()
         await watcher
     await connection.close()

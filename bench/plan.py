@@ -1,0 +1,88 @@
+"""The joint plan: what-if over many journeys, and a change of terms that stored journeys follow, beside live events."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+
+from bench.scenarios import catch_up, live
+from bench.services import Place, Servers, make_place
+from bench.workload import Workload, generate
+from deploy.embedded.process import free_port
+from projections.playbook import DEFAULT_PLAYBOOK
+from tandem import ApiError, AsyncClient
+
+_CUSTOMERS, _EVENTS = 200_000, 600_000
+_RATE = 1_000  #: live events a second
+_SECONDS = 20
+_BEGINNING = "2026-01-01T00:00:00Z"  #: before all events of the workload: every journey is derived again
+
+
+async def measure_plan(on: Servers, seed: int) -> dict[str, float]:
+    """Seconds of a what-if and of the sweep, and how much slower live events are meanwhile."""
+    place = await make_place(on)
+    await catch_up(place, generate(Workload(_EVENTS, _CUSTOMERS, seed)))
+    text = DEFAULT_PLAYBOOK.read_text("utf-8").replace("page_viewed: 1", "page_viewed: 2")
+    took: dict[str, float] = {}
+    with place.running("serve", "--port", str(port := free_port())):
+        async with AsyncClient(f"http://127.0.0.1:{port}") as client:
+
+            async def ask() -> None:
+                start = time.perf_counter()
+                found = await client.what_if(text, since=_BEGINNING)
+                took["what_if_s"], took["what_if_journeys"] = time.perf_counter() - start, found["journeys"]
+
+            async def agree() -> None:
+                await _agree(client, text)
+                start = time.perf_counter()
+                await _swept(place)
+                took["sweep_s"] = time.perf_counter() - start
+
+            await _answers(client)
+            first, figures = 10_000_000, dict[str, float]()
+            runs = (("alone", None), ("beside_what_if", ask), ("alone_again", None), ("beside_sweep", agree))
+            for n, (name, beside) in enumerate(runs):
+                start = first + n * 1_000_000
+                found = await live(place, _RATE, _SECONDS, seed, customers=_CUSTOMERS, first=start, beside=beside)
+                figures[f"plan_{name}_p50_ms"], figures[f"plan_{name}_p99_ms"] = found.p50_ms, found.p99_ms
+    return {name: round(figure, 1) for name, figure in (took | figures).items()}
+
+
+async def _answers(client: AsyncClient) -> None:
+    while True:
+        try:
+            await client.playbook()
+        except (ApiError, OSError):
+            await asyncio.sleep(0.1)
+        else:
+            return
+
+
+async def _agree(client: AsyncClient, text: str) -> None:
+    made = await client.propose_playbook(
+        text, department="sales", by="bench", effective_at=(datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    )
+    for n, department in enumerate(("marketing", "sales")):
+        await _until_said(client, made["proposal"], n)
+        await client.decide_playbook(made["proposal"], "approve", department=department, by="bench")
+    await _until_said(client, made["proposal"], 2)
+
+
+async def _until_said(client: AsyncClient, proposal: str, decisions: int) -> None:
+    while not await _said(client, proposal, decisions):  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+
+
+async def _said(client: AsyncClient, proposal: str, decisions: int) -> bool:
+    try:
+        return len((await client.proposal(proposal))["decisions"]) >= decisions
+    except ApiError:
+        return False
+
+
+async def _swept(place: Place) -> None:
+    connection = await asyncpg.connect(place.database_url)
+    while await connection.fetchval("SELECT swept_until IS NOT NULL FROM projection"):  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    await connection.close()
