@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
+import httpx
 
 from bench.scenarios import catch_up, live
 from bench.services import Place, Servers, make_place
@@ -13,7 +14,7 @@ from deploy.embedded.process import free_port
 from projections.playbook import DEFAULT_PLAYBOOK
 from tandem import ApiError, AsyncClient
 
-_CUSTOMERS, _EVENTS = 200_000, 600_000
+_CUSTOMERS, _EVENTS = 220_000, 1_000_000
 _RATE = 1_000  #: live events a second
 _SECONDS = 20
 _BEGINNING = "2026-01-01T00:00:00Z"  #: before all events of the workload: every journey is derived again
@@ -22,7 +23,7 @@ _BEGINNING = "2026-01-01T00:00:00Z"  #: before all events of the workload: every
 async def measure_plan(on: Servers, seed: int) -> dict[str, float]:
     """Seconds of a what-if and of the sweep, and how much slower live events are meanwhile."""
     place = await make_place(on)
-    await catch_up(place, generate(Workload(_EVENTS, _CUSTOMERS, seed)))
+    await catch_up(place, generate(Workload(_EVENTS, _CUSTOMERS, seed, session=1)))
     text = DEFAULT_PLAYBOOK.read_text("utf-8").replace("page_viewed: 1", "page_viewed: 2")
     took: dict[str, float] = {}
     with place.running("serve", "--port", str(port := free_port())):
@@ -53,7 +54,7 @@ async def _answers(client: AsyncClient) -> None:
     while True:
         try:
             await client.playbook()
-        except (ApiError, OSError):
+        except (ApiError, httpx.TransportError):
             await asyncio.sleep(0.1)
         else:
             return
