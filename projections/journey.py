@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from projections.identifiers import RANK, Identifier
+from projections.kept import MILESTONES
 from projections.lifecycle import Lifecycle, begin, hear, step
-from projections.moments import MILESTONES, SESSION_GAP, GroupKey, Moment, absorb
+from projections.moments import SESSION_GAP, GroupKey, Moment, absorb
 from projections.playbook import Rules
 from projections.terms import DAY
 from schemas.errors import TandemError
@@ -107,7 +108,7 @@ class State(msgspec.Struct, array_like=True):
     life: Lifecycle
 
 
-FORMAT = 2  #: of State; a reader that meets another one must rebuild
+FORMAT = 3  #: of State; a reader that meets another one must rebuild
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
 _decoder = msgspec.msgpack.Decoder(State)
@@ -226,7 +227,7 @@ class Journey:
 
     def _repeat(self, known: Moment, moment: Moment, rules: Rules) -> None:
         """Another event of a group that is there already."""
-        if moment.at <= known.at and moment.order < known.order:
+        if (moment.at <= known.at and moment.order < known.order) or moment.quantity is not None:
             self.settled = False
         elif moment.at > known.last and known.type in rules.shortest_silence:
             # A later moment may have been judged under the shorter silence.

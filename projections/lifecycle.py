@@ -2,9 +2,13 @@
 
 import msgspec
 
+from projections.handoffs import Handoff, Ignored, enter, expire, next_expiry, take
+from projections.kept import MILESTONES
 from projections.moments import Moment
 from projections.playbook import Rules
 from projections.terms import SilenceRule, Terms
+
+_NEVER = 2**62  #: after all times
 
 
 class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -32,20 +36,35 @@ class Lifecycle(msgspec.Struct, array_like=True):
     touched: bool = False
     channel: str | None = None
     campaign: str | None = None
+    #: in the order in which they were offered
+    handoffs: list[Handoff] = []
+    #: decisions about hand-offs that do not count, in order of time
+    ignored: list[Ignored] = []
+    #: quantity of the last usage that was reported
+    usage: int | None = None
+
+
+def copy_of(life: Lifecycle, stages: int = 0) -> Lifecycle:
+    """A copy that may be changed, with room for so many stages."""
+    reached = life.reached + [None] * (stages - len(life.reached))
+    return msgspec.structs.replace(
+        life, history=list(life.history), reached=reached, handoffs=list(life.handoffs), ignored=list(life.ignored)
+    )
 
 
 def begin(rules: Rules, at: int, id_: bytes, source: str) -> Lifecycle:
     """The lifecycle of a journey whose first event is (at, id, source): in the playbook's first stage."""
     reached: list[int | None] = [None] * len(rules.names)
     reached[0] = at
-    return Lifecycle(0, [Entry(0, at, id_, source)], reached, value={}, heard={})
+    return Lifecycle(0, [Entry(0, at, id_, source)], reached, value={}, heard={}, handoffs=[], ignored=[])
 
 
 def step(life: Lifecycle, moment: Moment, rules: Rules, scores: bool) -> None:
     """Take the next moment in order; `scores` says whether it does. The journey may pass several stages at once."""
-    if life.heard:
+    if life.heard or life.handoffs:
         advance(life, moment.at, rules)
     terms = rules.at(moment.at)
+    seen = len(life.history)
     before = life.score
     if scores:
         life.score = before + terms.points[moment.type]
@@ -59,6 +78,8 @@ def step(life: Lifecycle, moment: Moment, rules: Rules, scores: bool) -> None:
         _meet(life, stage, moment, terms)
     if moment.type in terms.returns:
         _return(life, moment, terms)
+    if terms.handoffs is not None and (len(life.history) > seen or moment.type in MILESTONES):
+        take(life, moment, life.history[seen:], terms.handoffs)
 
 
 def hear(life: Lifecycle, moment: Moment) -> None:
@@ -78,6 +99,10 @@ def _met(life: Lifecycle, moment: Moment, before: int, terms: Terms) -> tuple[in
             # a threshold that was lowered below the score since is met by the next event that scores
             if limit <= life.score and (before < limit or life.reached[stage] is None):
                 met = (*met, stage)
+    if moment.quantity is not None:
+        if life.usage is not None:
+            met += tuple(stage for percent, stage in terms.by_usage if moment.quantity * 100 < percent * life.usage)
+        life.usage = moment.quantity
     if moment.satisfaction is not None:
         met += tuple(stage for limit, stage in terms.by_satisfaction if moment.satisfaction <= limit)
     return met if len(met) < 2 else tuple(sorted(set(met), key=terms.place.__getitem__))
@@ -101,13 +126,27 @@ def _return(life: Lifecycle, moment: Moment, terms: Terms) -> None:
 
 
 def advance(life: Lifecycle, until: int, rules: Rules) -> None:
-    """Let silence do what it does up to and including the time `until`."""
-    while (next_ := _next_silence(life, until, rules)) is not None:
-        at, stage = next_
-        life.stage = stage
-        if life.reached[stage] is None:
-            life.reached[stage] = at
-        life.history.append(Entry(stage, at, None, None))
+    """Let time do what it does up to and including `until`: silence leads to stages, offers expire."""
+    while True:
+        silence = _next_silence(life, until, rules) if life.heard else None
+        expiry = next_expiry(life.handoffs) if life.handoffs else None
+        if expiry is not None and expiry[0] <= (until if silence is None else silence[0]):
+            expire(life, expiry[1], expiry[0])
+        elif silence is not None:
+            _fall(life, *silence, rules)
+        else:
+            return
+
+
+def _fall(life: Lifecycle, at: int, stage: int, rules: Rules) -> None:
+    life.stage = stage
+    if life.reached[stage] is None:
+        life.reached[stage] = at
+    entry = Entry(stage, at, None, None)
+    life.history.append(entry)
+    terms = rules.at(at).handoffs
+    if terms is not None:
+        enter(life, entry, terms)
 
 
 def _next_silence(life: Lifecycle, until: int, rules: Rules) -> tuple[int, int] | None:
@@ -145,7 +184,11 @@ def due_times(life: Lifecycle, rules: Rules) -> list[tuple[int, int]]:
     """[(time, stage)]: all moves that silence alone would make from here on, in order."""
     if not life.heard:
         return []
-    ahead = msgspec.structs.replace(life, history=list(life.history), reached=list(life.reached))
-    seen = len(ahead.history)
-    advance(ahead, 2**62, rules)
-    return [(entry.at, entry.stage) for entry in ahead.history[seen:]]
+    return [(entry.at, entry.stage) for entry in ahead(life, rules).history[len(life.history) :]]
+
+
+def ahead(life: Lifecycle, rules: Rules) -> Lifecycle:
+    """The lifecycle once time has done all that it will, if nothing else happens."""
+    future = copy_of(life)
+    advance(future, _NEVER, rules)
+    return future

@@ -12,23 +12,12 @@ from typing import Any
 import msgspec
 
 from projections.identity import Subject
+from projections.kept import MILESTONES
 from projections.terms import DAY
 from schemas.event import Event
 
 #: A pause longer than this ends a session on a device; microseconds.
 SESSION_GAP = 30 * 60 * 1_000_000
-
-#: Types of which each event counts by itself. All others, custom ones too, are grouped by day.
-MILESTONES = frozenset(
-    {
-        *("lead_captured", "lead_qualified", "lead_accepted", "lead_rejected", "lead_recycled"),
-        *("meeting_booked", "meeting_held", "satisfaction_answered"),
-        *("opportunity_opened", "opportunity_stage_changed", "opportunity_won", "opportunity_lost"),
-        *("contract_renewed", "contract_cancelled"),
-        *("handoff_offered", "handoff_accepted", "handoff_rejected", "handoff_withdrawn"),
-        *("lead_converted", "subject_erased"),
-    }
-)
 
 
 class Moment(msgspec.Struct, array_like=True, gc=False):
@@ -65,6 +54,14 @@ class Moment(msgspec.Struct, array_like=True, gc=False):
     note: str | None = None
     #: satisfaction_answered: 0 to 10
     satisfaction: int | None = None
+    #: usage_reported: what was used, all reports of the group together
+    quantity: int | None = None
+    #: joint events about hand-offs: which one, or of which kind
+    about: str | None = None
+    #: who did it, or decided: of a milestone
+    by: str | None = None
+    #: in whose name a joint event decides
+    department: str | None = None
 
     @property
     def order(self) -> tuple[int, bytes, str]:
@@ -131,6 +128,8 @@ def moment_of(event: Event, subject: Subject) -> Moment:
         moment.cost = {cost.currency: cost.amount}
     if event.type in MILESTONES:
         _milestone_detail(moment, data)
+    elif event.type == "usage_reported":
+        moment.quantity = data.quantity
     return moment
 
 
@@ -139,6 +138,9 @@ def _milestone_detail(moment: Moment, data: Any) -> None:
     moment.currency = getattr(data, "currency", None)
     moment.note = getattr(data, "reason", None) or getattr(data, "stage", None)
     moment.satisfaction = getattr(data, "score", None)
+    moment.about = getattr(data, "handoff", None)
+    moment.by = getattr(data, "owner", None) or getattr(data, "by", None)
+    moment.department = getattr(data, "department", None)
 
 
 def absorb(moment: Moment, other: Moment) -> None:
@@ -147,6 +149,8 @@ def absorb(moment: Moment, other: Moment) -> None:
         moment.at, moment.id, moment.source = other.order
     moment.last = max(moment.last, other.last)
     moment.count += other.count
+    if other.quantity is not None:
+        moment.quantity = (moment.quantity or 0) + other.quantity
     if other.cost:
         costs = dict(moment.cost or {})
         for currency, amount in other.cost.items():

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
@@ -12,6 +13,8 @@ import orjson
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from projections.audiences import AudienceRule
+from projections.handoff_rules import HandoffKind
 from projections.identifiers import PersonType
 from projections.strict_yaml import load_model
 from projections.teams import Team, TeamName
@@ -22,7 +25,7 @@ from schemas.errors import TandemError
 StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
 Department = Literal["marketing", "sales"]
 DEPARTMENTS: tuple[Department, ...] = get_args(Department)
-_FOR_READERS = {"attribution", "concerns", "teams", "windows"}
+_FOR_READERS = {"attribution", "concerns", "windows"}
 AttributionModel = Literal["first", "last", "linear", "u-shaped", "w-shaped", "time-decay", "markov", "shapley"]
 EventType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
@@ -50,6 +53,8 @@ class When(_Strict):
     score: int | None = None
     satisfaction_at_most: int | None = None
     silence: Silence | None = None
+    #: usage_reported with less than so many percent of the quantity reported before
+    usage_below_percent: Annotated[int, Field(ge=1, le=100)] | None = None
 
 
 class Stage(_Strict):
@@ -181,6 +186,8 @@ class Playbook(_Strict):
     windows: dict[Department, WindowRule] = {}
     #: who works when: what deadlines count by
     teams: dict[TeamName, Team] = {}
+    handoffs: list[HandoffKind] = []
+    audiences: list[AudienceRule] = []
     attribution: AttributionRules = AttributionRules()
 
     @model_validator(mode="after")
@@ -191,13 +198,27 @@ class Playbook(_Strict):
         used = [name for stage in self.stages for name in stage.from_ or ()]
         used += [name for back in self.returns for name in (*back.from_, back.to)]
         used += [name for stages in self.concerns.values() for name in stages]
+        used += [name for audience in self.audiences for name in audience.stages]
+        used += [name for kind in self.handoffs for name in (*kind.offer.stages, *kind.resolve.stages)]
+        used += [name for kind in self.handoffs for tier in kind.deadlines for name in tier.when.was]
         unknown = sorted(set(used) - set(names))
         if unknown:
             raise ValueError(f"stages: no stage is named {unknown[0]!r}")
         self._silence_ends()
+        self._parts_fit()
         if self.stages[0].from_ is not None:
             raise ValueError("stages: the first stage is where journeys begin and takes no `from`")
         return self
+
+    def _parts_fit(self) -> None:
+        for what, parts in (("handoffs", self.handoffs), ("audiences", self.audiences)):
+            known = [part.name for part in parts]
+            twice = next((name for name in known if known.count(name) > 1), None)
+            if twice is not None:
+                raise ValueError(f"{what}: {twice!r} stands twice")
+        unknown = next((kind.team for kind in self.handoffs if kind.team not in self.teams), None)
+        if unknown is not None:
+            raise ValueError(f"handoffs: no team is named {unknown!r}")
 
     def _silence_ends(self) -> None:
         """Silence alone must not lead a journey in a circle: the fold would never end."""
@@ -212,10 +233,10 @@ class Playbook(_Strict):
     def digest(self) -> str:
         """SHA-256 of the canonical rules of the fold, as hex: what a projection was built with.
 
-        What only readers go by is left out: it may change under a projection.
+        What only readers go by is left out: it may change under a projection. Deadlines depend on time zones, too.
         """
-        rules = self.model_dump(by_alias=True, exclude=_FOR_READERS)
-        return sha256(orjson.dumps(rules, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        rules = self.model_dump(by_alias=True, exclude=_FOR_READERS) | {"tzdata": version("tzdata")}
+        return sha256(orjson.dumps(rules, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)).hexdigest()
 
 
 DEFAULT_PLAYBOOK = Path(__file__).with_name("playbook.yaml")

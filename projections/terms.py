@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from projections.audiences import Audience, compile_audiences
+from projections.handoff_rules import HandoffTerms, compile_handoffs
+from projections.teams import compile_calendars
 from projections.zones import BEGINNING
 
 if TYPE_CHECKING:
@@ -50,6 +53,10 @@ class Terms:
     returns: dict[str, tuple[tuple[frozenset[int], int], ...]]
     points: dict[str, int]
     silences: tuple[SilenceRule, ...]
+    #: (percent, stage): usage below so many percent of the one reported before
+    by_usage: tuple[tuple[int, int], ...]
+    handoffs: HandoffTerms | None
+    audiences: tuple[Audience, ...]
     #: stages by the department that they concern
     concerns: dict[str, frozenset[int]]
     attribution: "AttributionRules"
@@ -89,6 +96,14 @@ def compile_terms(
         returns=_returns(playbook, number),
         points=dict(playbook.score),
         silences=silences,
+        by_usage=_thresholds(playbook, "usage_below_percent", own),
+        handoffs=compile_handoffs(
+            playbook.handoffs,
+            number,
+            compile_calendars({name: playbook.teams[name] for name in {kind.team for kind in playbook.handoffs}}),
+            {name: team.members for name, team in playbook.teams.items()},
+        ),
+        audiences=compile_audiences(playbook.audiences, number),
         concerns={str(who): frozenset(number[name] for name in stages) for who, stages in playbook.concerns.items()},
         attribution=playbook.attribution,
         playbook=playbook,

@@ -4,13 +4,12 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
-
 from projections.identity import CRM, FORM, LOGIN, MERGE
 from projections.journey import Fact, Journey, Link
-from projections.lifecycle import Entry, Lifecycle, advance
+from projections.kept import MILESTONES
+from projections.lifecycle import Entry, Lifecycle, advance, copy_of
 from projections.membership import Membership, memberships
-from projections.moments import MILESTONES, Moment
+from projections.moments import Moment
 from projections.playbook import Rules
 from projections.traits import consent_of, facts_by_name, last_said, winner
 
@@ -26,7 +25,7 @@ def time_text(micros: int) -> str:
 def journey_view(journey: Journey, rules: Rules, at: int) -> dict[str, Any]:
     """A journey as a JSON object; what time alone changes is as it is at `at`, microseconds since 1970 UTC."""
     assert journey.life is not None, "a stored journey has a lifecycle"
-    life = msgspec.structs.replace(journey.life, history=list(journey.life.history), reached=list(journey.life.reached))
+    life = copy_of(journey.life)
     advance(life, at, rules)
     stays = memberships(journey, rules)
     owner = last_said(facts_by_name(journey, "owner").get("", []))

@@ -13,7 +13,7 @@ import msgspec
 
 from projections.attribution import Attribution
 from projections.journey import Journey
-from projections.lifecycle import Lifecycle, advance
+from projections.lifecycle import Lifecycle, advance, copy_of
 from projections.moments import Moment
 from projections.playbook import Playbook, Rules, shortest_silences
 from projections.terms import compile_terms
@@ -66,9 +66,9 @@ class WhatIf:
         """Take one stored journey; `last_seen` is the time of its last event."""
         stored = _state.decode(state)
         moments: list[Moment] | None = None
-        now = _copy(stored.life, len(self._rules.names))
+        now = copy_of(stored.life, len(self._rules.names))
         if last_seen < self._since:
-            then = _copy(stored.life, len(self._then.names))
+            then = copy_of(stored.life, len(self._then.names))
         else:
             moments = _moments.decode(stored.moments)
             then = _derived(stored.life, moments, self._then)
@@ -140,16 +140,10 @@ class _Side:
         }
 
 
-def _copy(life: Lifecycle, stages: int) -> Lifecycle:
-    """A copy that may be advanced, with room for so many stages."""
-    reached = life.reached + [None] * (stages - len(life.reached))
-    return msgspec.structs.replace(life, history=list(life.history), reached=reached)
-
-
 def _derived(life: Lifecycle, moments: list[Moment], rules: Rules) -> Lifecycle:
     """The lifecycle that moments make under other rules; of a journey without moments, the same."""
     if not moments:
-        return _copy(life, len(rules.names))
+        return copy_of(life, len(rules.names))
     journey = Journey(b"")
     journey.moments = moments
     journey.derive(rules)
