@@ -196,4 +196,13 @@ def _live(reading: Reading, lost: Losers) -> list[Found]:
 async def _commit(writer: asyncpg.Connection, effects: Effects, place: Place) -> None:
     harvest = effects.harvest
     entries = harvest.entries._replace(renewed=False)  # whatever is written follows the terms agreed
-    await commit_rebuilt(writer, effects.rows, harvest.gone, harvest.moved, entries, effects.register_version, place)
+    await commit_rebuilt(
+        writer,
+        effects.rows,
+        harvest.gone,
+        harvest.moved,
+        effects.had_handoffs,
+        entries,
+        effects.register_version,
+        place,
+    )

@@ -8,7 +8,10 @@ from projections.playbook import Rules
 from projections.summary import Summary, contact_view, summary_view
 
 #: By number, as they are stored.
-KINDS = ("changed", "created", "merged", "vanished", "split")
+KINDS = ("changed", "created", "merged", "vanished", "split", "handoff", "entered", "left", "credit")
+#: Of those, what does not tell of a journey's stages: `detail` says what happened.
+DETAILED = frozenset({5, 6, 7, 8})
+CREDIT = 8
 CAUSES = ("event", "identity", "time", "playbook")
 
 
@@ -32,6 +35,7 @@ class FeedChange(NamedTuple):
     stage_from: int | None
     stage_to: int | None
     journey: FeedJourney | None  #: None where it is no more
+    detail: dict[str, Any] | None = None  #: of a hand-off, an audience or credit
 
 
 def feed_journey_view(journey: FeedJourney, rules: Rules, at: int) -> dict[str, Any]:
@@ -50,5 +54,6 @@ def change_view(change: FeedChange, journey: dict[str, Any] | None, rules: Rules
         "related": None if change.related is None else str(change.related),
         "stage_from": None if change.stage_from is None else rules.names[change.stage_from],
         "stage_to": None if change.stage_to is None else rules.names[change.stage_to],
+        **({} if change.detail is None else {"detail": change.detail}),
         "journey": journey,
     }

@@ -142,15 +142,18 @@ def _offer(life: "Lifecycle", kind: Kind, at: int, event: bytes | None, source: 
     life.handoffs.append(made)
 
 
+def handoff_id(kind: str, source: str | None, event: bytes, when: int | None = None) -> bytes:
+    """The id of the hand-off that an event offered; `when`: that silence after the event led to, and when."""
+    return uuid.uuid5(_NAMESPACE, f"{kind}\n{source}\n{event.hex()}\n{'' if when is None else when}").bytes
+
+
 def _id_of(life: "Lifecycle", kind: Kind, at: int, event: bytes | None, source: str | None) -> bytes:
-    """The same for the same cause, whatever the journey is called; of silence that is the event before it, and when."""
-    if event is None:
-        led = next(entry for entry in reversed(life.history) if entry.id is not None)
-        assert led.id is not None, "it was looked for"
-        event, source, when = led.id, led.source, str(at)
-    else:
-        when = ""
-    return uuid.uuid5(_NAMESPACE, f"{kind.name}\n{source}\n{event.hex()}\n{when}").bytes
+    """The same for the same cause, whatever the journey is called."""
+    if event is not None:
+        return handoff_id(kind.name, source, event)
+    led = next(entry for entry in reversed(life.history) if entry.id is not None)
+    assert led.id is not None, "it was looked for"
+    return handoff_id(kind.name, led.source, led.id, at)
 
 
 def _fits(life: "Lifecycle", tier: Tier) -> bool:

@@ -1,8 +1,8 @@
 """A journey: one person's identifiers, links, moments and facts, and the lifecycle derived from them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -118,6 +118,15 @@ class UnknownStateFormat(TandemError):
     """The database holds journeys that another version of Tandem folded."""
 
 
+class Stored(NamedTuple):
+    """What a journey's stored row says, as far as the feed tells what became of it."""
+
+    stage: int
+    audiences: Sequence[str]
+    handoffs: int  #: rows of its hand-offs
+    credit: Mapping[tuple[str | None, str | None, str], int]
+
+
 class Journey:
     """The working copy of one journey. Only the fold changes it.
 
@@ -127,15 +136,15 @@ class Journey:
 
     __slots__ = (
         *("component", "day", "events", "facts", "groups", "identifiers", "inherited", "journey_id", "last_seen"),
-        *("life", "links", "moments", "rev", "scored", "settled", "stored_stage"),
+        *("life", "links", "moments", "rev", "scored", "settled", "stored"),
     )
 
     def __init__(self, journey_id: bytes, rev: int = 0) -> None:
         self.journey_id = journey_id
         #: how often the stored row was written; 0 for a journey that is not stored yet
         self.rev = rev
-        #: the stage in the stored row; None for a journey that is not stored yet
-        self.stored_stage: int | None = None
+        #: what the stored row says; None for a journey that is not stored yet
+        self.stored: Stored | None = None
         #: smallest id of the journeys that refused links tie together; None where there are none
         self.component: bytes | None = None
         self.identifiers: dict[bytes, Known] = {}
@@ -277,7 +286,7 @@ class Journey:
         """A copy that shares what it remembers, under an id; a new id has no stored row."""
         copy = Journey(journey_id)
         if journey_id == self.journey_id:
-            copy.rev, copy.stored_stage, copy.inherited = self.rev, self.stored_stage, self.inherited
+            copy.rev, copy.stored, copy.inherited = self.rev, self.stored, self.inherited
         copy.moments, copy.groups, copy.facts = self.moments, self.groups, self.facts
         copy.life, copy.settled, copy.day, copy.scored = self.life, self.settled, self.day, self.scored
         copy.events, copy.last_seen = self.events, self.last_seen

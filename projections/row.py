@@ -1,12 +1,16 @@
 """The row of a journey: what lists and funnels read, beside the folded state."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from projections.audiences import Audience, in_stage, open_to
+from projections.handoffs import Handoff
 from projections.journey import Journey
-from projections.lifecycle import due_times
+from projections.lifecycle import Entry, ahead
 from projections.membership import Membership, memberships
 from projections.playbook import Rules
-from projections.traits import last_said
+from projections.terms import Terms
+from projections.traits import consent_of, last_said
 
 
 class JourneyRow(NamedTuple):
@@ -17,7 +21,8 @@ class JourneyRow(NamedTuple):
     rev: int
     stage: int
     stage_since: int
-    due: list[tuple[int, int]]  #: (time, stage) that silence will make of it
+    #: (time, stage, audiences) that time alone will make of it
+    due: list[tuple[int, int, list[str]]]
     reached: list[int | None]
     first_seen: int
     last_seen: int
@@ -31,6 +36,10 @@ class JourneyRow(NamedTuple):
     stays: list[Membership]
     score: int
     value: dict[str, int]
+    #: that it is in now, by its folded stage; in the order of their names
+    audiences: list[str]
+    #: all there are, and those that silence will lead to
+    handoffs: list[Handoff]
     state: bytes
 
 
@@ -41,13 +50,16 @@ def row_of(journey: Journey, rules: Rules) -> JourneyRow:
     owner = last_said([fact for fact in journey.facts.values() if fact.kind == "owner"]) if journey.facts else None
     stays = memberships(journey, rules)
     entered = life.history[-1]
+    last = max(journey.last_seen, entered.at)
+    future = ahead(life, rules) if life.heard or any(one.open for one in life.handoffs) else life
+    audiences, due = _audiences(journey, future.history[len(life.history) :], rules, last)
     return JourneyRow(
         journey_id=journey.journey_id,
         component=journey.component,
         rev=journey.rev,
         stage=life.stage,
         stage_since=entered.at,
-        due=due_times(life, rules),
+        due=due,
         reached=life.reached,
         first_seen=life.history[0].at,
         last_seen=max(journey.last_seen, life.history[0].at),
@@ -60,5 +72,47 @@ def row_of(journey: Journey, rules: Rules) -> JourneyRow:
         stays=stays,
         score=life.score,
         value=life.value,
+        audiences=audiences,
+        handoffs=future.handoffs,
         state=journey.encode(),
     )
+
+
+def _audiences(
+    journey: Journey, falls: Sequence[Entry], rules: Rules, last: int
+) -> tuple[list[str], list[tuple[int, int, list[str]]]]:
+    """(audiences now, what time alone will make of stage and audiences).
+
+    `falls`: stages that silence will lead to. Terms that come into force later may have other audiences: where these
+    make a difference, that is a time, too. `last`: up to when the journey is folded.
+    """
+    life = journey.life
+    assert life is not None, "a journey is derived before it is written"
+    stage, terms = life.stage, rules.at(last)
+    now = in_stage(_possible(journey, terms), stage)
+    times = {entry.at: entry.stage for entry in falls}  # of several at one time the last
+    for one in rules.terms:
+        if one.since > last:
+            times.setdefault(one.since, -1)
+    due: list[tuple[int, int, list[str]]] = []
+    before, possible = (stage, now), _possible(journey, terms) if times else []
+    for at in sorted(times):
+        if rules.at(at) is not terms:
+            terms = rules.at(at)
+            possible = _possible(journey, terms)
+        stage = stage if times[at] < 0 else times[at]
+        names = in_stage(possible, stage)
+        if (stage, names) != before:
+            due.append((at, stage, names))
+            before = (stage, names)
+    return now, due
+
+
+def _possible(journey: Journey, terms: Terms) -> list[Audience]:
+    """The audiences that the journey can be in, if its stage is right."""
+    if not terms.audiences:
+        return []
+    assert journey.life is not None, "a journey is derived before it is written"
+    types = {known.type for known in journey.identifiers.values()}
+    consented = [name for name, granted in consent_of(journey).items() if granted is True] if journey.facts else []
+    return open_to(terms.audiences, types, consented, journey.life.score)

@@ -18,7 +18,7 @@ class Summary(NamedTuple):
     version: int
     stage: int
     stage_since: int
-    due: list[tuple[int, int]]  #: (time, stage) that silence will make of it
+    due: list[tuple[int, int, list[str]]]  #: (time, stage, audiences) that time alone will make of it
     first_seen: int
     last_seen: int
     channel: str | None
@@ -45,8 +45,8 @@ _contact = msgspec.msgpack.Decoder(_Contact)
 def summary_view(summary: Summary, rules: Rules, at: int) -> dict[str, Any]:
     """A journey in short as a JSON object; its stage is the one at `at`, microseconds since 1970 UTC."""
     stage, since = summary.stage, summary.stage_since
-    for when, following in summary.due:
-        if when <= at:
+    for when, following, _ in summary.due:
+        if when <= at and following != stage:
             stage, since = following, when
     return {
         "journey_id": str(summary.journey_id),

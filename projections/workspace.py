@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from projections.agreement import Said, agreed_rules
 from projections.identifiers import Identifier
-from projections.journey import BREAKER, Journey, Order
+from projections.journey import BREAKER, Journey, Order, Stored
 from projections.playbook import Rules
 from projections.register import Entries, Register
 from projections.regroup import regroup
@@ -20,7 +20,7 @@ class Gone(NamedTuple):
 
     journey_id: bytes
     rev: int  #: of the stored row
-    stage: int | None  #: of the stored row
+    stored: Stored | None
     successor: bytes | None  #: the journey that its id now finds; None if nobody uses the identifier any more
 
 
@@ -67,8 +67,8 @@ class Workspace:
         #: identifier key -> journey id
         self.home: dict[bytes, bytes] = {}
         self._touched: set[bytes] = set()
-        #: journey id -> (rev, stage) of the stored row
-        self._gone: dict[bytes, tuple[int, int | None]] = {}
+        #: journey id -> (rev, what the stored row says)
+        self._gone: dict[bytes, tuple[int, Stored | None]] = {}
         #: identifier key -> the journey it found at the last harvest
         self._moved: dict[bytes, bytes | None] = {}
         #: identifiers that nobody uses since the last harvest: what is stored may not know yet
@@ -141,7 +141,7 @@ class Workspace:
     def adopt(self, journey: Journey) -> None:
         """Take in a new journey, or one whose identifiers changed."""
         if journey.journey_id in self._gone:
-            journey.rev, journey.stored_stage = self._gone.pop(journey.journey_id)
+            journey.rev, journey.stored = self._gone.pop(journey.journey_id)
         self.journeys[journey.journey_id] = journey
         for key in journey.identifiers:
             before = self.home.get(key)
@@ -155,7 +155,7 @@ class Workspace:
         del self.journeys[journey.journey_id]
         self._touched.discard(journey.journey_id)
         if journey.rev:
-            self._gone[journey.journey_id] = (journey.rev, journey.stored_stage)
+            self._gone[journey.journey_id] = (journey.rev, journey.stored)
         for key in journey.identifiers:
             self._moved.setdefault(key, self.home.pop(key))
 

@@ -1,8 +1,10 @@
 """Writing the change feed: its rows, and the counter that numbers them without gaps in the order of commits."""
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import asyncpg
+import orjson
 
 
 class Change(NamedTuple):
@@ -14,14 +16,25 @@ class Change(NamedTuple):
     stage_to: int | None
     related: bytes | None  #: of a merge: where the journey went; of a split: where it came from
     cause: int
+    detail: dict[str, Any] | None = None  #: of kinds that tell of something else than stages
 
 
 #: Kinds of change.
-CHANGED, CREATED, MERGED, VANISHED, SPLIT = range(5)
+CHANGED, CREATED, MERGED, VANISHED, SPLIT, HANDOFF, ENTERED, LEFT, CREDIT = range(9)
 #: Causes: news; identity, when what is in the journey was in another one before; time alone; other terms.
 EVENT, IDENTITY, TIME, PLAYBOOK = range(4)
 
 _COLUMNS = ("seq", *Change._fields, "batch_id")
+
+
+def audience_changes(journey_id: bytes, before: Iterable[str], now: Iterable[str], cause: int) -> list[Change]:
+    """Which audiences a journey has entered and left."""
+    before, now = set(before), set(now)
+    return [
+        Change(journey_id, kind, None, None, None, cause, {"audience": name})
+        for kind, names in ((LEFT, before - now), (ENTERED, now - before))
+        for name in sorted(names)
+    ]
 
 
 async def write_changes(
@@ -31,5 +44,8 @@ async def write_changes(
 
     The caller has taken the numbers from the counter in this transaction, as the last lock of it.
     """
-    numbered = [(first + n, *change, batch_id) for n, change in enumerate(changes)]
+    numbered = [
+        (first + n, *change[:-1], None if change.detail is None else orjson.dumps(change.detail).decode(), batch_id)
+        for n, change in enumerate(changes)
+    ]
     await connection.copy_records_to_table("changes", records=numbered, columns=_COLUMNS)

@@ -16,6 +16,7 @@ from schemas.errors import TandemError
 from store.agreement import Swept, begin_sweep, move_sweep, write_said
 from store.archive import Block
 from store.changes import Change, write_changes
+from store.handoffs import write_handoffs
 from store.silence import retold
 
 
@@ -87,6 +88,7 @@ class Batch(NamedTuple):
     holes: list[Hole]
     changes: list[Change]
     swept: Swept | None  #: of a page of the sweep, which has no events
+    had_handoffs: list[bytes]  #: journeys of the batch that had hand-offs before it
 
 
 _FENCE = """
@@ -116,10 +118,11 @@ _SUPERSEDE = """
 
 _JOURNEYS = """
     INSERT INTO journeys (journey_id, component, rev, stage, stage_since, due, due_at, reached, first_seen, last_seen,
-                          events, channel, campaign, owner, account, accounts, stays, score, value, state)
+                          events, channel, campaign, owner, account, accounts, stays, score, value, audiences, handoffs,
+                          state)
     SELECT journey_id, component, rev, stage, stage_since, due::jsonb, (due::jsonb -> 0 ->> 0)::bigint,
            reached::bigint[], first_seen, last_seen, events, channel, campaign, owner, account, accounts, stays::jsonb,
-           score, value::jsonb, state
+           score, value::jsonb, audiences, handoffs, state
     FROM staged_journeys
     ON CONFLICT (journey_id) DO UPDATE SET
         component = excluded.component, rev = excluded.rev, stage = excluded.stage,
@@ -127,7 +130,7 @@ _JOURNEYS = """
         first_seen = excluded.first_seen, last_seen = excluded.last_seen, events = excluded.events,
         channel = excluded.channel, campaign = excluded.campaign, owner = excluded.owner,
         account = excluded.account, accounts = excluded.accounts, stays = excluded.stays, score = excluded.score,
-        value = excluded.value, state = excluded.state
+        value = excluded.value, audiences = excluded.audiences, handoffs = excluded.handoffs, state = excluded.state
     WHERE journeys.rev = excluded.rev - 1
 """
 
@@ -219,6 +222,7 @@ async def commit_batch(connection: asyncpg.Connection, batch: Batch) -> int:
         await _write_leftovers(connection, batch, batch_id)
         if batch.events or batch.superseded or batch.swept:
             changes = await retold(connection, batch.changes, batch.journeys)
+            changes += await write_handoffs(connection, batch.journeys, batch.had_handoffs)
             first = await write_register(
                 connection, batch.entries, batch.consulted, batch.register_version, len(changes), batch_id
             )
@@ -349,7 +353,18 @@ def _staged(row: JourneyRow) -> tuple[object, ...]:
     value = orjson.dumps(row.value, option=orjson.OPT_SORT_KEYS).decode() if row.value else "{}"
     stays = orjson.dumps([tuple(stay) for stay in row.stays]).decode() if row.stays else None
     reached = ",".join(["NULL" if at is None else str(at) for at in row.reached])
-    return (*row[:5], due, f"{{{reached}}}", *row[7:15], stays, row.score, value, row.state)
+    return (
+        *row[:5],
+        due,
+        f"{{{reached}}}",
+        *row[7:15],
+        stays,
+        row.score,
+        value,
+        row.audiences,
+        len(row.handoffs),
+        row.state,
+    )
 
 
 async def _write_leftovers(connection: asyncpg.Connection, batch: Batch, batch_id: int) -> None:

@@ -24,7 +24,7 @@ SUMMARY = """journeys.journey_id, events, stage, stage_since, due, first_seen, l
 _HEAD = "SELECT feed_epoch, feed_seq, (SELECT min(seq) FROM changes) AS oldest FROM projection"
 
 _CHANGES = f"""
-    SELECT c.seq, c.committed_at, c.journey_id AS id, c.kind, c.cause, c.related, c.stage_from, c.stage_to,
+    SELECT c.seq, c.committed_at, c.journey_id AS id, c.kind, c.cause, c.related, c.stage_from, c.stage_to, c.detail,
            {SUMMARY}, accounts, state
     FROM changes c LEFT JOIN journeys USING (journey_id)
     WHERE c.seq > $1 ORDER BY c.seq LIMIT $2
@@ -71,6 +71,7 @@ async def read_changes(connection: Reader, after: int, limit: int) -> list[FeedC
             row["stage_from"],
             row["stage_to"],
             _journey(row) if row["journey_id"] is not None else None,
+            orjson.loads(row["detail"]) if row["detail"] else None,
         )
         for row in rows
     ]

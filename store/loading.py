@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from projections.journey import Journey, decode_journey
+from projections.journey import Journey, Stored, decode_journey
 from projections.register import Register, Ruling, Victim
 from store.agreement import read_said
 from store.session import Reader
@@ -29,7 +29,7 @@ _KNOWN_EVENTS = """
 _SOURCES = "SELECT source_id, name FROM sources WHERE name = ANY ($1)"
 _ADD_SOURCES = "INSERT INTO sources (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
 
-_JOURNEY_COLUMNS = "journey_id, component, rev, stage, state"
+_JOURNEY_COLUMNS = "journey_id, component, rev, stage, audiences, handoffs, state"
 _BY_IDENTIFIER = f"""
     SELECT {_JOURNEY_COLUMNS} FROM journeys
     WHERE journey_id = ANY (ARRAY(SELECT DISTINCT journey_id FROM identifiers WHERE key = ANY ($1)))
@@ -96,5 +96,5 @@ async def victims_of(connection: Reader, keys: Sequence[bytes]) -> list[bytes]:
 def _journey(row: asyncpg.Record) -> Journey:
     journey = decode_journey(row["journey_id"], row["rev"], row["state"])
     journey.component = row["component"]
-    journey.stored_stage = row["stage"]
+    journey.stored = Stored(row["stage"], row["audiences"], row["handoffs"], {})
     return journey

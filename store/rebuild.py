@@ -11,11 +11,22 @@ from projections.workspace import Consulted, Gone, Move
 from schemas.errors import TandemError
 from store.archive import BUCKETS
 from store.commit import write_journeys, write_register
+from store.handoffs import write_handoffs
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _RESERVED = frozenset({"public", "information_schema"})
 _PAGE_BLOCKS = 256
-_TABLES = ("journeys", "identifiers", "rulings", "releases", "quarantine", "victims", "playbook_events", "projection")
+_TABLES = (
+    "journeys",
+    "identifiers",
+    "rulings",
+    "releases",
+    "quarantine",
+    "victims",
+    "playbook_events",
+    "handoffs",
+    "projection",
+)
 
 
 class UnusableName(TandemError):
@@ -148,6 +159,7 @@ async def commit_rebuilt(
     journeys: list[JourneyRow],
     gone: list[Gone],
     moved: list[Move],
+    had_handoffs: list[bytes],
     entries: Entries,
     register_version: int,
     place: Place,
@@ -155,5 +167,6 @@ async def commit_rebuilt(
     """Write what some blocks came to, and how far that is, in one transaction. Raises Stale."""
     async with connection.transaction():
         await write_journeys(connection, journeys, gone, moved)
+        await write_handoffs(connection, journeys, had_handoffs)
         await write_register(connection, entries, Consulted([], []), register_version, 0, place.until_batch)
         await connection.execute(_MOVE, place.bucket, place.batch_id, place.events)

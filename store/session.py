@@ -42,7 +42,8 @@ _STAGING = """
     CREATE TEMP TABLE staged_journeys (
         journey_id uuid, component uuid, rev bigint, stage smallint, stage_since bigint, due text, reached text,
         first_seen bigint, last_seen bigint, events bigint, channel text, campaign text, owner text, account text,
-        accounts text[], stays text, score int, value text, state bytea
+        accounts text[], stays text, score int, value text, audiences text[], handoffs int,
+        state bytea
     ) WITH (toast_tuple_target = 8160) ON COMMIT DELETE ROWS;
 """
 

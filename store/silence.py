@@ -5,25 +5,38 @@ more to tell. Whoever writes here holds the journey's row, and takes the feed's 
 """
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+from uuid import UUID
 
 import asyncpg
 import orjson
 
 from projections.row import JourneyRow
-from store.changes import CHANGED, TIME, Change, write_changes
+from store.changes import CHANGED, ENTERED, LEFT, MERGED, TIME, VANISHED, Change, audience_changes, write_changes
 
 _AT_ONCE = 1_000
+#: Kinds of change that go from what was told last.
+_PUT_RIGHT = frozenset({CHANGED, MERGED, VANISHED, ENTERED, LEFT})
 
-Due = Sequence[tuple[int, int]]  #: (time, stage), in order
+Due = Sequence[tuple[int, int, list[str]]]  #: (time, stage, audiences), in order
+
+
+class _Told(NamedTuple):
+    """What the feed says of a journey."""
+
+    stage: int
+    audiences: list[str]
+
 
 _WITHDRAW = """
     DELETE FROM announced WHERE (SELECT EXISTS (SELECT FROM announced)) AND journey_id = ANY ($1::uuid[])
-    RETURNING journey_id, stage
+    RETURNING journey_id, stage, audiences
 """
 _TOLD_UNTIL = "SELECT told_until FROM projection"
 _ANNOUNCE = """
-    INSERT INTO announced (journey_id, stage) SELECT * FROM unnest($1::uuid[], $2::smallint[])
-    ON CONFLICT (journey_id) DO UPDATE SET stage = excluded.stage
+    INSERT INTO announced (journey_id, stage, audiences)
+    SELECT * FROM jsonb_to_recordset($1::jsonb) AS u (journey_id uuid, stage smallint, audiences text[])
+    ON CONFLICT (journey_id) DO UPDATE SET stage = excluded.stage, audiences = excluded.audiences
 """
 _NEXT = """
     UPDATE journeys j SET due_at = u.due_at FROM unnest($1::uuid[], $2::bigint[]) AS u (journey_id, due_at)
@@ -33,36 +46,41 @@ _NEXT = """
 _DUE = "SELECT journey_id FROM journeys WHERE due_at <= $1 ORDER BY due_at LIMIT $2"
 #: Who is being written by a batch is left for later: nobody waits, so nobody can wait in a circle.
 _HOLD = """
-    SELECT journey_id, due, stage FROM journeys
+    SELECT journey_id, due, stage, audiences FROM journeys
     WHERE journey_id = ANY ($1::uuid[]) AND due_at <= $2 ORDER BY journey_id FOR UPDATE SKIP LOCKED
 """
-_TOLD = "SELECT journey_id, stage FROM announced WHERE journey_id = ANY ($1::uuid[])"
+_TOLD = "SELECT journey_id, stage, audiences FROM announced WHERE journey_id = ANY ($1::uuid[])"
 _NUMBER = """
     UPDATE projection SET feed_seq = feed_seq + $1, told_until = greatest(told_until, $2) RETURNING feed_seq
 """
 
 
 async def retold(connection: asyncpg.Connection, changes: list[Change], rows: list[JourneyRow]) -> list[Change]:
-    """The changes of a batch, put right where the feed has last told a stage by silence.
+    """The changes of a batch, put right where the feed has last told what silence did.
 
-    They go from the stage that was told, and to the one that silence has led to by the time the feed has told of.
+    They go from what was told, and to what silence has led to by the time the feed has told of.
     """
     known = sorted(change.journey_id for change in changes if change.stage_from is not None)
     withdrawn = await connection.fetch(_WITHDRAW, known) if known else []
     if not withdrawn:
         return changes
-    told = {row["journey_id"]: row["stage"] for row in withdrawn}
+    told = {row["journey_id"]: _Told(row["stage"], row["audiences"]) for row in withdrawn}
     until = await connection.fetchval(_TOLD_UNTIL)
-    passed = {row.journey_id: _passed(row.due, until) for row in rows if row.journey_id in told and row.due}
-    still = {journey_id: stages[-1] for journey_id, stages in passed.items() if stages}
-    due = {row.journey_id: row.due for row in rows if row.journey_id in still}
-    await _announce(connection, [(key, still[key], _after(due[key], until)) for key in sorted(still)])
-    return [
-        change._replace(stage_from=told[change.journey_id], stage_to=still.get(change.journey_id, change.stage_to))
-        if change.journey_id in told
-        else change
-        for change in changes
-    ]
+    concerned = {row.journey_id: row for row in rows if row.journey_id in told}
+    passed = {key: _passed(row.due, until) for key, row in concerned.items()}
+    still = {key: found[-1] for key, found in passed.items() if found}
+    await _announce(connection, [(key, still[key], _after(concerned[key].due, until)) for key in sorted(still)])
+    found = list[Change]()
+    for change in changes:
+        key = change.journey_id
+        if key not in told or change.kind not in _PUT_RIGHT:
+            found.append(change)
+        elif change.kind not in (ENTERED, LEFT):
+            now = still[key].stage if key in still else change.stage_to
+            found.append(change._replace(stage_from=told[key].stage, stage_to=now))
+            audiences = still[key].audiences if key in still else concerned[key].audiences if key in concerned else []
+            found += audience_changes(key, told[key].audiences, audiences, change.cause)
+    return found
 
 
 async def tell_silence(connection: asyncpg.Connection, at: int) -> int:
@@ -75,33 +93,39 @@ async def tell_silence(connection: asyncpg.Connection, at: int) -> int:
         held = await connection.fetch(_HOLD, ids, at) if ids else []
         if not held:
             return 0
-        told = {row["journey_id"]: row["stage"] for row in await connection.fetch(_TOLD, ids)}
-        changes, news = list[Change](), list[tuple[bytes, int, int | None]]()
+        told = {row["journey_id"]: _Told(row["stage"], row["audiences"]) for row in await connection.fetch(_TOLD, ids)}
+        changes, news = list[Change](), list[tuple[bytes, _Told, int | None]]()
         for row in held:
             due: Due = orjson.loads(row["due"])
-            stage = told.get(row["journey_id"], row["stage"])
+            journey_id = row["journey_id"]
+            said = told.get(journey_id, _Told(row["stage"], row["audiences"]))
             for following in _passed(due, at):
-                if following != stage:
-                    changes.append(Change(row["journey_id"], CHANGED, stage, following, None, TIME))
-                stage = following
-            news.append((row["journey_id"], stage, _after(due, at)))
+                if following.stage != said.stage:
+                    changes.append(Change(journey_id, CHANGED, said.stage, following.stage, None, TIME))
+                changes += audience_changes(journey_id, said.audiences, following.audiences, TIME)
+                said = following
+            news.append((journey_id, said, _after(due, at)))
         await _announce(connection, news)
         last = await connection.fetchval(_NUMBER, len(changes), at)
         await write_changes(connection, changes, last - len(changes) + 1, None)
     return len(held)
 
 
-def _passed(due: Due, until: int) -> list[int]:
-    return [stage for at, stage in due if at <= until]
+def _passed(due: Due, until: int) -> list[_Told]:
+    return [_Told(stage, audiences) for at, stage, audiences in due if at <= until]
 
 
 def _after(due: Due, until: int) -> int | None:
-    return next((at for at, _ in due if at > until), None)
+    return next((at for at, _, _ in due if at > until), None)
 
 
-async def _announce(connection: asyncpg.Connection, news: Iterable[tuple[bytes, int, int | None]]) -> None:
-    """Note (journey, stage told, when there is more to tell)."""
-    journeys, stages, next_ = [list(column) for column in zip(*news, strict=True)] or ([], [], [])
-    if journeys:
-        await connection.execute(_ANNOUNCE, journeys, stages)
-        await connection.execute(_NEXT, journeys, next_)
+async def _announce(connection: asyncpg.Connection, news: Iterable[tuple[bytes, _Told, int | None]]) -> None:
+    """Note (journey, what was told, when there is more to tell)."""
+    news = list(news)
+    if news:
+        records = [
+            {"journey_id": str(UUID(bytes=key)), "stage": told.stage, "audiences": told.audiences}
+            for key, told, _ in news
+        ]
+        await connection.execute(_ANNOUNCE, orjson.dumps(records).decode())
+        await connection.execute(_NEXT, [key for key, _, _ in news], [at for _, _, at in news])

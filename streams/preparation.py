@@ -8,10 +8,12 @@ from typing import NamedTuple, Protocol
 import asyncpg
 
 from projections.agreement import ABOUT_PLAYBOOK, said_of
+from projections.corrections import Credit, corrections, credit_of
+from projections.feed import DETAILED
 from projections.fold import apply, released, subject_of, take, take_out
 from projections.identifiers import identifier_key, key_at
 from projections.identity import Subject, renewed
-from projections.journey import BREAKER, Journey
+from projections.journey import BREAKER, Journey, Stored
 from projections.playbook import Rules
 from projections.register import ABOUT_IDENTITY, RELEASE, Entries, Register
 from projections.row import JourneyRow, row_of
@@ -21,7 +23,19 @@ from schemas.errors import TandemError
 from schemas.event import Event
 from store.agreement import Swept, next_to_sweep, told_by_time
 from store.archive import Archived, LogRecord, read_block, read_named
-from store.changes import CHANGED, CREATED, EVENT, IDENTITY, MERGED, PLAYBOOK, SPLIT, VANISHED, Change
+from store.changes import (
+    CHANGED,
+    CREATED,
+    CREDIT,
+    EVENT,
+    IDENTITY,
+    MERGED,
+    PLAYBOOK,
+    SPLIT,
+    VANISHED,
+    Change,
+    audience_changes,
+)
 from store.commit import DeadLetter, EventRow, Stale
 from store.loading import KnownEvent, known_events, load_journeys, victims_of
 from streams.intake import Candidate, EventKey, Intake, conflict, dead_letter, precedes, same_body, take_in
@@ -66,6 +80,7 @@ class Effects:
         self.packing: asyncio.Task[Packed] | None = None
         self.register_version = register_version  #: before this batch
         self.swept: Swept | None = None
+        self.had_handoffs: list[bytes] = []
 
 
 class Preparation:
@@ -159,7 +174,7 @@ class Preparation:
         effects.changes = [
             change._replace(cause=PLAYBOOK)
             for change in effects.changes
-            if change.stage_from != change.stage_to or change.journey_id in told
+            if change.kind in DETAILED or change.stage_from != change.stage_to or change.journey_id in told
         ]
         until = ids[-1] if len(ids) == limit else None
         effects.swept, workspace.register.swept_until = Swept(before, until), until
@@ -232,6 +247,8 @@ class Preparation:
                 if any(key in workspace.home for key in journey.identifiers):
                     raise Stale("another worker has changed who is who since journeys were read: fold again")
                 # until the sweep has ended, what is stored may follow former terms
+                if journey.stored is not None and journey.life is not None and journey.life.value:
+                    journey.stored = journey.stored._replace(credit=credit_of(journey, workspace.rules))
                 journey.settled = workspace.register.swept_until is None
                 workspace.put(journey)
             elif known.rev < journey.rev:
@@ -361,17 +378,34 @@ class Preparation:
             for journey in harvest.touched[start : start + _SLICE]:
                 row = row_of(journey, self._workspace.rules)
                 effects.rows.append(row)
-                effects.changes.append(self._change(journey, row))
-                journey.stored_stage, journey.inherited = row.stage, None
+                credit = credit_of(journey, self._workspace.rules)
+                effects.changes += self._changes(journey, row, credit)
+                if journey.stored is not None and journey.stored.handoffs:
+                    effects.had_handoffs.append(journey.journey_id)
+                journey.stored = Stored(row.stage, row.audiences, len(row.handoffs), credit)
+                journey.inherited = None
             await asyncio.sleep(0)
         for gone in harvest.gone:
             kind = VANISHED if gone.successor is None else MERGED
-            effects.changes.append(Change(gone.journey_id, kind, gone.stage, None, gone.successor, IDENTITY))
+            stage = None if gone.stored is None else gone.stored.stage
+            effects.changes.append(Change(gone.journey_id, kind, stage, None, gone.successor, IDENTITY))
+            if gone.stored is not None:
+                effects.changes += audience_changes(gone.journey_id, gone.stored.audiences, (), IDENTITY)
+                effects.changes += _corrections(gone.journey_id, gone.stored.credit, {}, IDENTITY)
+                if gone.stored.handoffs:
+                    effects.had_handoffs.append(gone.journey_id)
         self._evict(harvest.touched)
+
+    def _changes(self, journey: Journey, row: JourneyRow, credit: Credit) -> list[Change]:
+        """What the feed says of a journey: of its stages, its audiences and the credit for what it booked."""
+        change, stored = self._change(journey, row), journey.stored
+        audiences = audience_changes(row.journey_id, stored.audiences if stored else (), row.audiences, change.cause)
+        corrected = _corrections(row.journey_id, stored.credit if stored else {}, credit, change.cause)
+        return [change, *audiences, *corrected]
 
     def _change(self, journey: Journey, row: JourneyRow) -> Change:
         """What the feed says of a journey: that what it has now was in another one before, or that there is news."""
-        before, origin = journey.stored_stage, journey.inherited
+        before, origin = None if journey.stored is None else journey.stored.stage, journey.inherited
         cause = EVENT if origin is None else IDENTITY
         if before is not None:
             return Change(row.journey_id, CHANGED, before, row.stage, origin, cause)
@@ -397,6 +431,11 @@ class Preparation:
 
 class ArchiveDamaged(TandemError):
     """The archive does not hold what the table `events` says it holds."""
+
+
+def _corrections(journey_id: bytes, before: Credit, now: Credit, cause: int) -> list[Change]:
+    lines = corrections(before, now)
+    return [Change(journey_id, CREDIT, None, None, None, cause, {"lines": lines})] if lines else []
 
 
 def _ends(journey: Journey) -> set[bytes]:

@@ -338,6 +338,7 @@ def _batch(effects: Effects, packed: Packed, advances: list[Advance], holes: lis
         holes=holes,
         changes=effects.changes,
         swept=effects.swept,
+        had_handoffs=effects.had_handoffs,
     )
 
 

@@ -12,6 +12,7 @@ import structlog
 
 from projections.terms import DAY
 from store.feed import hint, prune_changes
+from store.handoffs import tell_alarms
 from store.session import CONNECTION_LOST, open_engine_connection
 from store.silence import tell_silence
 
@@ -42,8 +43,9 @@ async def tick(database_url: str, retention_days: int, clock: Callable[[], int])
 
 async def _tell(connection: asyncpg.Connection, now: int) -> None:
     told = 0
-    while found := await tell_silence(connection, now):
-        told += found
+    for tell in (tell_silence, tell_alarms):
+        while found := await tell(connection, now):
+            told += found
     if told:
         await hint(connection)
 

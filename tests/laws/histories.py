@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 from hypothesis import strategies as st
 
+from projections.handoffs import handoff_id
 from projections.playbook import DEFAULT_PLAYBOOK
 from schemas.decode import decode
 from schemas.event import Event
@@ -41,6 +42,23 @@ def _sale(type_: str, version: int = 1, **more: Any) -> st.SearchStrategy[tuple[
     return st.tuples(st.just("sales"), st.just(type_), st.just(version), data)
 
 
+#: Ids of hand-offs that events of small histories may have offered, and one of none.
+_HANDOFFS = [
+    str(uuid.UUID(bytes=handoff_id(kind, source, uuid.UUID(int=high << 64 | number).bytes)))
+    for kind in ("qualified-lead", "recycled-lead")
+    for source in ("web", "crm")
+    for high in range(4)
+    for number in range(6)
+]
+_DECISIONS_ON_HANDOFFS = st.fixed_dictionaries(
+    {"handoff": st.sampled_from([*_HANDOFFS, "none"])},
+    optional={
+        "by": st.sampled_from(["rosa", "sam"]),
+        "department": st.sampled_from(["marketing", "sales"]),
+        "reason": st.just("no"),
+    },
+)
+
 _FACTS = st.one_of(
     _touch("page_viewed", url=st.just("https://x.org/")),
     _touch("campaign_touched"),
@@ -53,7 +71,23 @@ _FACTS = st.one_of(
     _sale("usage_reported"),
     _sale("satisfaction_answered", score=st.integers(0, 10)),
     _sale("contract_cancelled"),
+    _sale("call_logged"),
+    _sale("lead_recycled", reason=st.just("later")),
+    _sale("opportunity_opened"),
     _sale("contract_renewed"),
+    _sale("usage_reported", quantity=st.sampled_from([1, 3, 100])),
+    st.tuples(
+        st.just("joint"),
+        st.sampled_from(["handoff_accepted", "handoff_rejected", "handoff_withdrawn"]),
+        st.just(1),
+        _DECISIONS_ON_HANDOFFS,
+    ),
+    st.tuples(
+        st.just("joint"),
+        st.just("handoff_offered"),
+        st.just(1),
+        st.fixed_dictionaries({"handoff": st.sampled_from(["qualified-lead", "win-back", "nothing"])}),
+    ),
     st.tuples(st.just("sales"), st.just("something_new"), st.just(1), st.just({"x": 1})),
 )
 

@@ -1,0 +1,218 @@
+"""Hand-offs: rows written with the journeys that they are of, the queue, and what time alone does to them.
+
+What happens to a hand-off is told in the feed once. What an event did is told with the batch that brought the event;
+what time does is told by the ticker when its time has come. What was told and is not so after a late event is told as
+retracted.
+"""
+
+import uuid
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import asyncpg
+import orjson
+
+from projections.handoffs import Handoff, Happening, happenings, next_due
+from projections.row import JourneyRow
+from store.changes import EVENT, HANDOFF, TIME, Change, write_changes
+from store.session import Reader
+
+_AT_ONCE = 1_000
+
+_FOUND = """
+    SELECT handoff_id, journey_id, kind, team, told FROM handoffs
+    WHERE journey_id = ANY ($1::uuid[]) OR handoff_id = ANY ($2::uuid[])
+"""
+_DELETE = "DELETE FROM handoffs WHERE handoff_id = ANY ($1::uuid[])"
+_WRITE = """
+    INSERT INTO handoffs SELECT * FROM jsonb_populate_recordset(NULL::handoffs, $1::jsonb)
+    ON CONFLICT (handoff_id) DO UPDATE SET
+        journey_id = excluded.journey_id, tier = excluded.tier, owner = excluded.owner, state = excluded.state,
+        since = excluded.since, offered_at = excluded.offered_at, touched_at = excluded.touched_at,
+        touch_due = excluded.touch_due, resolution_due = excluded.resolution_due, expires_at = excluded.expires_at,
+        due_at = excluded.due_at, note = excluded.note, rival = excluded.rival, successor = excluded.successor,
+        alarms = excluded.alarms, told = excluded.told, alarm_at = excluded.alarm_at
+    WHERE handoffs IS DISTINCT FROM excluded
+"""
+_DUE = """
+    SELECT handoff_id, journey_id, kind, team, alarms, told FROM handoffs WHERE alarm_at <= $1
+    ORDER BY alarm_at LIMIT $2 FOR UPDATE SKIP LOCKED
+"""
+_TOLD = """
+    UPDATE handoffs h SET told = h.told || u.more, alarm_at = u.alarm_at
+    FROM jsonb_to_recordset($1::jsonb) AS u (handoff_id uuid, more text[], alarm_at bigint)
+    WHERE h.handoff_id = u.handoff_id
+"""
+_NUMBER = "UPDATE projection SET feed_seq = feed_seq + $1 RETURNING feed_seq"
+
+_COLUMNS = """handoff_id, journey_id, kind, sender, receiver, team, tier, owner, state, since, offered_at, touched_at,
+    touch_due, resolution_due, expires_at, due_at, note, rival, successor, alarms"""
+#: Those that wait for somebody, the most overdue first. An offer that has expired or will be made later is none.
+_QUEUE = f"""
+    SELECT {_COLUMNS} FROM handoffs
+    WHERE state < 2 AND offered_at <= $1 AND ($2::text IS NULL OR team = $2) AND ($3::text IS NULL OR kind = $3)
+      AND ($4::boolean IS FALSE OR due_at <= $1)
+      AND (due_at, handoff_id) > (coalesce($5, -1), coalesce($6, '00000000-0000-0000-0000-000000000000'::uuid))
+    ORDER BY due_at, handoff_id LIMIT $7
+"""
+_ONE = f"SELECT {_COLUMNS} FROM handoffs WHERE handoff_id = $1"
+
+
+class HandoffRow(NamedTuple):
+    """A stored hand-off. Times are microseconds since 1970 UTC."""
+
+    handoff_id: uuid.UUID
+    journey_id: uuid.UUID
+    kind: str
+    sender: str
+    receiver: str
+    team: str
+    tier: str | None
+    owner: str | None
+    state: int  #: that it will be in if nothing else happens
+    since: int
+    offered_at: int
+    touched_at: int | None
+    touch_due: int | None
+    resolution_due: int | None
+    expires_at: int | None
+    due_at: int | None
+    note: str | None
+    rival: str | None
+    successor: uuid.UUID | None
+    alarms: list[list[Any]]
+
+
+async def write_handoffs(
+    connection: asyncpg.Connection, rows: Iterable[JourneyRow], had: Iterable[bytes]
+) -> list[Change]:
+    """Write the hand-offs of a batch's journeys. Returns what the feed is to tell of them.
+
+    `had`: journeys, also such as are no more, that had hand-offs before.
+    """
+    now = {one.id: (row.journey_id, one) for row in rows for one in row.handoffs}
+    had = sorted(had)
+    if not now and not had:
+        return []
+    found = {row["handoff_id"]: row for row in await connection.fetch(_FOUND, had, sorted(now))}
+    changes, records = list[Change](), list[dict[str, Any]]()
+    gone = sorted(found.keys() - now.keys())
+    for handoff_id in gone:
+        row = found[handoff_id]
+        if row["told"]:
+            changes.append(_change(row["journey_id"], handoff_id, row["kind"], row["team"], "vanished", None, EVENT))
+    for handoff_id in sorted(now):
+        journey_id, one = now[handoff_id]
+        told = found[handoff_id]["told"] if handoff_id in found else []
+        record, news = _record(journey_id, one, told)
+        records.append(record)
+        changes += news
+    if gone:
+        await connection.execute(_DELETE, gone)
+    if records:
+        await connection.execute(_WRITE, orjson.dumps(records).decode())
+    return changes
+
+
+def _record(journey_id: bytes, one: Handoff, told: list[str]) -> tuple[dict[str, Any], list[Change]]:
+    """(the row, what the feed is to tell)."""
+    all_ = happenings(one)
+    names = {found.what for found in all_}
+    retracted = [what for what in told if what not in names]
+    fresh = [found for found in all_ if not found.by_time and found.what not in told]
+    changes = [_change(journey_id, one.id, one.kind, one.team, f"{what}-retracted", None, EVENT) for what in retracted]
+    changes += [_change(journey_id, one.id, one.kind, one.team, found.what, found.at, EVENT) for found in fresh]
+    now_told = [what for what in told if what in names] + [found.what for found in fresh]
+    alarms = [found for found in all_ if found.by_time]
+    record = {
+        "handoff_id": str(uuid.UUID(bytes=one.id)),
+        "journey_id": str(uuid.UUID(bytes=journey_id)),
+        "kind": one.kind,
+        "sender": one.from_,
+        "receiver": one.to,
+        "team": one.team,
+        "tier": one.tier,
+        "owner": one.owner,
+        "state": one.state,
+        "since": one.since,
+        "offered_at": one.offered_at,
+        "touched_at": one.touched_at,
+        "touch_due": one.touch_due,
+        "resolution_due": one.resolution_due,
+        "expires_at": one.expires_at,
+        "due_at": next_due(one),
+        "note": one.note,
+        "rival": one.rival,
+        "successor": None if one.successor is None else str(uuid.UUID(bytes=one.successor)),
+        "alarms": [[found.at, found.what] for found in alarms],
+        "told": now_told,
+        "alarm_at": _next(alarms, now_told),
+    }
+    return record, changes
+
+
+def _next(alarms: Iterable[Happening], told: Iterable[str]) -> int | None:
+    done = set(told)
+    return min((found.at for found in alarms if found.what not in done), default=None)
+
+
+def _change(
+    journey_id: bytes, handoff_id: bytes, kind: str, team: str, what: str, at: int | None, cause: int
+) -> Change:
+    detail = {"handoff": str(uuid.UUID(bytes=handoff_id)), "kind": kind, "team": team, "what": what, "happened_at": at}
+    return Change(journey_id, HANDOFF, None, None, None, cause, detail)
+
+
+async def tell_alarms(connection: asyncpg.Connection, at: int) -> int:
+    """Write feed rows for what time has done to hand-offs by `at`, microseconds since 1970 UTC.
+
+    At most a thousand at once; returns of how many it told: call it again until there is nothing to tell.
+    """
+    async with connection.transaction():
+        due = await connection.fetch(_DUE, at, _AT_ONCE)
+        if not due:
+            return 0
+        changes, told = list[Change](), list[dict[str, Any]]()
+        for row in due:
+            alarms = [Happening(when, what, by_time=True) for when, what in orjson.loads(row["alarms"])]
+            fresh = [found for found in alarms if found.at <= at and found.what not in row["told"]]
+            changes += [
+                _change(row["journey_id"], row["handoff_id"], row["kind"], row["team"], found.what, found.at, TIME)
+                for found in fresh
+            ]
+            more = [found.what for found in fresh]
+            told.append(
+                {
+                    "handoff_id": str(uuid.UUID(bytes=row["handoff_id"])),
+                    "more": more,
+                    "alarm_at": _next(alarms, [*row["told"], *more]),
+                }
+            )
+        await connection.execute(_TOLD, orjson.dumps(told).decode())
+        last = await connection.fetchval(_NUMBER, len(changes))
+        await write_changes(connection, changes, last - len(changes) + 1, None)
+    return len(due)
+
+
+async def queue(
+    connection: Reader,
+    at: int,
+    team: str | None,
+    kind: str | None,
+    overdue: bool,
+    after: tuple[int, uuid.UUID] | None,
+    limit: int,
+) -> list[HandoffRow]:
+    """Hand-offs that wait for somebody at a time, the most overdue first; of those without deadline, none."""
+    place = after or (None, None)
+    return [_row(row) for row in await connection.fetch(_QUEUE, at, team, kind, overdue, *place, limit)]
+
+
+async def find_handoff(connection: Reader, handoff_id: uuid.UUID) -> HandoffRow | None:
+    """One hand-off, whatever became of it."""
+    row = await connection.fetchrow(_ONE, handoff_id)
+    return None if row is None else _row(row)
+
+
+def _row(row: asyncpg.Record) -> HandoffRow:
+    return HandoffRow(*row)._replace(alarms=orjson.loads(row["alarms"]))
