@@ -9,7 +9,7 @@ from projections.summary import Summary, contact_view, summary_view
 
 #: By number, as they are stored.
 KINDS = ("changed", "created", "merged", "vanished", "split", "handoff", "entered", "left", "credit")
-#: Of those, what does not tell of a journey's stages: `detail` says what happened.
+#: Of those, what tells of something else than stages: `detail` says of what; both stages are the journey's folded one.
 DETAILED = frozenset({5, 6, 7, 8})
 CREDIT = 8
 CAUSES = ("event", "identity", "time", "playbook")

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 from uuid import UUID
 
-from projections.feed import DETAILED, FeedChange, FeedJourney
+from projections.feed import FeedChange, FeedJourney
 
 
 class Interest(NamedTuple):
@@ -22,7 +22,7 @@ class Interest(NamedTuple):
         return (
             (self.kind is None or change.kind == self.kind)
             and (self.journey is None or self.journey in (change.journey_id, change.related))
-            and (self.stages is None or not self.stages.isdisjoint(stages_of(change)))
+            and (self.stages is None or change.stage_from in self.stages or change.stage_to in self.stages)
             and (self.account is None or change.journey is None or self.account in change.journey.accounts)
         )
 
@@ -46,16 +46,9 @@ class Interest(NamedTuple):
         return (None,) if self.kind is None else (("kind", self.kind),)
 
 
-def stages_of(change: FeedChange) -> tuple[int | None, ...]:
-    """The stages that a change is about: of what tells of none, the one that the journey is folded to."""
-    if change.kind in DETAILED:
-        return () if change.journey is None else (change.journey.summary.stage,)
-    return (change.stage_from, change.stage_to)
-
-
 def topics_of(change: FeedChange) -> set[object]:
     """Under what to look for subscribers that may want a change whose journey still is."""
-    found: set[object] = {None, ("kind", change.kind), change.journey_id, *stages_of(change)}
+    found: set[object] = {None, ("kind", change.kind), change.journey_id, change.stage_from, change.stage_to}
     if change.related is not None:
         found.add(change.related)
     if change.journey is not None:

@@ -27,11 +27,13 @@ EVENT, IDENTITY, TIME, PLAYBOOK = range(4)
 _COLUMNS = ("seq", *Change._fields, "batch_id")
 
 
-def audience_changes(journey_id: bytes, before: Iterable[str], now: Iterable[str], cause: int) -> list[Change]:
+def audience_changes(
+    journey_id: bytes, stage: int | None, before: Iterable[str], now: Iterable[str], cause: int
+) -> list[Change]:
     """Which audiences a journey has entered and left."""
     before, now = set(before), set(now)
     return [
-        Change(journey_id, kind, None, None, None, cause, {"audience": name})
+        Change(journey_id, kind, stage, stage, None, cause, {"audience": name})
         for kind, names in ((LEFT, before - now), (ENTERED, now - before))
         for name in sorted(names)
     ]

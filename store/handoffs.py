@@ -35,12 +35,16 @@ _WRITE = """
     WHERE handoffs IS DISTINCT FROM excluded
 """
 _DUE = """
-    SELECT handoff_id, journey_id, kind, team, alarms, told FROM handoffs WHERE alarm_at <= $1
-    ORDER BY alarm_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    SELECT handoff_id, h.journey_id, kind, team, alarms, told, j.stage
+    FROM handoffs h JOIN journeys j USING (journey_id) WHERE alarm_at <= $1
+    ORDER BY alarm_at LIMIT $2 FOR UPDATE OF h SKIP LOCKED
 """
 _TOLD = """
     UPDATE handoffs h SET told = h.told || u.more, alarm_at = u.alarm_at
-    FROM jsonb_to_recordset($1::jsonb) AS u (handoff_id uuid, more text[], alarm_at bigint)
+    FROM (
+        SELECT handoff_id, ARRAY(SELECT jsonb_array_elements_text(more::jsonb)) AS more, alarm_at
+        FROM unnest($1::uuid[], $2::text[], $3::bigint[]) AS u (handoff_id, more, alarm_at)
+    ) AS u
     WHERE h.handoff_id = u.handoff_id
 """
 _NUMBER = "UPDATE projection SET feed_seq = feed_seq + $1 RETURNING feed_seq"
@@ -90,7 +94,7 @@ async def write_handoffs(
 
     `had`: journeys, also such as are no more, that had hand-offs before.
     """
-    now = {one.id: (row.journey_id, one) for row in rows for one in row.handoffs}
+    now = {one.id: (row, one) for row in rows for one in row.handoffs}
     had = sorted(had)
     if not now and not had:
         return []
@@ -100,11 +104,13 @@ async def write_handoffs(
     for handoff_id in gone:
         row = found[handoff_id]
         if row["told"]:
-            changes.append(_change(row["journey_id"], handoff_id, row["kind"], row["team"], "vanished", None, EVENT))
+            changes.append(
+                _change(row["journey_id"], None, handoff_id, row["kind"], row["team"], "vanished", None, EVENT)
+            )
     for handoff_id in sorted(now):
-        journey_id, one = now[handoff_id]
+        journey, one = now[handoff_id]
         told = found[handoff_id]["told"] if handoff_id in found else []
-        record, news = _record(journey_id, one, told)
+        record, news = _record(journey, one, told)
         records.append(record)
         changes += news
     if gone:
@@ -114,19 +120,21 @@ async def write_handoffs(
     return changes
 
 
-def _record(journey_id: bytes, one: Handoff, told: list[str]) -> tuple[dict[str, Any], list[Change]]:
+def _record(journey: JourneyRow, one: Handoff, told: list[str]) -> tuple[dict[str, Any], list[Change]]:
     """(the row, what the feed is to tell)."""
     all_ = happenings(one)
     names = {found.what for found in all_}
     retracted = [what for what in told if what not in names]
     fresh = [found for found in all_ if not found.by_time and found.what not in told]
-    changes = [_change(journey_id, one.id, one.kind, one.team, f"{what}-retracted", None, EVENT) for what in retracted]
-    changes += [_change(journey_id, one.id, one.kind, one.team, found.what, found.at, EVENT) for found in fresh]
+    news = [(f"{what}-retracted", None) for what in retracted] + [(found.what, found.at) for found in fresh]
+    changes = [
+        _change(journey.journey_id, journey.stage, one.id, one.kind, one.team, what, at, EVENT) for what, at in news
+    ]
     now_told = [what for what in told if what in names] + [found.what for found in fresh]
     alarms = [found for found in all_ if found.by_time]
     record = {
         "handoff_id": str(uuid.UUID(bytes=one.id)),
-        "journey_id": str(uuid.UUID(bytes=journey_id)),
+        "journey_id": str(uuid.UUID(bytes=journey.journey_id)),
         "kind": one.kind,
         "sender": one.from_,
         "receiver": one.to,
@@ -157,10 +165,18 @@ def _next(alarms: Iterable[Happening], told: Iterable[str]) -> int | None:
 
 
 def _change(
-    journey_id: bytes, handoff_id: bytes, kind: str, team: str, what: str, at: int | None, cause: int
+    journey_id: bytes,
+    stage: int | None,
+    handoff_id: bytes,
+    kind: str,
+    team: str,
+    what: str,
+    at: int | None,
+    cause: int,
 ) -> Change:
-    detail = {"handoff": str(uuid.UUID(bytes=handoff_id)), "kind": kind, "team": team, "what": what, "happened_at": at}
-    return Change(journey_id, HANDOFF, None, None, None, cause, detail)
+    named = uuid.UUID(bytes=bytes(handoff_id)) if isinstance(handoff_id, bytes) else handoff_id
+    detail = {"handoff": str(named), "kind": kind, "team": team, "what": what, "happened_at": at}
+    return Change(journey_id, HANDOFF, stage, stage, None, cause, detail)
 
 
 async def tell_alarms(connection: asyncpg.Connection, at: int) -> int:
@@ -172,26 +188,22 @@ async def tell_alarms(connection: asyncpg.Connection, at: int) -> int:
         due = await connection.fetch(_DUE, at, _AT_ONCE)
         if not due:
             return 0
-        changes, told = list[Change](), list[dict[str, Any]]()
+        changes, told = list[Change](), list[tuple[object, str, int | None]]()
         for row in due:
             alarms = [Happening(when, what, by_time=True) for when, what in orjson.loads(row["alarms"])]
             fresh = [found for found in alarms if found.at <= at and found.what not in row["told"]]
-            changes += [
-                _change(row["journey_id"], row["handoff_id"], row["kind"], row["team"], found.what, found.at, TIME)
-                for found in fresh
-            ]
+            changes += [_change(*_whose(row), found.what, found.at, TIME) for found in fresh]
             more = [found.what for found in fresh]
-            told.append(
-                {
-                    "handoff_id": str(uuid.UUID(bytes=row["handoff_id"])),
-                    "more": more,
-                    "alarm_at": _next(alarms, [*row["told"], *more]),
-                }
-            )
-        await connection.execute(_TOLD, orjson.dumps(told).decode())
+            next_ = _next(alarms, [*row["told"], *more])
+            told.append((row["handoff_id"], orjson.dumps(more).decode(), next_))
+        await connection.execute(_TOLD, *[list(column) for column in zip(*told, strict=True)])
         last = await connection.fetchval(_NUMBER, len(changes))
         await write_changes(connection, changes, last - len(changes) + 1, None)
     return len(due)
+
+
+def _whose(row: asyncpg.Record) -> tuple[bytes, int, bytes, str, str]:
+    return (row["journey_id"], row["stage"], row["handoff_id"], row["kind"], row["team"])
 
 
 async def queue(

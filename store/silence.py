@@ -6,7 +6,6 @@ more to tell. Whoever writes here holds the journey's row, and takes the feed's 
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
-from uuid import UUID
 
 import asyncpg
 import orjson
@@ -35,7 +34,8 @@ _WITHDRAW = """
 _TOLD_UNTIL = "SELECT told_until FROM projection"
 _ANNOUNCE = """
     INSERT INTO announced (journey_id, stage, audiences)
-    SELECT * FROM jsonb_to_recordset($1::jsonb) AS u (journey_id uuid, stage smallint, audiences text[])
+    SELECT journey_id, stage, ARRAY(SELECT jsonb_array_elements_text(audiences::jsonb))
+    FROM unnest($1::uuid[], $2::smallint[], $3::text[]) AS u (journey_id, stage, audiences)
     ON CONFLICT (journey_id) DO UPDATE SET stage = excluded.stage, audiences = excluded.audiences
 """
 _NEXT = """
@@ -60,7 +60,7 @@ async def retold(connection: asyncpg.Connection, changes: list[Change], rows: li
 
     They go from what was told, and to what silence has led to by the time the feed has told of.
     """
-    known = sorted(change.journey_id for change in changes if change.stage_from is not None)
+    known = sorted({one.journey_id for one in changes if one.kind in _PUT_RIGHT and one.stage_from is not None})
     withdrawn = await connection.fetch(_WITHDRAW, known) if known else []
     if not withdrawn:
         return changes
@@ -79,7 +79,7 @@ async def retold(connection: asyncpg.Connection, changes: list[Change], rows: li
             now = still[key].stage if key in still else change.stage_to
             found.append(change._replace(stage_from=told[key].stage, stage_to=now))
             audiences = still[key].audiences if key in still else concerned[key].audiences if key in concerned else []
-            found += audience_changes(key, told[key].audiences, audiences, change.cause)
+            found += audience_changes(key, now, told[key].audiences, audiences, change.cause)
     return found
 
 
@@ -102,7 +102,7 @@ async def tell_silence(connection: asyncpg.Connection, at: int) -> int:
             for following in _passed(due, at):
                 if following.stage != said.stage:
                     changes.append(Change(journey_id, CHANGED, said.stage, following.stage, None, TIME))
-                changes += audience_changes(journey_id, said.audiences, following.audiences, TIME)
+                changes += audience_changes(journey_id, following.stage, said.audiences, following.audiences, TIME)
                 said = following
             news.append((journey_id, said, _after(due, at)))
         await _announce(connection, news)
@@ -123,9 +123,7 @@ async def _announce(connection: asyncpg.Connection, news: Iterable[tuple[bytes, 
     """Note (journey, what was told, when there is more to tell)."""
     news = list(news)
     if news:
-        records = [
-            {"journey_id": str(UUID(bytes=key)), "stage": told.stage, "audiences": told.audiences}
-            for key, told, _ in news
-        ]
-        await connection.execute(_ANNOUNCE, orjson.dumps(records).decode())
-        await connection.execute(_NEXT, [key for key, _, _ in news], [at for _, _, at in news])
+        keys, told, next_ = [list(column) for column in zip(*news, strict=True)]
+        audiences = [orjson.dumps(one.audiences).decode() for one in told]
+        await connection.execute(_ANNOUNCE, keys, [one.stage for one in told], audiences)
+        await connection.execute(_NEXT, keys, next_)

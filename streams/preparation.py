@@ -390,8 +390,8 @@ class Preparation:
             stage = None if gone.stored is None else gone.stored.stage
             effects.changes.append(Change(gone.journey_id, kind, stage, None, gone.successor, IDENTITY))
             if gone.stored is not None:
-                effects.changes += audience_changes(gone.journey_id, gone.stored.audiences, (), IDENTITY)
-                effects.changes += _corrections(gone.journey_id, gone.stored.credit, {}, IDENTITY)
+                effects.changes += audience_changes(gone.journey_id, None, gone.stored.audiences, (), IDENTITY)
+                effects.changes += _corrections(gone.journey_id, None, gone.stored.credit, {}, IDENTITY)
                 if gone.stored.handoffs:
                     effects.had_handoffs.append(gone.journey_id)
         self._evict(harvest.touched)
@@ -399,8 +399,9 @@ class Preparation:
     def _changes(self, journey: Journey, row: JourneyRow, credit: Credit) -> list[Change]:
         """What the feed says of a journey: of its stages, its audiences and the credit for what it booked."""
         change, stored = self._change(journey, row), journey.stored
-        audiences = audience_changes(row.journey_id, stored.audiences if stored else (), row.audiences, change.cause)
-        corrected = _corrections(row.journey_id, stored.credit if stored else {}, credit, change.cause)
+        before = stored.audiences if stored else ()
+        audiences = audience_changes(row.journey_id, row.stage, before, row.audiences, change.cause)
+        corrected = _corrections(row.journey_id, row.stage, stored.credit if stored else {}, credit, change.cause)
         return [change, *audiences, *corrected]
 
     def _change(self, journey: Journey, row: JourneyRow) -> Change:
@@ -433,9 +434,9 @@ class ArchiveDamaged(TandemError):
     """The archive does not hold what the table `events` says it holds."""
 
 
-def _corrections(journey_id: bytes, before: Credit, now: Credit, cause: int) -> list[Change]:
+def _corrections(journey_id: bytes, stage: int | None, before: Credit, now: Credit, cause: int) -> list[Change]:
     lines = corrections(before, now)
-    return [Change(journey_id, CREDIT, None, None, None, cause, {"lines": lines})] if lines else []
+    return [Change(journey_id, CREDIT, stage, stage, None, cause, {"lines": lines})] if lines else []
 
 
 def _ends(journey: Journey) -> set[bytes]:

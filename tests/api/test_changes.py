@@ -382,12 +382,13 @@ CHANGES = st.builds(
     seq=st.just(1),
     committed_at=st.none(),
     journey_id=IDS,
-    kind=st.integers(0, 4),
+    kind=st.integers(0, 8),
     cause=st.integers(0, 2),
     related=st.none() | IDS,
     stage_from=STAGES,
     stage_to=STAGES,
     journey=st.none() | JOURNEYS,
+    detail=st.none(),
 )
 INTERESTS = st.builds(
     Interest,

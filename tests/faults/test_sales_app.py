@@ -202,7 +202,7 @@ async def _listens(hub: Any) -> bool:
     return bool(hub._everybody())
 
 
-CONCERNED = [RULES.names[number] for number in sorted(RULES.concerns["sales"])]
+CONCERNED = [RULES.names[number] for number in sorted(RULES.terms[0].concerns["sales"])]
 
 
 async def _reached(hub: Any, seq: int) -> bool:
