@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api.access import caller_of
 from api.context import Context, context_of
-from api.policy import departments_of
+from api.policy import PLANS_FOR
 from api.problems import problem
+from api.speaking import Department, speaker
 from api.times import instant, micros
 from projections.agreement import Proposal, digest_of_text, proposals_of, read_proposal, stray
 from projections.playbook import InvalidPlaybook, to_yaml
@@ -27,7 +27,6 @@ from streams.gateway import BrokerUnavailable
 
 router = APIRouter(prefix="/v1/playbook")
 
-Department = Literal["marketing", "sales"]
 By = Annotated[str, Field(min_length=1, max_length=256)]
 Words = Annotated[str, Field(min_length=1, max_length=2048)]
 PlaybookText = Annotated[str, Field(max_length=262_144)]
@@ -113,7 +112,7 @@ async def propose(request: Request, wanted: Annotated[ProposalRequest, Body()]) 
     data = {
         "digest": digest_of_text(wanted.playbook),
         "playbook": wanted.playbook,
-        **_speaker(request, wanted.department, wanted.by),
+        **speaker(request, wanted.department, wanted.by, PLANS_FOR),
         **({} if wanted.effective_at is None else {"effective_at": wanted.effective_at}),
         **({} if wanted.comment is None else {"comment": wanted.comment}),
     }
@@ -133,12 +132,12 @@ async def decide(request: Request, proposal: uuid.UUID, wanted: Annotated[Decisi
     """An approval is of the text with this digest; without one, of the text that the proposal has."""
     context = context_of(request)
     found = _find(context, proposal)
-    speaker = _speaker(request, wanted.department, wanted.by)
+    said_by = speaker(request, wanted.department, wanted.by, PLANS_FOR)
     if wanted.decision != "comment":
-        _refuse_void(found, wanted, speaker["department"], context.clock())
+        _refuse_void(found, wanted, said_by["department"], context.clock())
     if wanted.decision != "approve" and wanted.text is None:
         raise HTTPException(422, "text: say why, or what")
-    data: dict[str, Any] = {"proposal": str(proposal), **speaker}
+    data: dict[str, Any] = {"proposal": str(proposal), **said_by}
     if wanted.decision == "approve":
         data["digest"] = wanted.digest or found.said.digest
     else:
@@ -155,22 +154,6 @@ def _refuse_void(found: Proposal, wanted: DecisionRequest, department: str, now:
         raise HTTPException(409, f"{department} has approved it already")
     if wanted.decision == "approve" and wanted.digest not in (None, found.said.digest):
         raise HTTPException(409, f"the proposal's text has the digest {found.said.digest}: look at it again")
-
-
-def _speaker(request: Request, department: Department | None, by: str | None) -> dict[str, str]:
-    """In whose name the caller speaks. Raises HTTPException where that is not clear, or not theirs."""
-    caller = caller_of(request)
-    if caller is None:
-        if department is None or by is None:
-            raise HTTPException(422, "while access is off nobody knows who asks: name `department` and `by`")
-        return {"department": department, "by": by}
-    own = departments_of(caller.roles)
-    speaks_for = next(iter(own)) if department is None and len(own) == 1 else department
-    if speaks_for is None:
-        raise HTTPException(422, f"you plan for {' and '.join(sorted(own))}: name the `department` you speak for")
-    if speaks_for not in own:
-        raise HTTPException(403, f"your token does not let you plan for {speaks_for}")
-    return {"department": speaks_for, "by": caller.name}
 
 
 def _time(text: str) -> int:

@@ -22,6 +22,10 @@ DEPARTMENTS = {
 }
 
 
+#: In whose name a planner decides about the playbook.
+PLANS_FOR = {role: DEPARTMENTS[role] for role in PLANNERS}
+
+
 class Rule(NamedTuple):
     """Who may use an endpoint."""
 
@@ -47,6 +51,11 @@ POLICY = {
     "GET /v1/identity/victims": Rule(ROLES),
     "POST /v1/identity/preview": Rule(PLANNERS),
     "POST /v1/identity/rulings": Rule(PLANNERS),
+    "GET /v1/handoffs": Rule(ROLES),
+    "GET /v1/handoffs/{handoff}": Rule(ROLES),
+    "POST /v1/handoffs/{handoff}/decisions": Rule(frozenset({MARKETING, SALES}) | PLANNERS),
+    "GET /v1/audiences": Rule(ROLES, personal=False),
+    "GET /v1/audiences/{name}": Rule(ROLES),
     "GET /v1/playbook": Rule(ROLES, personal=False),
     "GET /v1/playbook/proposals": Rule(ROLES, personal=False),
     "GET /v1/playbook/proposals/{proposal}": Rule(ROLES, personal=False),
@@ -86,7 +95,7 @@ def may_publish(roles: frozenset[str], department: str | None, owner: str) -> bo
 
 def departments_of(roles: frozenset[str]) -> frozenset[str]:
     """The departments in whose name somebody may decide."""
-    return frozenset(DEPARTMENTS[role] for role in roles & PLANNERS)
+    return frozenset(PLANS_FOR[role] for role in roles & PLANNERS)
 
 
 def topics_of(roles: frozenset[str]) -> list[str] | None:

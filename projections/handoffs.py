@@ -338,8 +338,18 @@ def breaches_at(handoff: Handoff, at: int) -> list[str]:
     return [names[one.what] for one in _alarms(handoff) if one.what in names and one.at <= at]
 
 
+NEVER = 2**62  #: after all times
+
+
+def open_until(handoff: Handoff) -> int | None:
+    """When time alone ends a hand-off, if nothing else happens: NEVER where it does not; None where it has ended."""
+    if handoff.state == EXPIRED:
+        return handoff.since
+    return NEVER if handoff.open else None
+
+
 def next_due(handoff: Handoff) -> int | None:
-    """The deadline that an open hand-off is waiting for: first touch, then resolution; missed ones stay."""
-    if not handoff.open:
+    """The deadline that a hand-off is waiting for while it is open: first touch, then resolution; missed ones stay."""
+    if not handoff.open and handoff.state != EXPIRED:
         return None
     return handoff.touch_due if handoff.touched_at is None and handoff.touch_due is not None else handoff.resolution_due

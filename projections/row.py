@@ -116,3 +116,8 @@ def _possible(journey: Journey, terms: Terms) -> list[Audience]:
     types = {known.type for known in journey.identifiers.values()}
     consented = [name for name, granted in consent_of(journey).items() if granted is True] if journey.facts else []
     return open_to(terms.audiences, types, consented, journey.life.score)
+
+
+def audiences_at(journey: Journey, stage: int, rules: Rules, at: int) -> list[str]:
+    """The audiences that a journey is in at a time (microseconds since 1970 UTC) at which it is in a stage."""
+    return in_stage(_possible(journey, rules.at(at)), stage)

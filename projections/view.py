@@ -1,9 +1,9 @@
 """The read model: one stored journey as people and programs read it, at a time T."""
 
 import uuid
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from projections.handoff_view import handoff_view, ignored_view
 from projections.identity import CRM, FORM, LOGIN, MERGE
 from projections.journey import Fact, Journey, Link
 from projections.kept import MILESTONES
@@ -11,15 +11,11 @@ from projections.lifecycle import Entry, Lifecycle, advance, copy_of
 from projections.membership import Membership, memberships
 from projections.moments import Moment
 from projections.playbook import Rules
+from projections.row import audiences_at
+from projections.times import time_text as time_text  # noqa: PLC0414 (many ask for it here)
 from projections.traits import consent_of, facts_by_name, last_said, winner
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AUTHORITIES = {MERGE: "crm-merge", CRM: "crm", LOGIN: "login", FORM: "form"}
-
-
-def time_text(micros: int) -> str:
-    """RFC 3339 in UTC with microseconds."""
-    return (_EPOCH + timedelta(microseconds=micros)).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def journey_view(journey: Journey, rules: Rules, at: int) -> dict[str, Any]:
@@ -48,6 +44,9 @@ def journey_view(journey: Journey, rules: Rules, at: int) -> dict[str, Any]:
         "touchpoints": [_touchpoint(moment) for moment in journey.moments if moment.channel is not None],
         "milestones": [_milestone(moment) for moment in journey.moments if moment.type in MILESTONES],
         "activity": _activity(journey.moments),
+        "handoffs": [shown for one in life.handoffs if (shown := handoff_view(one, at)) is not None],
+        "ignored_decisions": [ignored_view(one) for one in life.ignored],
+        "audiences": audiences_at(journey, life.stage, rules, at),
         "traits": _values(traits),
         "trait_sources": _provenance(journey, traits),
         "consent": consent_of(journey),

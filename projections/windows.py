@@ -12,7 +12,7 @@ from projections.identifiers import identifier_key
 HIDEABLE: dict[str, tuple[str, ...]] = {
     "channel": ("channel", "touchpoints.channel"),
     "campaign": ("campaign", "touchpoints.campaign"),
-    "owner": ("owner",),
+    "owner": ("owner", "handoffs.owner", "handoffs.rival", "handoff.owner", "handoff.rival"),
     "account": ("account", "accounts"),
     "score": ("score",),
     "value": ("value", "accounts.value", "milestones.amount", "milestones.currency"),
@@ -22,7 +22,7 @@ HIDEABLE: dict[str, tuple[str, ...]] = {
     "touchpoints.cost": ("touchpoints.cost",),
     "touchpoints.count": ("touchpoints.count",),
     "milestones": ("milestones",),
-    "milestones.note": ("milestones.note",),
+    "milestones.note": ("milestones.note", "handoffs.note", "handoff.note"),
 }
 
 #: Where an answer holds journeys, or sums over them.

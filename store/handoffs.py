@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import asyncpg
 import orjson
 
-from projections.handoffs import Handoff, Happening, happenings, next_due
+from projections.handoffs import NEVER, Handoff, Happening, happenings, next_due, open_until
 from projections.row import JourneyRow
 from store.changes import EVENT, HANDOFF, TIME, Change, write_changes
 from store.session import Reader
@@ -30,7 +30,8 @@ _WRITE = """
         journey_id = excluded.journey_id, tier = excluded.tier, owner = excluded.owner, state = excluded.state,
         since = excluded.since, offered_at = excluded.offered_at, touched_at = excluded.touched_at,
         touch_due = excluded.touch_due, resolution_due = excluded.resolution_due, expires_at = excluded.expires_at,
-        due_at = excluded.due_at, note = excluded.note, rival = excluded.rival, successor = excluded.successor,
+        due_at = excluded.due_at, open_until = excluded.open_until,
+        note = excluded.note, rival = excluded.rival, successor = excluded.successor,
         alarms = excluded.alarms, told = excluded.told, alarm_at = excluded.alarm_at
     WHERE handoffs IS DISTINCT FROM excluded
 """
@@ -49,42 +50,28 @@ _TOLD = """
 """
 _NUMBER = "UPDATE projection SET feed_seq = feed_seq + $1 RETURNING feed_seq"
 
-_COLUMNS = """handoff_id, journey_id, kind, sender, receiver, team, tier, owner, state, since, offered_at, touched_at,
-    touch_due, resolution_due, expires_at, due_at, note, rival, successor, alarms"""
 #: Those that wait for somebody, the most overdue first. An offer that has expired or will be made later is none.
-_QUEUE = f"""
-    SELECT {_COLUMNS} FROM handoffs
-    WHERE state < 2 AND offered_at <= $1 AND ($2::text IS NULL OR team = $2) AND ($3::text IS NULL OR kind = $3)
-      AND ($4::boolean IS FALSE OR due_at <= $1)
-      AND (due_at, handoff_id) > (coalesce($5, -1), coalesce($6, '00000000-0000-0000-0000-000000000000'::uuid))
-    ORDER BY due_at, handoff_id LIMIT $7
+_QUEUE = """
+    SELECT h.journey_id, h.handoff_id, h.due_at, j.state FROM handoffs h JOIN journeys j USING (journey_id)
+    WHERE h.open_until > $1 AND h.offered_at <= $1
+      AND ($2::text IS NULL OR team = $2) AND ($3::text IS NULL OR kind = $3)
+      AND ($4::boolean IS FALSE OR h.due_at <= $1)
+      AND (h.due_at, h.handoff_id) > (coalesce($5, -1), coalesce($6, '00000000-0000-0000-0000-000000000000'::uuid))
+    ORDER BY h.due_at, h.handoff_id LIMIT $7
 """
-_ONE = f"SELECT {_COLUMNS} FROM handoffs WHERE handoff_id = $1"
+_ONE = """
+    SELECT h.journey_id, h.handoff_id, h.due_at, j.state FROM handoffs h JOIN journeys j USING (journey_id)
+    WHERE h.handoff_id = $1
+"""
 
 
-class HandoffRow(NamedTuple):
-    """A stored hand-off. Times are microseconds since 1970 UTC."""
+class Waiting(NamedTuple):
+    """A hand-off's place in the queue, and the stored state of its journey, which has all of it."""
 
-    handoff_id: uuid.UUID
     journey_id: uuid.UUID
-    kind: str
-    sender: str
-    receiver: str
-    team: str
-    tier: str | None
-    owner: str | None
-    state: int  #: that it will be in if nothing else happens
-    since: int
-    offered_at: int
-    touched_at: int | None
-    touch_due: int | None
-    resolution_due: int | None
-    expires_at: int | None
-    due_at: int | None
-    note: str | None
-    rival: str | None
-    successor: uuid.UUID | None
-    alarms: list[list[Any]]
+    handoff_id: uuid.UUID
+    due_at: int  #: microseconds since 1970 UTC
+    state: bytes
 
 
 async def write_handoffs(
@@ -148,7 +135,8 @@ def _record(journey: JourneyRow, one: Handoff, told: list[str]) -> tuple[dict[st
         "touch_due": one.touch_due,
         "resolution_due": one.resolution_due,
         "expires_at": one.expires_at,
-        "due_at": next_due(one),
+        "due_at": NEVER if (due := next_due(one)) is None else due,
+        "open_until": open_until(one),
         "note": one.note,
         "rival": one.rival,
         "successor": None if one.successor is None else str(uuid.UUID(bytes=one.successor)),
@@ -214,17 +202,13 @@ async def queue(
     overdue: bool,
     after: tuple[int, uuid.UUID] | None,
     limit: int,
-) -> list[HandoffRow]:
-    """Hand-offs that wait for somebody at a time, the most overdue first; of those without deadline, none."""
+) -> list[Waiting]:
+    """Hand-offs that wait for somebody at a time, those due first before the others; those without deadline last."""
     place = after or (None, None)
-    return [_row(row) for row in await connection.fetch(_QUEUE, at, team, kind, overdue, *place, limit)]
+    return [Waiting(*row) for row in await connection.fetch(_QUEUE, at, team, kind, overdue, *place, limit)]
 
 
-async def find_handoff(connection: Reader, handoff_id: uuid.UUID) -> HandoffRow | None:
+async def find_handoff(connection: Reader, handoff_id: uuid.UUID) -> Waiting | None:
     """One hand-off, whatever became of it."""
     row = await connection.fetchrow(_ONE, handoff_id)
-    return None if row is None else _row(row)
-
-
-def _row(row: asyncpg.Record) -> HandoffRow:
-    return HandoffRow(*row)._replace(alarms=orjson.loads(row["alarms"]))
+    return None if row is None else Waiting(*row)

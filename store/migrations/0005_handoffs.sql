@@ -18,7 +18,8 @@ CREATE TABLE handoffs (
     touch_due      bigint,
     resolution_due bigint,
     expires_at     bigint,
-    due_at         bigint,                        -- the deadline that an open one waits for
+    due_at         bigint   NOT NULL,             -- the deadline that an open one waits for; after all times where none is set
+    open_until     bigint,                        -- when time alone ends it; null: it has ended
     note           text,
     rival          text,                          -- somebody else who accepted it, too
     successor      uuid,
@@ -27,8 +28,8 @@ CREATE TABLE handoffs (
     alarm_at       bigint                         -- of the first alarm that is not told
 ) WITH (fillfactor = 80);
 CREATE INDEX handoffs_journey ON handoffs (journey_id);
-CREATE INDEX handoffs_queue ON handoffs (team, due_at, handoff_id) WHERE state < 2;
-CREATE INDEX handoffs_overdue ON handoffs (due_at, handoff_id) WHERE state < 2;
+CREATE INDEX handoffs_queue ON handoffs (team, due_at, handoff_id) WHERE open_until IS NOT NULL;
+CREATE INDEX handoffs_overdue ON handoffs (due_at, handoff_id) WHERE open_until IS NOT NULL;
 CREATE INDEX handoffs_alarm ON handoffs (alarm_at) WHERE alarm_at IS NOT NULL;
 
 ALTER TABLE journeys ADD COLUMN audiences text[] NOT NULL DEFAULT '{}'; -- by the folded stage; `due` has those after it

@@ -5,7 +5,7 @@ import json
 import time
 import uuid
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from api.keys import new_key
 from api.policy import DEPARTMENTS, KEY, OPEN, POLICY, ROLES
 from api.tokens import LEEWAY, OidcSettings
 from deploy.embedded.process import free_port
+from projections.handoffs import handoff_id
 from projections.identifiers import identifier_key
 from projections.playbook import compile_windows, load_playbook
 from projections.windows import HIDEABLE, Window
@@ -39,6 +40,7 @@ from tests.support import body, produce, project, served, until
 WINDOWS = compile_windows(load_playbook())
 NOTE, COST, MAIL = "far too small", 98_127, "ana@x.org"
 ANA, BOB = "user_id:ana", "user_id:bob"
+_NOW = datetime.now(UTC).isoformat()  #: a hand-off of long ago would have expired
 _TOUCH = {"channel": "fair", "campaign": "spring", "cost": {"amount": COST, "currency": "EUR"}}
 #: Ana withdrew her consent to mails; a form says that Bob has her address, which is refused.
 _EVENTS: list[tuple[str, int, bytes | None]] = [
@@ -51,7 +53,9 @@ _EVENTS: list[tuple[str, int, bytes | None]] = [
     ("sales", 2, b"no event of sales"),
     ("joint", 2, b"no event of both"),
     ("joint", 0, propose(1, "2026-01-01T00:00:00Z")[1]),
+    ("marketing", 0, body(6, "lead_qualified", who={"user_id": "ana"}, occurred_at=_NOW)),
 ]
+_HANDOFF = uuid.UUID(bytes=handoff_id("qualified-lead", "web", uuid.UUID(int=7).bytes))
 
 
 class Case(NamedTuple):
@@ -82,6 +86,13 @@ def cases(topics: dict[str, str]) -> dict[str, Case]:
         "GET /v1/identity/victims": Case(f"/v1/identity/victims?identifier={ANA}"),
         "POST /v1/identity/preview": Case("/v1/identity/preview", _ruling("join")),
         "POST /v1/identity/rulings": Case("/v1/identity/rulings", _ruling("split")),
+        "GET /v1/handoffs": Case("/v1/handoffs"),
+        "GET /v1/handoffs/{handoff}": Case(f"/v1/handoffs/{_HANDOFF}"),
+        "POST /v1/handoffs/{handoff}/decisions": Case(
+            f"/v1/handoffs/{_HANDOFF}/decisions", {"decision": "reject", "reason": "hm"}
+        ),
+        "GET /v1/audiences": Case("/v1/audiences"),
+        "GET /v1/audiences/{name}": Case("/v1/audiences/nurture"),
         "GET /v1/playbook": Case("/v1/playbook"),
         "GET /v1/playbook/proposals": Case("/v1/playbook/proposals"),
         "GET /v1/playbook/proposals/{proposal}": Case(f"/v1/playbook/proposals/{proposal_id(1)}"),
@@ -194,6 +205,8 @@ async def test_role_by_endpoint(world: World) -> None:
             allowed = bool(rule.roles & roles) and not _is_another_s(endpoint, roles)
             if allowed:
                 assert answer.status_code in (200, 201), (endpoint, name, answer.text)
+            elif rule.roles & roles and "handoffs" in endpoint:
+                assert answer.status_code == 409, (endpoint, name)
             elif rule.roles & roles and "dead-letters" in endpoint:
                 assert answer.status_code == 404, (endpoint, name)
             else:
@@ -208,6 +221,8 @@ def _is_another_s(endpoint: str, roles: frozenset[str]) -> bool:
     """The case is about marketing's own topic."""
     if endpoint == "POST /v1/events":
         return KEY not in roles
+    if endpoint == "POST /v1/handoffs/{handoff}/decisions":
+        return not roles & {"sales", "sales-planner"}  # a qualified lead is theirs to reject
     if endpoint.startswith("GET /v1/dead-letters/"):
         return not roles & {"marketing", "marketing-planner", "auditor"}
     return False
