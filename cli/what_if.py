@@ -25,6 +25,12 @@ def print_what_if(found: dict[str, Any]) -> None:
         for move in found["moves"]:
             table.add_row(move["stage_from"], move["stage_to"], f"{move['journeys']:,}", move["examples"][0])
         console.print(table)
+    if found["handoffs"]:
+        table = Table("hand-off", "what", "would appear", "would vanish", box=None)
+        for one in found["handoffs"]:
+            what = one["what"] if one["what"] == "offered" else f"{one['what']} deadline missed"
+            table.add_row(one["kind"], what, f"{one['appear']:,}", f"{one['vanish']:,}")
+        console.print(table)
     table = Table("stage", box=None)
     for name in ("reached", "then", "in it", "then"):
         table.add_column(name, justify="right")
@@ -65,6 +71,11 @@ def what_if_page(found: dict[str, Any], name: str) -> str:
         f"<td class=n>{one['journeys']:,}</td></tr>"
         for one in found["moves"]
     )
+    handoffs = "".join(
+        f"<tr><td>{escape(one['kind'])}</td><td>{escape(one['what'])}</td>"
+        f"<td class=n>{one['appear']:,}</td><td class=n>{one['vanish']:,}</td></tr>"
+        for one in found["handoffs"]
+    )
     credit = _credit(found["credit"]) if found["credit"] else "<p>Credit stays as it is.</p>"
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -77,6 +88,9 @@ def what_if_page(found: dict[str, Any], name: str) -> str:
 <h2>Journeys in a stage</h2>{_bars(within)}
 <h2>Who would move</h2>
 <table><tr><th>from</th><th>to</th><th class=n>journeys</th></tr>{moves or "<tr><td colspan=3>nobody</td></tr>"}</table>
+<h2>Hand-offs, and deadlines missed</h2>
+<table><tr><th>kind</th><th>what</th><th class=n>appear</th><th class=n>vanish</th></tr>
+{handoffs or "<tr><td colspan=4>as they are</td></tr>"}</table>
 <h2>Credit</h2>{credit}
 </body></html>
 """

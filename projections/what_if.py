@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from projections.attribution import Attribution
+from projections.handoffs import Handoff, breaches_at
 from projections.journey import Journey
 from projections.lifecycle import Lifecycle, advance, copy_of
 from projections.moments import Moment
@@ -57,6 +58,8 @@ class WhatIf:
         self._journeys = 0
         self._moves: Counter[tuple[int, int]] = Counter()
         self._examples: dict[tuple[int, int], list[str]] = {}
+        #: (kind, offered or which deadline was missed, appear or vanish)
+        self._handoff_moves: Counter[tuple[str, str, str]] = Counter()
         self._sides = (_Side(rules, at), _Side(then, at))
         settings = rules.at(at).attribution, then.at(at).attribution
         moves = settings[0] != settings[1]
@@ -83,9 +86,19 @@ class WhatIf:
             examples = self._examples.setdefault(move, [])
             if len(examples) < _EXAMPLES:
                 examples.append(str(journey_id))
+        self._handoffs(now.handoffs, then.handoffs)
         for credit in self._credit:
             moments = _moments.decode(stored.moments) if moments is None else moments
             credit.add(moments)
+
+    def _handoffs(self, now: list[Handoff], then: list[Handoff]) -> None:
+        """Count hand-offs, and deadlines missed, that there are under one of both only."""
+        sides = [
+            {(one.kind, one.id, what) for one in found for what in ("offered", *breaches_at(one, self._at))}
+            for found in (now, then)
+        ]
+        for sign, found in (("vanish", sides[0] - sides[1]), ("appear", sides[1] - sides[0])):
+            self._handoff_moves.update((kind, what, sign) for kind, _, what in found)
 
     def view(self) -> dict[str, Any]:
         """The answer as a JSON object."""
@@ -103,6 +116,15 @@ class WhatIf:
                     "examples": self._examples[before, after],
                 }
                 for (before, after), count in moves
+            ],
+            "handoffs": [
+                {
+                    "kind": kind,
+                    "what": what,
+                    "appear": self._handoff_moves[kind, what, "appear"],
+                    "vanish": self._handoff_moves[kind, what, "vanish"],
+                }
+                for kind, what in sorted({(kind, what) for kind, what, _ in self._handoff_moves})
             ],
             "funnel": {"now": self._sides[0].view(), "then": self._sides[1].view()},
             "credit": _credit_view(*self._credit) if self._credit else None,

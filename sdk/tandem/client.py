@@ -114,6 +114,37 @@ class AsyncClient:
         body = _ruling(ruling, identifiers) | _given(reason=reason, by=by) | {"confirm": confirm}
         return checked(await self._client.post("/v1/identity/rulings", json=body))
 
+    async def handoffs(self, **filters: Any) -> AsyncIterator[Json]:
+        """Hand-offs that wait for somebody, the most overdue first; team=, kind=, overdue=True."""
+        async for item in self._pages("/v1/handoffs", **filters):
+            yield item
+
+    async def handoff(self, handoff: str) -> Json:
+        """One hand-off, with all that happened to it. Raises NotFound."""
+        return checked(await self._client.get(f"/v1/handoffs/{quote(handoff, safe='')}"))
+
+    async def decide_handoff(
+        self,
+        handoff: str,
+        decision: str,
+        *,
+        department: str | None = None,
+        reason: str | None = None,
+        by: str | None = None,
+    ) -> Json:
+        """Decide accept, reject or withdraw. Raises ApiError (409) where it would not count."""
+        body = {"decision": decision} | _given(department=department, reason=reason, by=by)
+        return checked(await self._client.post(f"/v1/handoffs/{quote(handoff, safe='')}/decisions", json=body))
+
+    async def audiences(self) -> Json:
+        """The playbook's audiences, and how many are in each."""
+        return checked(await self._client.get("/v1/audiences"))
+
+    async def audience(self, name: str) -> AsyncIterator[Json]:
+        """Who is in an audience: journeys in short, with identifiers and consent. Raises NotFound."""
+        async for item in self._pages(f"/v1/audiences/{quote(name, safe='')}"):
+            yield item
+
     async def playbook(self, at: str | None = None) -> Json:
         """The playbook in force, now or at a time (RFC 3339), with its text."""
         return checked(await self._client.get(planning.PLAYBOOK, params=_given(at=at)))
@@ -285,6 +316,35 @@ class Client:
         """Publish a ruling. Raises ConfirmationNeeded where it moves more than may be moved unasked."""
         body = _ruling(ruling, identifiers) | _given(reason=reason, by=by) | {"confirm": confirm}
         return checked(self._client.post("/v1/identity/rulings", json=body))
+
+    def handoffs(self, **filters: Any) -> Iterator[Json]:
+        """Hand-offs that wait for somebody, the most overdue first; team=, kind=, overdue=True."""
+        yield from self._pages("/v1/handoffs", **filters)
+
+    def handoff(self, handoff: str) -> Json:
+        """One hand-off, with all that happened to it. Raises NotFound."""
+        return checked(self._client.get(f"/v1/handoffs/{quote(handoff, safe='')}"))
+
+    def decide_handoff(
+        self,
+        handoff: str,
+        decision: str,
+        *,
+        department: str | None = None,
+        reason: str | None = None,
+        by: str | None = None,
+    ) -> Json:
+        """Decide accept, reject or withdraw. Raises ApiError (409) where it would not count."""
+        body = {"decision": decision} | _given(department=department, reason=reason, by=by)
+        return checked(self._client.post(f"/v1/handoffs/{quote(handoff, safe='')}/decisions", json=body))
+
+    def audiences(self) -> Json:
+        """The playbook's audiences, and how many are in each."""
+        return checked(self._client.get("/v1/audiences"))
+
+    def audience(self, name: str) -> Iterator[Json]:
+        """Who is in an audience: journeys in short, with identifiers and consent. Raises NotFound."""
+        yield from self._pages(f"/v1/audiences/{quote(name, safe='')}")
 
     def playbook(self, at: str | None = None) -> Json:
         """The playbook in force, now or at a time (RFC 3339), with its text."""

@@ -245,6 +245,8 @@ async def test_role_by_field(world: World) -> None:
         for role, department in sorted(DEPARTMENTS.items()):
             if endpoint in OPEN or role not in POLICY[endpoint].roles or "dead-letters" in endpoint:
                 continue
+            if endpoint == "POST /v1/handoffs/{handoff}/decisions":
+                continue  # one department's to decide; its answer has nothing of a person
             full = (await world.ask(endpoint, token("auditor", "marketing-planner"))).json()
             shown = (await world.ask(endpoint, token(role))).json() if endpoint != "POST /v1/events" else full
             hidden = WINDOWS[department].hidden
