@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from tandem import Client
 
 app = typer.Typer()
-handoffs = typer.Typer(
-    help="Hand-offs: the queue, one of them, decisions.", rich_markup_mode=None, add_completion=False
-)
+handoffs = typer.Typer(rich_markup_mode=None, add_completion=False)
 app.add_typer(handoffs, name="handoffs")
 
 One = Annotated[str, typer.Argument(help="Id of the hand-off.")]
