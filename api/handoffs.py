@@ -24,6 +24,7 @@ from projections.summary import contact_view
 from projections.view import time_text
 from store import audiences as audience_store
 from store import handoffs as store
+from store.handoff_report import handoff_report
 from store.handoffs import Waiting
 from streams.gateway import BrokerUnavailable
 
@@ -71,6 +72,15 @@ async def queue(
     await record(request, [item["journey"]["journey_id"] for item in items])
     next_ = _cursor(found[limit - 1]) if len(found) > limit else None
     return _json(window_of(request).show({"items": items, "next_cursor": next_}))
+
+
+@router.get("/handoffs/report", summary="How hand-offs went, by kind and tier")
+async def report(request: Request) -> Response:
+    """Offered, accepted, rejected, resolved, expired; deadlines met and missed by now. Superseded ones do not count."""
+    context = context_of(request)
+    async with context.pool.acquire() as connection:
+        items = await handoff_report(connection, context.clock())
+    return _json({"items": items})
 
 
 @router.get("/handoffs/{handoff}", summary="One hand-off, with what happened to it")

@@ -52,6 +52,7 @@ POLICY = {
     "POST /v1/identity/preview": Rule(PLANNERS),
     "POST /v1/identity/rulings": Rule(PLANNERS),
     "GET /v1/handoffs": Rule(ROLES),
+    "GET /v1/handoffs/report": Rule(ROLES, personal=False),
     "GET /v1/handoffs/{handoff}": Rule(ROLES),
     "POST /v1/handoffs/{handoff}/decisions": Rule(frozenset({MARKETING, SALES}) | PLANNERS),
     "GET /v1/audiences": Rule(ROLES, personal=False),

@@ -19,6 +19,12 @@ app = typer.Typer()
 handoffs = typer.Typer(rich_markup_mode=None, add_completion=False)
 app.add_typer(handoffs, name="handoffs")
 
+#: What the report counts.
+REPORTED = (
+    *("offered", "open", "accepted", "rejected", "resolved", "expired"),
+    *("touch_met", "touch_missed", "resolution_met", "resolution_missed"),
+)
+
 One = Annotated[str, typer.Argument(help="Id of the hand-off.")]
 As = Annotated[str | None, typer.Option("--as", help="marketing or sales; of a token of one of them, that one.")]
 By = Annotated[str | None, typer.Option(envvar="TANDEM_USER", help="Who decides; with a token it is its subject.")]
@@ -91,6 +97,17 @@ def show(handoff: One, data_dir: DataDir = None, as_json: AsJson = False) -> Non
     if one["breaches"]:
         typer.echo(f"missed: {', '.join(one['breaches'])}")
     print_items(found["history"], False, ("at", "what", "by_time"))
+
+
+@handoffs.command()
+def report(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Show how hand-offs went: deadlines met and missed, by kind and tier.
+
+    Example: tandem handoffs report --json
+    """
+    with api_client(data_dir) as client:
+        items = client.handoff_report()["items"]
+    print_items(items, as_json, ("kind", "tier", *REPORTED))
 
 
 @handoffs.command()

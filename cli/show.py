@@ -18,6 +18,7 @@ from rich.text import Text
 import tandem
 from audit.digest import projection_digest
 from cli import supervisor
+from cli.acts import change_the_plan, show_audiences, show_credit, show_handoffs
 from cli.errors import UserError
 from cli.producers import producer_of
 from cli.settings import Settings, access_settings, load_settings
@@ -32,7 +33,7 @@ from schemas.event import Event
 from store.session import open_engine_connection
 from tandem.envelope import encode_event
 
-_DAYS = 75  #: before today, when the simulated people begin to turn up
+_DAYS = 100  #: before today, when the simulated people begin to turn up
 _STREAM_SECONDS = 14.0  #: over which the simulation is spread
 _SETTLE_SECONDS = 30.0
 _LOOK_SECONDS = 0.5
@@ -49,8 +50,8 @@ def run_demo(*, keep: bool, seed: int, people: int, data_dir: Path | None, port:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
         console.print("[bold]Tandem[/bold]: starting Kafka, PostgreSQL, the projector and the API")
         addresses, children = supervisor.start(folder, port or free_port(), stack, ended)
-        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        facts = simulate(seed, people, today - timedelta(days=_DAYS))
+        now = datetime.now(UTC)
+        facts = simulate(seed, people, now - timedelta(days=_DAYS), now)
         sound = asyncio.run(_play(load_settings(folder), facts, console, ended))
         api = addresses["api"]
         console.print(f"\nThe API answers at [bold]{api}[/bold] - for example:\n  curl '{api}/v1/funnel?by=channel'")
@@ -71,11 +72,18 @@ async def _play(settings: Settings, facts: Sequence[Fact], console: Console, end
     with tandem.Client(settings.api) as client:
         found = await _watch(settings, client, console, streaming, (sent, len(facts), started), ended)
         await streaming
+        if ended():
+            return False
         story = _best_story(client)
-    if story is not None:
-        console.print("\n[bold]One journey, told event by event[/bold]")
-        print_journey(story)
-    return await _adds_up(settings, facts, found, console)
+        if story is not None:
+            console.print("\n[bold]One journey, told event by event[/bold]")
+            print_journey(story)
+        sound = await _adds_up(settings, facts, found, console)
+        show_handoffs(client, console)
+        show_audiences(client, console)
+        show_credit(client, console)
+        plan = change_the_plan(client, console)
+    return sound and plan.state == "in-force"
 
 
 async def _stream(settings: Settings, facts: Sequence[Fact], sent: list[int], ended: Callable[[], bool]) -> None:
@@ -91,6 +99,7 @@ async def _stream(settings: Settings, facts: Sequence[Fact], sent: list[int], en
             occurred_at=fact.occurred_at,
             identities=fact.identities,
             data=fact.data,
+            consent=fact.consent,
         )
         sent[0] = number + 1
         ahead = started + number / len(facts) * _STREAM_SECONDS - time.monotonic()
@@ -186,6 +195,7 @@ def _events(facts: Sequence[Fact]) -> list[Event]:
                 identities=fact.identities,
                 data=fact.data,
                 version=fact.version,
+                consent=fact.consent,
             ).value,
             fact.owner,
         )

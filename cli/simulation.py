@@ -1,13 +1,16 @@
 """A seeded simulation of two departments' systems: a web site, a mailer and ads; a CRM.
 
-Pure: the same seed gives the same facts. People change devices, events come late, and some come twice.
+Pure: the same seed gives the same facts. People change devices, events come late, and some come twice. Sales people
+work in office hours, and not all of them call in time; customers fall silent, complain or leave, and some come back.
 """
 
+import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, NamedTuple
 
+from projections.handoffs import handoff_id
 from tandem import event_id
 
 _CHANNELS = {"organic_search": 30, "paid_search": 22, "social": 18, "email": 12, "referral": 10, "direct": 8}
@@ -17,6 +20,8 @@ _OWNERS = ("rosa", "sam", "tariq", "uma")
 Data = dict[str, Any]
 
 _LATE, _TWICE = 0.06, 0.03  #: shares of the events
+_TARDY = 0.25  #: share of leads that sales calls too late
+_OPENS, _CLOSES = 9, 17  #: o'clock UTC, Monday to Friday, as the default playbook has it
 
 
 class Fact(NamedTuple):
@@ -30,30 +35,36 @@ class Fact(NamedTuple):
     occurred_at: datetime
     identities: dict[str, str]
     data: dict[str, Any]
+    consent: dict[str, bool] | None = None
 
 
-def simulate(seed: int, people: int, start: datetime) -> list[Fact]:
-    """The facts of so many people, from `start` on, as published: late ones behind their time, some twice."""
+def simulate(seed: int, people: int, start: datetime, until: datetime) -> list[Fact]:
+    """The facts of so many people from `start` to `until`, as published: late ones behind their time, some twice.
+
+    People turn up all the time, so that at the end some are in the middle of their way.
+    """
     random = Random(seed)  # noqa: S311 (a simulation, not a secret)
     published: list[tuple[datetime, int, Fact]] = []
     for number in range(people):
-        for fact in _Person(random, number, start).live():
+        for fact in _Person(random, number, start, until).live():
+            if fact.occurred_at > until:
+                break
             delay = timedelta(hours=random.uniform(2, 72)) if random.random() < _LATE else timedelta()
             published.append((fact.occurred_at + delay, len(published), fact))
             if random.random() < _TWICE:
                 again = fact.occurred_at + delay + timedelta(minutes=random.uniform(0, 90))
                 published.append((again, len(published), fact))
-    return [fact for _, _, fact in sorted(published)]
+    return [fact for _, _, fact in sorted(published, key=lambda found: found[:2])]
 
 
 class _Person:
     """One person's way, told by the systems that saw it."""
 
-    def __init__(self, random: Random, number: int, start: datetime) -> None:
+    def __init__(self, random: Random, number: int, start: datetime, until: datetime) -> None:
         self._random = random
         self._name = f"person{number:05}"
         self._account = f"company{number // 3}.example"
-        self._now = start + timedelta(minutes=random.uniform(0, 60 * 24 * 30))
+        self._now = start + (until - start) * random.uniform(0, 0.97)
         self._channel = random.choices(list(_CHANNELS), list(_CHANNELS.values()))[0]
         self._campaign = random.choice(_CAMPAIGNS)
         self._device = f"{self._name}-phone"
@@ -81,9 +92,10 @@ class _Person:
             self._device = f"{self._name}-laptop"  # another device: nothing ties it to the first one yet
             yield self._marketing("web", "page_viewed", {"url": self._page(), "channel": "direct"})
         form: Data = {"form": "newsletter", "traits": {"name": self._name}}
+        consent = {"email": self._random.random() < 0.8}
         yield self._fact(
             "marketing", "web", "form_submitted", self._on_device() | {"email": self._email()}, self._touch() | form
-        )
+        )._replace(consent=consent)
         for _ in range(self._random.randrange(1, 5)):
             self._wait(hours=40)
             yield self._mail("email_sent")
@@ -99,19 +111,59 @@ class _Person:
             yield self._fact("marketing", "web", "identified", known, {})
 
     def _meet_sales(self) -> Iterator[Fact]:
+        """Marketing hands a lead over; sales calls in time or not, takes it, gives it back, or sends it away."""
         self._wait(hours=20)
-        yield self._fact("marketing", "crm-marketing", "lead_qualified", self._lead(), self._touch())
+        qualified = self._fact("marketing", "crm-marketing", "lead_qualified", self._lead(), self._touch())
+        yield qualified
         owner = self._random.choice(_OWNERS)
-        self._wait(hours=20)
-        if self._random.random() < 0.2:
-            yield self._sale("lead_rejected", {"owner": owner, "reason": "no budget"})
+        self._office_hours(
+            self._random.uniform(5, 30) if self._random.random() < _TARDY else self._random.uniform(0, 3)
+        )
+        yield self._sale("call_logged", {"owner": owner})
+        self._office_hours(self._random.uniform(0.1, 6))
+        fate = self._random.random()
+        if fate < 0.18:
+            yield self._sale(
+                "lead_rejected", {"owner": owner, "reason": self._random.choice(("no budget", "a student"))}
+            )
+            yield from self._nurture_again(owner)
+        elif fate < 0.3:
+            # somebody decides by hand, and names the hand-off
+            yield self._decided(qualified, owner)
+            yield from self._sell(owner)
+        else:
+            yield self._sale("lead_accepted", {"owner": owner})
+            if self._random.random() < 0.15:
+                self._wait(hours=90)
+                yield self._sale("lead_recycled", {"owner": owner, "reason": "next year"})
+                yield from self._nurture_again(owner)
+            else:
+                yield from self._sell(owner)
+
+    def _nurture_again(self, owner: str) -> Iterator[Fact]:
+        """Marketing takes a lead back, and some of them are offered a second time."""
+        if self._random.random() < 0.25:
             return
-        yield self._sale("lead_accepted", {"owner": owner})
+        self._office_hours(self._random.uniform(1, 30))
+        data: Data = {"channel": "email", "campaign": "again", "form": "preferences"}
+        yield self._fact("marketing", "mailer", "lead_captured", {"email": self._email()}, data)
+        self._wait(hours=24 * 8)
+        yield self._mail("email_sent")
+        self._wait(hours=9)
+        yield self._mail("email_clicked")
+        if self._random.random() < 0.6:
+            self._wait(hours=24 * 3)
+            yield self._fact("marketing", "crm-marketing", "lead_qualified", self._lead(), self._touch())
+            self._office_hours(self._random.uniform(0, 6))
+            yield self._sale("lead_accepted", {"owner": owner})
+            yield from self._sell(owner)
+
+    def _sell(self, owner: str) -> Iterator[Fact]:
         for step in ("meeting_booked", "meeting_held", "opportunity_opened"):
-            self._wait(hours=48)
+            self._office_hours(self._random.uniform(1, 20))
             yield self._sale(step, {"owner": owner})
         self._wait(hours=90)
-        if self._random.random() < 0.45:
+        if self._random.random() < 0.4:
             reason = self._random.choice(("price", "timing"))
             yield self._sale("opportunity_lost", {"owner": owner, "reason": reason})
             return
@@ -123,14 +175,34 @@ class _Person:
         yield from self._stay(owner)
 
     def _stay(self, owner: str) -> Iterator[Fact]:
-        for _ in range(self._random.randrange(1, 5)):
-            self._wait(hours=24 * 14)
-            yield self._sale("usage_reported", {"quantity": self._random.randrange(1, 500), "unit": "seats"})
-        mood = self._random.random()
-        if mood < 0.25:
-            yield self._sale("satisfaction_answered", {"score": self._random.randrange(0, 5)})
+        """A customer uses what was bought; some use less and less, complain, or leave; marketing wins some back."""
+        seats = self._random.randrange(20, 500)
+        falls = self._random.random() < 0.2
+        for _ in range(self._random.randrange(2, 5)):
             self._wait(hours=24 * 10)
-            yield self._sale("contract_renewed" if mood < 0.12 else "contract_cancelled", {"owner": owner})
+            yield self._sale("usage_reported", {"quantity": seats, "unit": "seats"})
+            seats = seats * 2 // 5 if falls else seats + self._random.randrange(0, 20)
+        unhappy = self._random.random()
+        if unhappy < 0.25:
+            yield self._sale("satisfaction_answered", {"score": self._random.randrange(0, 5)})
+        elif unhappy < 0.33:
+            yield self._sale("contract_cancelled", {"owner": owner, "reason": "too dear"})
+        if falls or unhappy < 0.33:
+            yield from self._win_back(owner)
+
+    def _win_back(self, owner: str) -> Iterator[Fact]:
+        self._office_hours(self._random.uniform(1, 20))
+        data: Data = {"channel": "email", "campaign": "come-back", "subject": "We miss you"}
+        yield self._fact("marketing", "mailer", "lead_captured", {"email": self._email()}, data | {"form": "come-back"})
+        if self._random.random() < 0.5:
+            self._wait(hours=24 * 5)
+            yield self._sale("contract_renewed", {"owner": owner})
+
+    def _decided(self, qualified: Fact, owner: str) -> Fact:
+        """A person of sales accepts the hand-off that marketing's word has made."""
+        handoff = str(uuid.UUID(bytes=handoff_id("qualified-lead", qualified.source, id_of(qualified).bytes)))
+        data: Data = {"handoff": handoff, "by": owner, "department": "sales"}
+        return self._fact("joint", "crm-inbox", "handoff_accepted", {"email": self._email()}, data)
 
     def _won(self, version: int, owner: str, amount: int | str) -> Fact:
         data: Data = {"owner": owner, "opportunity": f"opp-{self._name}", "amount": amount, "currency": "EUR"}
@@ -169,6 +241,20 @@ class _Person:
 
     def _page(self) -> str:
         return f"https://shop.example/{self._random.choice(('home', 'prices', 'features', 'blog'))}"
+
+    def _office_hours(self, hours: float) -> None:
+        """Let so many open hours pass, from the next opening on if the office is closed."""
+        left = timedelta(hours=hours)
+        while True:
+            opens = self._now.replace(hour=_OPENS, minute=0, second=0, microsecond=0)
+            closes = opens.replace(hour=_CLOSES)
+            if self._now.weekday() < 5 and self._now < closes:
+                self._now = max(self._now, opens)
+                if self._now + left <= closes:
+                    self._now += left
+                    return
+                left -= closes - self._now
+            self._now = opens + timedelta(days=1)
 
     def _wait(self, *, minutes: float = 0, hours: float = 0) -> None:
         longest = timedelta(minutes=minutes, hours=hours)

@@ -119,6 +119,10 @@ class AsyncClient:
         async for item in self._pages("/v1/handoffs", **filters):
             yield item
 
+    async def handoff_report(self) -> Json:
+        """How hand-offs went, by kind and tier: deadlines met and missed by now."""
+        return checked(await self._client.get("/v1/handoffs/report"))
+
     async def handoff(self, handoff: str) -> Json:
         """One hand-off, with all that happened to it. Raises NotFound."""
         return checked(await self._client.get(f"/v1/handoffs/{quote(handoff, safe='')}"))
@@ -320,6 +324,10 @@ class Client:
     def handoffs(self, **filters: Any) -> Iterator[Json]:
         """Hand-offs that wait for somebody, the most overdue first; team=, kind=, overdue=True."""
         yield from self._pages("/v1/handoffs", **filters)
+
+    def handoff_report(self) -> Json:
+        """How hand-offs went, by kind and tier: deadlines met and missed by now."""
+        return checked(self._client.get("/v1/handoffs/report"))
 
     def handoff(self, handoff: str) -> Json:
         """One hand-off, with all that happened to it. Raises NotFound."""

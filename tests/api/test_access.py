@@ -87,6 +87,7 @@ def cases(topics: dict[str, str]) -> dict[str, Case]:
         "POST /v1/identity/preview": Case("/v1/identity/preview", _ruling("join")),
         "POST /v1/identity/rulings": Case("/v1/identity/rulings", _ruling("split")),
         "GET /v1/handoffs": Case("/v1/handoffs"),
+        "GET /v1/handoffs/report": Case("/v1/handoffs/report"),
         "GET /v1/handoffs/{handoff}": Case(f"/v1/handoffs/{_HANDOFF}"),
         "POST /v1/handoffs/{handoff}/decisions": Case(
             f"/v1/handoffs/{_HANDOFF}/decisions", {"decision": "reject", "reason": "hm"}
