@@ -16,6 +16,7 @@ from bench.costs import measure_costs
 from bench.feed import measure_feed
 from bench.identity import measure_identity
 from bench.plan import measure_plan
+from bench.queue import measure_queue
 from bench.report import write_feed, write_report
 from bench.scenarios import catch_up, growth, live, reads, rebuilt
 from bench.services import Servers, make_place, servers
@@ -85,9 +86,15 @@ async def feed(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
 async def plan(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
     """What-if over 200,000 journeys and a playbook that comes into force, beside live events."""
     yield await measure_plan(on, args.seed)
+    yield await measure_queue(on)
 
 
-SETS = {"short": short, "identity": identity, "costs": costs, "feed": feed, "plan": plan, "full": full}
+async def queue(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
+    """The list of overdue hand-offs among 1,000,000 journeys."""
+    yield await measure_queue(on)
+
+
+SETS = {"short": short, "identity": identity, "costs": costs, "feed": feed, "plan": plan, "queue": queue, "full": full}
 
 
 async def _rate(name: str, on: Servers, workload: Workload) -> Figures:
