@@ -15,7 +15,7 @@ import orjson
 import structlog
 
 from api.cursor import Cursor
-from projections.feed import FeedChange, FeedJourney, change_view, feed_journey_view
+from projections.feed import CREDIT, FeedChange, FeedJourney, change_view, feed_journey_view
 from projections.interest import Interest, topics_of
 from projections.playbook import Rules
 from projections.windows import Window
@@ -30,6 +30,8 @@ _POLL_SECONDS = 0.25  #: between two looks when no hint comes
 _WAITING_CHANGES = 5_000  #: for one subscriber, at most
 _WAITING_BYTES = 4 * 1024 * 1024
 _RETRY_SECONDS = 1.0
+#: What a correction of credit tells: who may not see one of these is not told the lines.
+_OF_CREDIT = frozenset({"channel", "campaign", "value"})
 
 
 class Message(NamedTuple):
@@ -212,6 +214,8 @@ class Printer:
         key = (change.seq, window.name)
         if key not in self._changes:
             journey = None if change.journey is None else window.show(self._view(change.journey))
+            if change.kind == CREDIT and window.hidden & _OF_CREDIT:
+                change = change._replace(detail={"hidden": sorted(window.hidden & _OF_CREDIT)})
             data = orjson.dumps(change_view(change, journey, self._rules))
             whose = None if change.journey is None else change.journey_id
             self._changes[key] = Message("change", cursor, data, whose)

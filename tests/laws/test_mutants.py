@@ -255,6 +255,36 @@ MUTANTS = {
         (("projections/agreement.py", "for one in sorted(said, key=_order):", "for one in list(said):"),),
         ("tests/laws/test_convergence.py::test_playbook_changes_converge",),
     ),
+    "a deadline counts closed hours": Mutant(
+        (("projections/handoff_rules.py", "deadline(self.calendar, offered_at, span)", "offered_at + span"),),
+        ("tests/projections/test_handoffs.py::test_entering_a_stage_offers_it_once_with_deadlines_in_open_time",),
+    ),
+    "a late touch takes no breach back": Mutant(
+        (("projections/handoffs.py", "(met is None or met > due)", "True"),),
+        ("tests/projections/test_handoffs.py",),
+    ),
+    "several hand-offs of a kind are open at once": Mutant(
+        (("projections/handoffs.py", "    if n is not None:\n        made =", "    if False:\n        made ="),),
+        ("tests/projections/test_handoffs.py::test_hand_offs_are_what_the_simplest_model_says",),
+    ),
+    "what was told of a hand-off is not taken back": Mutant(
+        (
+            (
+                "store/handoffs.py",
+                "retracted = [what for what in told if what not in names]",
+                "retracted = list(told)[:0]",
+            ),
+        ),
+        ("tests/store/test_handoffs.py",),
+    ),
+    "hand-offs by silence are shown before their time": Mutant(
+        (("store/handoffs.py", "h.open_until > $1 AND h.offered_at <= $1", "h.open_until > $1"),),
+        ("tests/store/test_handoffs.py::test_silence_makes_a_hand_off_that_nobody_sees_before_its_time",),
+    ),
+    "credit is told anew instead of corrected": Mutant(
+        (("projections/corrections.py", "now.get(place, 0) - before.get(place, 0)", "now.get(place, 0)"),),
+        ("tests/store/test_handoffs.py::test_the_corrections_of_credit_add_up_to_the_credit_as_it_is",),
+    ),
     "stored journeys do not follow a new playbook": Mutant(
         (("store/commit.py", "    if entries.renewed:\n        await begin_sweep(connection)\n", ""),),
         ("tests/streams/test_sweep.py::test_two_workers_and_a_rebuild_agree",),
