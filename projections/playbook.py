@@ -205,10 +205,23 @@ class Playbook(_Strict):
         if unknown:
             raise ValueError(f"stages: no stage is named {unknown[0]!r}")
         self._silence_ends()
+        self._all_can_be_entered()
         self._parts_fit()
         if self.stages[0].from_ is not None:
             raise ValueError("stages: the first stage is where journeys begin and takes no `from`")
         return self
+
+    def _all_can_be_entered(self) -> None:
+        """Stages that can be entered from each other only are in a circle that nobody ever gets into."""
+        left = {stage.name: set(stage.from_) for stage in self.stages if stage.from_ is not None}
+        reached = {stage.name for stage in self.stages} - left.keys()
+        while found := {name for name, sources in left.items() if sources & reached}:
+            reached |= found
+            left = {name: sources for name, sources in left.items() if name not in found}
+        if left:
+            raise ValueError(
+                f"stages: no way leads into {min(left)!r}: it is entered from {', '.join(sorted(left))} only"
+            )
 
     def _parts_fit(self) -> None:
         for what, parts in (("handoffs", self.handoffs), ("audiences", self.audiences)):

@@ -159,6 +159,15 @@ async def test_what_cannot_be_is_refused_in_one_line(world: World) -> None:
             r"line \d+.*no stage is named 'customers'",
         ),
         (TEXT.replace("breaker: 200", "breaker: 90"), {}, "changes 'identity'"),
+        (
+            TEXT.replace("from: [customer, won-back]", "from: [won-back]").replace(
+                "from: [customer, at-risk, won-back]", "from: [at-risk]"
+            ),
+            {},
+            r"line \d+.*no way leads into 'at-risk'",
+        ),
+        (TEXT.replace("mon: [09:00-17:00]", "mon: [09:00-17:00, 16:00-18:00]"), {}, r"line \d+.*hours overlap"),
+        (TEXT.replace("remind: 2h", "remind: 6h"), {}, r"line \d+.*'remind' must come before 'first_touch'"),
         (_PLAN, {"effective_at": past}, "effective_at lies in the past"),
         (_PLAN, {"effective_at": "tomorrow"}, "effective_at: write a time"),
         (_PLAN, {"department": None}, "name `department` and `by`"),

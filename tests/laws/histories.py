@@ -186,6 +186,29 @@ def agreements(draw: st.DrawFn) -> list[tuple[str, bytes]]:
     return found
 
 
+_RULED = st.sampled_from(
+    [
+        [("user_id", "u1"), ("user_id", "u2")],
+        [("user_id", "u1"), ("email", "b@x.org")],
+        [("crm_contact", "c1"), ("anonymous_id", "d1")],
+        [("user_id", "u3"), ("email", "a@x.org"), ("anonymous_id", "d2")],
+    ]
+)
+
+
+@st.composite
+def rulings(draw: st.DrawFn) -> list[tuple[str, bytes]]:
+    """A list of (owner, JSON) of up to three rulings on the people of `histories`."""
+    found = []
+    for number in range(draw(st.integers(0, 3))):
+        type_ = draw(st.sampled_from(["identity_joined", "identity_split", "identity_split", "identifier_released"]))
+        owner, value = _joint(900 + number, type_, draw(_TIMES), {})
+        event = msgspec.json.decode(value)
+        event["identities"] = [{"type": kind, "value": one} for kind, one in draw(_RULED)]
+        found.append((owner, msgspec.json.encode(event)))
+    return found
+
+
 def decoded(history: list[tuple[str, bytes]]) -> list[Event]:
     """The events of a history."""
     return [decode(body, owner) for owner, body in history]
