@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api import attribution, changes, handoffs, health, identity, ingest, playbook, queries, reads, what_if
+from api import attribution, changes, handoffs, health, identity, ingest, past, playbook, queries, reads, what_if
 from api.access import Access, AccessSettings, Refused
 from api.context import Context
 from api.guard import guard, refusal
@@ -116,7 +116,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    for router in (health, queries, attribution, changes, identity, playbook, what_if, handoffs, reads, ingest):
+    for router in (health, queries, attribution, changes, identity, past, playbook, what_if, handoffs, reads, ingest):
         app.include_router(router.router)
     app.add_middleware(guard)
     app.add_exception_handler(Refused, _on_refused)

@@ -17,7 +17,7 @@ from api.identifiers import key_of
 from api.problems import problem
 from api.times import instant, micros
 from api.veils import Veil, merged, refuse_veiled, veil_over
-from audit.identity import identity_as_of
+from audit.past import Point, fold_at, recorded_of, rules_known
 from projections.explain import Explanation, Step, explain
 from projections.identifiers import key_at
 from projections.identity_view import AUTHORITIES, identity_view, preview_view, reason_text
@@ -261,7 +261,9 @@ async def person(
         if happened is None and known is None:
             today = workspace = await store.load_tied(connection, context.rules, [key])
         else:
-            workspace = await identity_as_of(connection, context.rules, key, happened, known)
+            recorded = await recorded_of(connection, context.rules, key)
+            rules = await rules_known(connection, context.agreed.first, known)
+            workspace = fold_at(recorded, rules, Point(happened, known))
             today = await store.load_tied(connection, context.rules, [key, *workspace.home])  # for consents of today
     now = _newest(today, key)
     refuse_veiled(window_of(request), today.journey_of(now), identifier, now)

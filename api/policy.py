@@ -51,6 +51,8 @@ POLICY = {
     "GET /v1/identity/victims": Rule(ROLES),
     "POST /v1/identity/preview": Rule(PLANNERS),
     "POST /v1/identity/rulings": Rule(PLANNERS),
+    "GET /v1/diff/{identifier:path}": Rule(ROLES),
+    "GET /v1/explain/{identifier:path}": Rule(ROLES),
     "GET /v1/handoffs": Rule(ROLES),
     "GET /v1/handoffs/report": Rule(ROLES, personal=False),
     "GET /v1/handoffs/{handoff}": Rule(ROLES),

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from api.access import caller_of, record, refuse_hidden, window_of
 from api.context import Context, context_of
 from api.identifiers import key_of
+from api.past import journey_as_of
 from api.policy import topics_of
 from api.times import instant
 from api.veils import refuse_veiled
@@ -32,8 +33,18 @@ def _json(body: object) -> Response:
 
 
 @router.get("/journeys/{identifier:path}", summary="One journey, by any identifier or journey id it has or had")
-async def journey(request: Request, identifier: str) -> Response:
-    """`identifier` is `type:value`, such as `email:ana@example.com`, or `journey:` with an id."""
+async def journey(
+    request: Request,
+    identifier: str,
+    at: Annotated[datetime | None, Query()] = None,
+    known_at: Annotated[datetime | None, Query()] = None,
+) -> Response:
+    """`identifier` is `type:value`, such as `email:ana@example.com`, or `journey:` with an id.
+
+    `at`: as it was true then, by all that is known today. `known_at`: as Tandem knew it then.
+    """
+    if at is not None or known_at is not None:
+        return await journey_as_of(request, identifier, at, known_at)
     context = context_of(request)
     key = key_of(identifier, context.rules)
     found = await context.lookup.journey(key)

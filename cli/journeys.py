@@ -16,16 +16,22 @@ app = typer.Typer()
 @app.command()
 def journey(
     identifier: Annotated[str, typer.Argument(help="type:value, such as email:ana@example.com")],
+    at: Annotated[str | None, typer.Option(help="RFC 3339: as it was true then, by all that is known today.")] = None,
+    known_at: Annotated[str | None, typer.Option(help="RFC 3339: as Tandem knew it then.")] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell one journey: stages, touchpoints, milestones and identifiers.
+    """Tell one journey: stages, touchpoints, milestones and identifiers; now, or as of a time.
 
-    Example: tandem journey email:ana@example.com
+    Example: tandem journey email:ana@example.com --known-at 2026-03-03T10:02:00Z
     """
     type_, value = identifier_of(identifier)
+    times = {
+        "at": None if at is None else time_of(at, "--at"),
+        "known_at": None if known_at is None else time_of(known_at, "--known-at"),
+    }
     with api_client(data_dir) as client:
-        found = client.journey(type_, value)
+        found = client.journey(type_, value, **times)
     if as_json:
         typer.echo(json.dumps(found))
     else:

@@ -1,5 +1,6 @@
 """What was said of playbooks, and the sweep that lets stored journeys follow the terms agreed."""
 
+from datetime import datetime
 from typing import NamedTuple
 
 import asyncpg
@@ -9,7 +10,10 @@ from store.session import Reader
 
 _SAID = """
     SELECT occurred_at, id, source, type, department, said_by, proposal, digest, body, effective_at, comment
-    FROM playbook_events ORDER BY occurred_at, id, source
+    FROM playbook_events
+    WHERE $1::timestamptz IS NULL
+       OR batch_id IN (SELECT b.batch_id FROM batches b WHERE b.committed_at <= $1)
+    ORDER BY occurred_at, id, source
 """
 _SAY = """
     INSERT INTO playbook_events
@@ -34,11 +38,14 @@ class Swept(NamedTuple):
     until: bytes | None
 
 
-async def read_said(connection: Reader) -> list[Said]:
-    """All that was said of playbooks, in order of time. Takes connections with and without raw uuid values."""
+async def read_said(connection: Reader, known_at: datetime | None = None) -> list[Said]:
+    """All that was said of playbooks, and was committed by a time, in order of time.
+
+    Takes connections with and without raw uuid values.
+    """
     return [
         Said((row[0], bytes(row[1]) if isinstance(row[1], bytes) else row[1].bytes, row[2]), *row[3:])
-        for row in map(tuple, await connection.fetch(_SAID))
+        for row in map(tuple, await connection.fetch(_SAID, known_at))
     ]
 
 

@@ -13,7 +13,7 @@ from projections.register import Register
 from projections.workspace import Workspace
 from schemas.decode import decode
 from schemas.event import Event
-from store.archive import Archived, read_block
+from store.archive import read_block
 from store.loading import known_events, load_journeys, load_register, victims_of
 from store.session import Reader
 
@@ -45,7 +45,17 @@ _VICTIMS = """
 
 _PLACES = "SELECT partition_id, topic, partition, owner_room FROM partitions WHERE partition_id = ANY ($1::int[])"
 _SOURCE = "SELECT source_id FROM sources WHERE name = $1"
-_COMMITTED = "SELECT DISTINCT batch_id FROM batches WHERE batch_id = ANY ($1::bigint[]) AND committed_at <= $2"
+_COMMITTED = """
+    SELECT batch_id, min(committed_at) AS committed_at FROM batches WHERE batch_id = ANY ($1::bigint[]) GROUP BY 1
+"""
+
+
+class Place(NamedTuple):
+    """A topic's partition, and the department that writes there."""
+
+    topic: str
+    partition: int
+    owner: str
 
 
 class Found(NamedTuple):
@@ -145,15 +155,14 @@ async def _partitions(connection: Reader, ids: Collection[int]) -> dict[int, tup
     return {row["partition_id"]: (row["topic"], row["partition"], row["owner_room"]) for row in rows}
 
 
-async def owners_of(connection: Reader, events: Iterable[Archived]) -> dict[int, str]:
-    """Partition id -> the department that writes there, for archived events."""
-    places = await _partitions(connection, {event.partition_id for event in events})
-    return {partition_id: owner for partition_id, (_, _, owner) in places.items()}
+async def places_of(connection: Reader, ids: Collection[int]) -> dict[int, Place]:
+    """Partition id -> its topic, number and owner."""
+    return {partition_id: Place(*place) for partition_id, place in (await _partitions(connection, ids)).items()}
 
 
-async def committed_by(connection: Reader, batch_ids: Collection[int], time: datetime) -> set[int]:
-    """Those of some batches that were committed at or before a time."""
-    return {row["batch_id"] for row in await connection.fetch(_COMMITTED, list(batch_ids), time)}
+async def committed_at(connection: Reader, batch_ids: Collection[int]) -> dict[int, datetime]:
+    """When batches were committed."""
+    return {row["batch_id"]: row["committed_at"] for row in await connection.fetch(_COMMITTED, list(batch_ids))}
 
 
 async def conflicting(connection: Reader, first: bytes, limit: int) -> list[bytes]:

@@ -1,8 +1,11 @@
 """How far the projection has come, and law 4's equation."""
 
+from datetime import datetime
 from typing import NamedTuple
 
 import asyncpg
+
+from store.session import Reader
 
 _PARTITIONS = """
     SELECT topic, partition, next_offset, next_offset - first_offset AS read, applied, duplicates, dead, holes,
@@ -36,6 +39,12 @@ class Progress(NamedTuple):
 async def progress(connection: asyncpg.Connection | asyncpg.Pool) -> list[Progress]:
     """Every partition of the current log epoch."""
     return [Progress(*row) for row in await connection.fetch(_PARTITIONS)]
+
+
+async def first_commit(connection: Reader) -> datetime | None:
+    """When the first batch was committed; None before."""
+    found: datetime | None = await connection.fetchval("SELECT min(committed_at) FROM batches")
+    return found
 
 
 async def has_tables(connection: asyncpg.Connection | asyncpg.Pool, timeout: float = 10) -> bool:

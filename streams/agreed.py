@@ -20,7 +20,7 @@ class Agreed:
     """The rules that follow from what was said of playbooks, as of the last look. `first`: what it all began with."""
 
     def __init__(self, first: Rules) -> None:
-        self._first = first
+        self.first = first
         self._version = -1
         self._windows: tuple[Terms, dict[str, Window]] | None = None
         self.rules = first
@@ -33,7 +33,7 @@ class Agreed:
         version, self.sweeping = await register_version(connection)
         if version != self._version:
             self.said = await read_said(connection)
-            self.rules = await asyncio.to_thread(agreed_rules, self._first, self.said)
+            self.rules = await asyncio.to_thread(agreed_rules, self.first, self.said)
             self._version = version
 
     def windows(self, at: int) -> dict[str, Window]:

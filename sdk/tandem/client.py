@@ -18,12 +18,16 @@ _LONG = 120.0  #: seconds; for answers that all journeys are read for
 _VERY_LONG = 600.0  #: seconds; between two lines of such an answer
 
 
+def _named(type_: str, value: str) -> str:
+    return quote(f"{type_}:{value}", safe=":@")
+
+
 def _journey_path(type_: str, value: str) -> str:
-    return f"/v1/journeys/{quote(f'{type_}:{value}', safe=':@')}"
+    return f"/v1/journeys/{_named(type_, value)}"
 
 
 def _person_path(type_: str, value: str) -> str:
-    return f"/v1/identity/persons/{quote(f'{type_}:{value}', safe=':@')}"
+    return f"/v1/identity/persons/{_named(type_, value)}"
 
 
 def _ruling(ruling: str, identifiers: list[str]) -> Json:
@@ -47,9 +51,21 @@ class AsyncClient:
         self._jitter = jitter
         self._client = httpx.AsyncClient(base_url=base_url, timeout=timeout, headers=bearer(token))
 
-    async def journey(self, type_: str, value: str) -> Json:
-        """The journey that an identifier finds. Raises NotFound."""
-        return checked(await self._client.get(_journey_path(type_, value)))
+    async def journey(self, type_: str, value: str, *, at: str | None = None, known_at: str | None = None) -> Json:
+        """The journey that an identifier finds; `at` and `known_at` (RFC 3339) look back. Raises NotFound."""
+        return checked(await self._client.get(_journey_path(type_, value), params=_given(at=at, known_at=known_at)))
+
+    async def diff(self, type_: str, value: str, start: str, end: str | None = None, *, axis: str = "true") -> Json:
+        """What changed in a journey between two times (RFC 3339; `end` is now, without), and which events did it.
+
+        `axis`: "true" for what was true then, "known" for what Tandem knew then. Raises NotFound.
+        """
+        parameters = _given(**{"from": start, "to": end, "axis": axis})
+        return checked(await self._client.get(f"/v1/diff/{_named(type_, value)}", params=parameters))
+
+    async def explain_journey(self, type_: str, value: str, stage: str | None = None) -> Json:
+        """Why a journey is in its stages, or in one: events, rules, playbook. Raises NotFound."""
+        return checked(await self._client.get(f"/v1/explain/{_named(type_, value)}", params=_given(stage=stage)))
 
     async def journeys(self, **filters: Any) -> AsyncIterator[Json]:
         """All journeys that fit stage=, account=, channel=, owner=, changed_since=; pages are turned as needed."""
@@ -249,9 +265,21 @@ class Client:
         """`token`: the OpenID Connect token to ask with."""
         self._client = httpx.Client(base_url=base_url, timeout=timeout, headers=bearer(token))
 
-    def journey(self, type_: str, value: str) -> Json:
-        """The journey that an identifier finds. Raises NotFound."""
-        return checked(self._client.get(_journey_path(type_, value)))
+    def journey(self, type_: str, value: str, *, at: str | None = None, known_at: str | None = None) -> Json:
+        """The journey that an identifier finds; `at` and `known_at` (RFC 3339) look back. Raises NotFound."""
+        return checked(self._client.get(_journey_path(type_, value), params=_given(at=at, known_at=known_at)))
+
+    def diff(self, type_: str, value: str, start: str, end: str | None = None, *, axis: str = "true") -> Json:
+        """What changed in a journey between two times (RFC 3339; `end` is now, without), and which events did it.
+
+        `axis`: "true" for what was true then, "known" for what Tandem knew then. Raises NotFound.
+        """
+        parameters = _given(**{"from": start, "to": end, "axis": axis})
+        return checked(self._client.get(f"/v1/diff/{_named(type_, value)}", params=parameters))
+
+    def explain_journey(self, type_: str, value: str, stage: str | None = None) -> Json:
+        """Why a journey is in its stages, or in one: events, rules, playbook. Raises NotFound."""
+        return checked(self._client.get(f"/v1/explain/{_named(type_, value)}", params=_given(stage=stage)))
 
     def journeys(self, **filters: Any) -> Iterator[Json]:
         """All journeys that fit stage=, account=, channel=, owner=, changed_since=; pages are turned as needed."""

@@ -86,6 +86,8 @@ def cases(topics: dict[str, str]) -> dict[str, Case]:
         "GET /v1/identity/victims": Case(f"/v1/identity/victims?identifier={ANA}"),
         "POST /v1/identity/preview": Case("/v1/identity/preview", _ruling("join")),
         "POST /v1/identity/rulings": Case("/v1/identity/rulings", _ruling("split")),
+        "GET /v1/diff/{identifier:path}": Case(f"/v1/diff/{ANA}?from=2026-01-01T00:00:01.5Z"),
+        "GET /v1/explain/{identifier:path}": Case(f"/v1/explain/{ANA}"),
         "GET /v1/handoffs": Case("/v1/handoffs"),
         "GET /v1/handoffs/report": Case("/v1/handoffs/report"),
         "GET /v1/handoffs/{handoff}": Case(f"/v1/handoffs/{_HANDOFF}"),

@@ -1,0 +1,91 @@
+"""The past, from the archive: who was one person and what their journey was, as of a time on either axis.
+
+`at`: what had happened by then (occurred_at), with all that is known today. `known_at`: what Tandem had committed by
+then. Only events of everybody who was ever tied to the identifier are read and folded. All connections give uuid values
+as 16 raw bytes.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+from projections.agreement import agreed_rules
+from projections.identifiers import identifier_key
+from projections.memory import MemoryFold
+from projections.playbook import Rules
+from projections.workspace import Workspace
+from schemas.decode import decode
+from schemas.event import Event
+from store.agreement import read_said
+from store.archive import Archived, read_named
+from store.identity import Place, committed_at, everybody_ever_tied, places_of
+from store.session import Reader
+from streams.intake import precedes
+
+
+class Recorded(NamedTuple):
+    """An archived event, when it was committed, and where it lies in the log."""
+
+    event: Event
+    archived: Archived
+    committed_at: datetime
+    place: Place
+
+
+class Point(NamedTuple):
+    """A point in the past; None stands for no bound. `at` is microseconds since 1970 UTC."""
+
+    at: int | None = None
+    known_at: datetime | None = None
+
+    def has(self, one: Recorded) -> bool:
+        """Whether an event had happened, and was known, by then."""
+        return (self.at is None or one.event.occurred_at <= self.at) and self.knew(one)
+
+    def knew(self, one: Recorded) -> bool:
+        """Whether an event was known by then."""
+        return self.known_at is None or one.committed_at <= self.known_at
+
+
+async def recorded_of(connection: Reader, rules: Rules, key: bytes) -> list[Recorded]:
+    """All archived events that name anybody who was ever tied to an identifier, and some others."""
+    today = await everybody_ever_tied(connection, rules, [key])
+    bases = {identifier_key(k.type, k.value) for j in today.journeys.values() for k in j.identifiers.values()}
+    archived = await read_named(connection, bases | {key})
+    places = await places_of(connection, {one.partition_id for _, one in archived})
+    committed = await committed_at(connection, {batch_id for batch_id, _ in archived})
+    return [
+        Recorded(decode(one.value, places[one.partition_id].owner), one, committed[batch_id], places[one.partition_id])
+        for batch_id, one in archived
+    ]
+
+
+async def rules_known(connection: Reader, first: Rules, known_at: datetime | None) -> Rules:
+    """The rules that follow from what had been said of playbooks, and was committed, by a time."""
+    return agreed_rules(first, await read_said(connection, known_at))
+
+
+def fold_at(recorded: Iterable[Recorded], rules: Rules, point: Point) -> Workspace:
+    """Fold exactly what had happened, and was known, at a point."""
+    fold = MemoryFold(Workspace(rules))
+    for one in distinct(recorded, point):
+        fold.add(one.event)
+    fold.workspace.harvest()
+    return fold.workspace
+
+
+def distinct(recorded: Iterable[Recorded], point: Point) -> list[Recorded]:
+    """Each event of a point once, as the rule for conflicts has it among what was known, in the order of time."""
+    found: dict[tuple[bytes, str], Recorded] = {}
+    for one in recorded:
+        if not point.knew(one):
+            continue
+        key = (one.event.id, one.event.source)
+        known = found.get(key)
+        if known is None or precedes(one.archived.value, known.archived.value):
+            found[key] = one
+    return sorted((one for one in found.values() if point.has(one)), key=_order)
+
+
+def _order(one: Recorded) -> tuple[int, bytes, str]:
+    return (one.event.occurred_at, one.event.id, one.event.source)

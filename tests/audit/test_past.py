@@ -1,0 +1,231 @@
+"""As of a time, on both axes: the answer is the fold of exactly what had happened, or was known, by then."""
+
+import asyncio
+import json
+import os
+import random
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import asyncpg
+import pytest
+
+from api.app import create_app
+from audit.past import Point, fold_at, recorded_of
+from deploy.embedded.process import free_port
+from projections.fold import subject_of
+from projections.identifiers import key_at
+from projections.journey import Journey
+from projections.memory import fold_events
+from projections.reasons import reasons_of
+from projections.register import RULINGS
+from projections.view import journey_view
+from projections.workspace import Workspace
+from schemas.decode import decode
+from schemas.event import Event
+from store.session import open_engine_connection
+from streams.kafka import KafkaSettings
+from tandem import ApiError, AsyncClient, NotFound
+from tests.laws.histories import long_hostile_history
+from tests.support import RULES, body, produce, project, served
+
+_EVENTS, _COMMITS, _PAIRS = 500, 8, 200
+SEED = 2026
+
+
+class Projected(NamedTuple):
+    """What was committed, and when."""
+
+    database_url: str
+    events: list[Event]
+    #: how many of the events were committed by each time
+    commits: list[tuple[datetime, int]]
+
+
+@pytest.fixture
+async def projected(kafka_settings: KafkaSettings, database_url: str) -> Projected:
+    history = long_hostile_history(_EVENTS, SEED)
+    connection = await asyncpg.connect(database_url)
+    commits: list[tuple[datetime, int]] = []
+    step = _EVENTS // _COMMITS
+    for start in range(0, _EVENTS, step):
+        part = history[start : start + step]
+        await produce(kafka_settings, [(owner, n % 3, value) for n, (owner, value) in enumerate(part)])
+        await project(kafka_settings, database_url, start + len(part))
+        commits.append((await connection.fetchval("SELECT clock_timestamp()"), start + len(part)))
+    await connection.close()
+    return Projected(database_url, [decode(value, owner) for owner, value in history], commits)
+
+
+def _key(chance: random.Random, events: list[Event]) -> bytes:
+    """An identifier that some event names."""
+    while True:
+        event = chance.choice(events)
+        subject = subject_of(event, RULES)
+        if subject is not None and event.type not in RULINGS:
+            return chance.choice(subject.persons).key
+
+
+def _journey(workspace: Workspace, key: bytes) -> Journey | None:
+    newest = key_at(key, 2**62, workspace.register.releases)
+    return workspace.journey_of(newest) or workspace.journey_of(key)
+
+
+async def test_as_of_is_the_fold_of_exactly_what_had_happened_or_was_known(projected: Projected) -> None:
+    print(f"seed {SEED}")
+    chance = random.Random(SEED)
+    times = sorted(event.occurred_at for event in projected.events)
+    connection = await open_engine_connection(projected.database_url)
+    seen = 0
+    for number in range(2 * _PAIRS):
+        key = _key(chance, projected.events)
+        if number % 2:
+            at = chance.choice(times) + chance.choice([-1, 0, 1])
+            point = Point(at=at)
+            truth = [event for event in projected.events if event.occurred_at <= at]
+        else:
+            time, known = chance.choice(projected.commits)
+            point = Point(known_at=time)
+            truth = projected.events[:known]
+        found = _journey(fold_at(await recorded_of(connection, RULES, key), RULES, point), key)
+        expected = _journey(fold_events(truth, RULES), key)
+        if expected is None:
+            assert found is None
+            continue
+        seen += 1
+        assert found is not None
+        assert found.journey_id == expected.journey_id
+        assert found.encode() == expected.encode()
+    await connection.close()
+    assert seen > _PAIRS, "most of the pairs must find somebody"
+
+
+class World(NamedTuple):
+    """The running API, and its clock."""
+
+    address: str
+    client: AsyncClient
+    known: list[datetime]
+
+
+_MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+ANA = ("user_id", "ana")
+
+
+def _ana(number: int, type_: str, hours: float, **data: Any) -> bytes:
+    at = (_MONDAY + timedelta(hours=hours)).isoformat()
+    return body(number, type_, who={"user_id": "ana"}, occurred_at=at, data=data)
+
+
+@pytest.fixture
+async def world(kafka_settings: KafkaSettings, database_url: str) -> AsyncIterator[World]:
+    """Ana downloads a paper on Monday, and is qualified on Tuesday; that she sent a form in between comes late."""
+    parts = [
+        [("marketing", 0, _ana(1, "content_downloaded", 0, content="paper"))],
+        [("marketing", 0, _ana(2, "lead_qualified", 24, channel="fair"))],
+        [("marketing", 0, _ana(3, "form_submitted", 12, form="contact", channel="search"))],
+    ]
+    connection, known, sent = await asyncpg.connect(database_url), [], 0
+    for part in parts:
+        sent += len(part)
+        await produce(kafka_settings, list(part))
+        await project(kafka_settings, database_url, sent)
+        known.append(await connection.fetchval("SELECT clock_timestamp()"))
+    await connection.close()
+    app, port = create_app(database_url=database_url, kafka=kafka_settings), free_port()
+    address = f"http://127.0.0.1:{port}"
+    async with served(app, port), AsyncClient(address) as client:
+        yield World(address, client, known)
+
+
+async def test_what_was_true_and_what_was_known(world: World) -> None:
+    tuesday_morning = (_MONDAY + timedelta(hours=20)).isoformat()
+    then = await world.client.journey(*ANA, at=tuesday_morning)
+    assert (then["stage"], then["version"]) == ("engaged", 2)  # the form was sent by then, though nobody knew
+    known = await world.client.journey(*ANA, known_at=world.known[1].isoformat())
+    assert (known["stage"], known["version"], len(known["touchpoints"])) == ("marketing-qualified", 2, 1)
+    both = await world.client.journey(*ANA, at=tuesday_morning, known_at=world.known[1].isoformat())
+    assert (both["stage"], both["version"]) == ("engaged", 1)
+    with pytest.raises(NotFound, match="by then"):
+        await world.client.journey(*ANA, at=(_MONDAY - timedelta(hours=1)).isoformat())
+
+
+async def test_a_diff_names_the_events_that_made_the_difference(world: World) -> None:
+    found = await world.client.diff(*ANA, world.known[1].isoformat(), world.known[2].isoformat(), axis="known")
+    assert [(one["type"], one["added"]) for one in found["events"]] == [("form_submitted", True)]
+    fields = {one["field"]: one for one in found["differences"]}
+    assert [one["channel"] for one in fields["touchpoints"]["added"]] == ["search"]
+    assert (fields["score"]["before"], fields["score"]["after"]) == (10, 25)
+    assert "stage" not in fields
+    true = await world.client.diff(*ANA, _MONDAY.isoformat(), (_MONDAY + timedelta(hours=30)).isoformat())
+    assert [one["type"] for one in true["events"]] == ["form_submitted", "lead_qualified"]
+    assert {one["field"] for one in true["differences"]} >= {"stage", "handoffs", "score"}
+
+
+async def test_the_stages_are_explained(world: World) -> None:
+    found = {one["stage"]: one for one in (await world.client.explain_journey(*ANA))["stages"]}
+    assert found["engaged"]["because"] == "content_downloaded is one of the stage's events"
+    assert found["known"]["because"] == "the event names the person, and not only a device"
+    qualified = found["marketing-qualified"]
+    assert (qualified["event"]["type"], qualified["event"]["partition"]) == ("lead_qualified", 0)
+    assert qualified["playbook"]["digest"] == RULES.digest
+    [only] = (await world.client.explain_journey(*ANA, stage="engaged"))["stages"]
+    assert only == found["engaged"]
+
+
+async def test_times_that_cannot_be_are_refused(world: World) -> None:
+    future = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    for times, said in (
+        ({"at": future}, "at lies in the future"),
+        ({"known_at": future}, "known_at lies in the future"),
+        ({"known_at": "2001-01-01T00:00:00Z"}, "known_at lies before the log"),
+        ({"at": "2026-03-02T09:00:00"}, "at has no offset"),
+    ):
+        with pytest.raises(ApiError, match=said):
+            await world.client.journey(*ANA, **times)
+    with pytest.raises(NotFound):
+        await world.client.journey("user_id", "nobody", at=_MONDAY.isoformat())
+
+
+class Done(NamedTuple):
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def _tandem(address: str, *arguments: str) -> Done:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from cli.main import main; main()", *arguments),
+        env={**os.environ, "TANDEM_API": address, "COLUMNS": "200"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert b"Traceback" not in err
+    return Done(process.returncode or 0, out.decode(), err.decode())
+
+
+async def test_the_commands(world: World) -> None:
+    known = world.known[1].isoformat()
+    journey = await _tandem(world.address, "journey", "user_id:ana", "--known-at", known, "--json")
+    assert json.loads(journey.out)["version"] == 2
+    diff = await _tandem(world.address, "diff", "user_id:ana", "--from", known, "--axis", "known")
+    assert "form_submitted" in diff.out
+    explained = await _tandem(world.address, "explain", "journey", "user_id:ana", "--stage", "engaged")
+    assert "content_downloaded is one of the stage's events" in explained.out
+    assert (await _tandem(world.address, "explain", "identity", "user_id:ana", "email:x@y.org")).code == 0
+    wrong = await _tandem(world.address, "journey", "user_id:ana", "--at", "yesterday")
+    assert (wrong.code, wrong.err.count("\n")) == (1, 1)
+
+
+def test_the_view_of_a_score_says_which_threshold_it_has_reached() -> None:
+    events = [decode(body(n, "meeting_booked", who={"user_id": "u"}, source="crm"), "sales") for n in range(4)]
+    [journey] = fold_events(events, RULES).journeys.values()
+    assert journey.life is not None
+    because = {RULES.names[one.entry.stage]: one.because for one in reasons_of(journey, journey.life, RULES)}
+    assert because["marketing-qualified"] == "the score of 120 has reached 100"
+    assert journey_view(journey, RULES, 2**50)["stage"] == "marketing-qualified"
