@@ -68,6 +68,45 @@ def replay(
         typer.echo(f"{found.sha256}  {found.journeys} journeys in {into}, {seconds} s")
 
 
+@app.command()
+def verify(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Recompute everything from the archive and compare it with what is stored; exit code 1 where anything differs.
+
+    The live projection goes on meanwhile; journeys that change while it runs are not compared.
+
+    Example: tandem verify --json
+    """
+    import uvloop
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from audit.verify import verify
+    from cli.settings import load_settings
+    from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
+
+    settings = load_settings(data_dir)
+    rules = compile_rules(load_playbook(settings.playbook or DEFAULT_PLAYBOOK))
+    console = Console(stderr=True)
+    with Progress(console=console, disable=as_json or not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("recomputing", total=None)
+
+        def tell(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        found = uvloop.run(verify(settings.database_url, rules, tell))
+    if as_json:
+        shown = found._asdict() | {"sound": found.sound, "differences": [one._asdict() for one in found.differences]}
+        typer.echo(json.dumps(shown))
+    else:
+        for one in found.differences:
+            typer.echo(f"{one.table} {one.key}: {one.what}")
+        state = "is what the facts make it" if found.sound else "DIFFERS from what the facts make"
+        typer.echo(f"{found.journeys:,} journeys from {found.events:,} events: the live projection {state}")
+        typer.echo(f"digest {found.sha256[:16]}; {found.meanwhile:,} changes came meanwhile")
+    if not found.sound:
+        raise typer.Exit(1)
+
+
 @projections.command("list")
 def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the projections beside the live one, and how far each is.

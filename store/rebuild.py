@@ -33,6 +33,10 @@ class UnusableName(TandemError):
     """A projection cannot be called that."""
 
 
+class AnotherPlaybook(TandemError):
+    """The projection was begun under another playbook."""
+
+
 class NoSuchProjection(TandemError):
     """There is no projection of that name beside the live one."""
 
@@ -76,6 +80,7 @@ _FOREIGN = """
     SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AND to_regclass(quote_ident($1) || '.rebuild') IS NULL
 """
 _TABLE = "CREATE TABLE IF NOT EXISTS {name}.{table} (LIKE public.{table} INCLUDING ALL);"
+_BEGUN_WITH = "SELECT playbook FROM {name}.projection"
 _DROP = "DROP SCHEMA {name} CASCADE"
 _NAMES = """
     SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -101,8 +106,14 @@ _JOINT_BLOCKS = """
 _LOSERS = "SELECT partition_id, payload FROM dead_letters WHERE reason = 'conflict' AND payload IS NOT NULL"
 
 
+async def forget(connection: asyncpg.Connection, name: str) -> None:
+    """Take a projection away, if there is one of that name."""
+    if name in [found for found, _, _ in await projections_beside(connection)]:
+        await drop(connection, name)
+
+
 async def create(connection: asyncpg.Connection, name: str, playbook: str) -> None:
-    """Make the tables, or find those of a rebuild that was interrupted. Raises UnusableName."""
+    """Make the tables, or find those of a rebuild that was interrupted. Raises UnusableName or AnotherPlaybook."""
     if not _NAME.fullmatch(name) or name in _RESERVED or name.startswith("pg_"):
         raise UnusableName(f"a projection cannot be called {name!r}: use small letters, digits and _, at most 40")
     if await connection.fetchval(_FOREIGN, name):
@@ -111,6 +122,12 @@ async def create(connection: asyncpg.Connection, name: str, playbook: str) -> No
     tables = "\n".join(_TABLE.format(name=schema, table=table) for table in _TABLES)
     async with connection.transaction():
         await connection.execute(_CREATE.format(name=schema, tables=tables, playbook=playbook))
+    begun_with = await connection.fetchval(_BEGUN_WITH.format(name=schema))
+    if begun_with is not None and begun_with != playbook:
+        raise AnotherPlaybook(
+            f"the projection {name!r} was begun under the playbook {begun_with[:12]}, not under {playbook[:12]}: "
+            f"name that one in TANDEM_PLAYBOOK, or drop it (tandem projections drop {name}) and begin again"
+        )
 
 
 def _quoted(name: str) -> str:

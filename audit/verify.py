@@ -1,0 +1,105 @@
+"""Verify: whether the live projection is the result of the recorded facts. Recomputes all of it, while live goes on."""
+
+import uuid
+from collections.abc import Callable
+from typing import NamedTuple
+
+import asyncpg
+import msgspec
+
+from audit.rebuild import rebuild
+from projections.journey import UnknownStateFormat, decode_journey
+from projections.playbook import Rules
+from projections.view import time_text
+from store.rebuild import forget, place_of
+from store.session import closing, open_connection, open_engine_connection
+from store.verification import Differing, both_states, counts, differing
+
+_NAME = "verification"  #: of the projection that is built beside the live one, and dropped
+
+Tell = Callable[[int, int], None]
+
+
+class Difference(NamedTuple):
+    """One thing that is not as the facts make it."""
+
+    table: str
+    key: str
+    journey_id: str | None
+    what: str  #: what differs, as far as can be said with the first event of which it does
+
+
+class Verdict(NamedTuple):
+    """What `tandem verify` says."""
+
+    journeys: int
+    sha256: str  #: the digest of what the facts make
+    events: int
+    meanwhile: int  #: changes that came while it was computed: their journeys are not compared
+    differences: list[Difference]
+
+    @property
+    def sound(self) -> bool:
+        """Whether everything is as the facts make it."""
+        return not self.differences
+
+
+async def verify(database_url: str, rules: Rules, tell: Tell) -> Verdict:
+    """Rebuild from the archive, compare row by row, drop what was built. Raises what `rebuild` raises.
+
+    The archive itself may be damaged in such a way that nothing can be rebuilt: that is a difference, too.
+    """
+    await _forget(database_url)
+    try:
+        try:
+            found = await rebuild(database_url, rules, _NAME, tell)
+        except (msgspec.MsgspecError, ValueError, asyncpg.DataError) as error:
+            return Verdict(0, "", 0, 0, [Difference("archive", "", None, f"the archive cannot be read: {error}")])
+        async with closing(await open_engine_connection(database_url, _NAME)) as connection:
+            place = await place_of(connection)
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                sums = await counts(connection, place.until_batch)
+                rows = await differing(connection, _NAME, place.until_batch)
+                differences = [Difference("counts", "", None, text) for text in sums.objections()]
+                differences += [await _described(connection, row) for row in rows]
+        return Verdict(found.journeys, found.sha256, place.total, sums.meanwhile, differences)
+    finally:
+        await _forget(database_url)
+
+
+async def _forget(database_url: str) -> None:
+    async with closing(await open_connection(database_url)) as connection:
+        await forget(connection, _NAME)
+
+
+async def _described(connection: asyncpg.Connection, row: Differing) -> Difference:
+    journey_id = None if row.journey_id is None else str(uuid.UUID(bytes=row.journey_id))
+    if not row.lives:
+        what = "the facts make it, and it is missing"
+    elif not row.rebuilt:
+        what = "it is there, and no fact makes it"
+    elif row.table == "journeys":
+        what = _of_states(*await both_states(connection, _NAME, row.key), row.key)
+    else:
+        what = "it is not what the facts make of it"
+    return Difference(row.table, str(uuid.UUID(bytes=row.key)), journey_id, what)
+
+
+def _of_states(live: bytes | None, again: bytes | None, key: bytes) -> str:
+    """The first event of which two states say something else."""
+    if live == again:
+        return "the state is right, and a column that lists and funnels read is not"
+    assert live is not None, "it lives"
+    assert again is not None, "it was rebuilt"
+    try:
+        stored = decode_journey(key, 0, live)
+    except (msgspec.MsgspecError, UnknownStateFormat, ValueError) as error:
+        return f"the stored state cannot be read: {error}"
+    made = decode_journey(key, 0, again)
+    for one, other in zip([*stored.moments, None], [*made.moments, None], strict=False):
+        if one != other:
+            moment = other or one
+            assert moment is not None, "they differ"
+            named = f"{moment.type} of {moment.source}, {uuid.UUID(bytes=moment.id)}, {time_text(moment.at)}"
+            return f"the first event of which it says something else: {named}"
+    return "the events are right, and what is derived from them (identity, stages, hand-offs) is not"

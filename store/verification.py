@@ -1,0 +1,152 @@
+"""Comparing the live projection with one that was rebuilt beside it, row by row, as of the rebuild's last batch."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import asyncpg
+
+#: Columns of each table that the facts alone decide; what the feed has told and how often a row was written are not.
+_TABLES = {
+    "journeys": (
+        "journey_id",
+        "component, stage, stage_since, due, reached, first_seen, last_seen, events, channel, campaign, owner, "
+        "account, accounts, stays, score, value, audiences, handoffs, state",
+    ),
+    "identifiers": ("key", "journey_id"),
+    "handoffs": (
+        "handoff_id",
+        "journey_id, kind, sender, receiver, team, tier, owner, state, since, offered_at, touched_at, touch_due, "
+        "resolution_due, expires_at, due_at, open_until, note, rival, successor, alarms",
+    ),
+    "rulings": ("id", "source, occurred_at, joined, keys"),
+    "releases": ("later_key", "key, released_at"),
+    "quarantine": ("key", "type, value"),
+    "playbook_events": ("id", "source, occurred_at, type, department, proposal, digest, body, effective_at, comment"),
+}
+_MOST = 100  #: differences that are named of one table
+
+#: What a batch after the rebuild's last one has touched is left out: it may differ, and rightly so.
+_COMPARE = """
+    WITH changed AS MATERIALIZED (SELECT DISTINCT journey_id FROM public.changes WHERE batch_id > $1)
+    SELECT coalesce(live.{key}, again.{key}) AS key, live.{key} IS NOT NULL AS lives,
+           again.{key} IS NOT NULL AS rebuilt, {journey} AS journey_id
+    FROM public.{table} AS live FULL JOIN {beside}.{table} AS again ON live.{key} = again.{key}
+    WHERE ({live}) IS DISTINCT FROM ({again}) AND {unchanged}
+    ORDER BY 1 LIMIT {most}
+"""
+_COUNTS = """
+    SELECT (SELECT coalesce(sum(applied), 0) FROM partitions)::bigint AS applied,
+           (SELECT coalesce(sum(applied), 0) FROM batches)::bigint AS of_batches,
+           (SELECT count(*) FROM events) AS events,
+           (SELECT coalesce(sum(events), 0) FROM archive)::bigint AS archived,
+           (SELECT count(*) FROM dead_letters WHERE reason = 'conflict') AS conflicts,
+           (SELECT coalesce(sum(dead), 0) FROM partitions)::bigint AS dead,
+           (SELECT count(*) FROM dead_letters) AS dead_letters,
+           (SELECT count(*) FROM (
+                SELECT partition_id, from_offset,
+                       lag(to_offset) OVER (PARTITION BY partition_id ORDER BY from_offset) AS before
+                FROM batches
+            ) AS steps WHERE before <> from_offset) AS gaps,
+           (SELECT count(*) FROM public.changes WHERE batch_id > $1) AS meanwhile
+"""
+#: The engine's connections may not hash or scan; here everything is read once.
+_WHOLE = "SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL enable_seqscan = on"
+_STATES = """
+    SELECT (SELECT state FROM public.journeys WHERE journey_id = $1) AS live,
+           (SELECT state FROM {beside}.journeys WHERE journey_id = $1) AS again
+"""
+
+
+class Differing(NamedTuple):
+    """A row that is not what the facts make it."""
+
+    table: str
+    key: bytes
+    lives: bool  #: whether the live projection has it
+    rebuilt: bool  #: whether the facts make it
+    journey_id: bytes | None
+
+
+async def differing(connection: asyncpg.Connection, beside: str, until_batch: int) -> list[Differing]:
+    """Rows that differ, of each table those with the smallest keys. `beside`: a quoted name of a schema."""
+    await connection.execute(_WHOLE)
+    found = []
+    for table, (key, columns) in _TABLES.items():
+        names = [name.strip() for name in columns.split(",")]
+        statement = _COMPARE.format(
+            table=table,
+            beside=beside,
+            key=key,
+            live=", ".join(f"live.{name}" for name in names),
+            again=", ".join(f"again.{name}" for name in names),
+            journey=_journey(table),
+            unchanged=_unchanged(table),
+            most=_MOST,
+        )
+        rows = await connection.fetch(statement, until_batch)
+        found += [Differing(table, *row) for row in rows]
+    return found
+
+
+def _journey(table: str) -> str:
+    if table not in ("journeys", "identifiers", "handoffs"):
+        return "NULL::uuid"
+    return "coalesce(live.journey_id, again.journey_id)"
+
+
+def _unchanged(table: str) -> str:
+    """Only batches after the rebuild's last one can have added to the register, and they wrote their id."""
+    if table in ("journeys", "identifiers", "handoffs"):
+        return "NOT EXISTS (SELECT FROM changed c WHERE c.journey_id IN (live.journey_id, again.journey_id))"
+    return "(live.batch_id IS NULL OR live.batch_id <= $1)"
+
+
+class Counts(NamedTuple):
+    """Sums that must agree."""
+
+    applied: int
+    of_batches: int
+    events: int
+    archived: int
+    conflicts: int
+    dead: int
+    dead_letters: int
+    gaps: int
+    meanwhile: int  #: changes after the rebuild's last batch
+
+    def objections(self) -> Sequence[str]:
+        """What does not add up."""
+        checks = (
+            (
+                self.applied == self.of_batches,
+                f"partitions count {self.applied} applied events, batches {self.of_batches}",
+            ),
+            (self.events == self.applied, f"{self.applied} events were applied, {self.events} are known"),
+            (self.archived >= self.applied, f"{self.applied} events were applied, the archive holds {self.archived}"),
+            (
+                self.archived <= self.applied + self.conflicts,
+                f"the archive holds {self.archived} of {self.applied} events",
+            ),
+            (
+                self.dead == self.dead_letters,
+                f"partitions count {self.dead} dead letters, there are {self.dead_letters}",
+            ),
+            (self.gaps == 0, f"offsets of batches do not follow each other in {self.gaps} places"),
+        )
+        return [text for holds, text in checks if not holds]
+
+
+async def counts(connection: asyncpg.Connection, until_batch: int) -> Counts:
+    """The sums, as they are now."""
+    row = await connection.fetchrow(_COUNTS, until_batch)
+    assert row is not None, "an aggregate always returns a row"
+    return Counts(*row)
+
+
+async def both_states(
+    connection: asyncpg.Connection, beside: str, journey_id: bytes
+) -> tuple[bytes | None, bytes | None]:
+    """(the stored state, the one that the facts make) of a journey; None where there is none."""
+    row = await connection.fetchrow(_STATES.format(beside=beside), journey_id)
+    assert row is not None, "a select without table always returns a row"
+    return row["live"], row["again"]
