@@ -90,13 +90,25 @@ def show(handoff: One, data_dir: DataDir = None, as_json: AsJson = False) -> Non
     if as_json:
         typer.echo(json.dumps(found))
         return
+    print_handoff(found)
+
+
+def print_handoff(found: dict[str, Any]) -> None:
+    """What was promised, and all that happened; what a window hides is left out and named."""
     one = found["handoff"]
     typer.echo(f"{one['kind']} from {one['from']} to {one['to']} ({one['team']}), tier {one['tier'] or '-'}")
     owner = f", {one['owner']} has it" if one.get("owner") else ""
-    typer.echo(f"{one['state']} since {one['since'][:16]}{owner}; due {due_text(one['due_at'], datetime.now(UTC))}")
+    rival = f", and so has {one['rival']}" if one.get("rival") else ""
+    typer.echo(
+        f"{one['state']} since {one['since'][:16]}{owner}{rival}; due {due_text(one['due_at'], datetime.now(UTC))}"
+    )
+    if one.get("note"):
+        typer.echo(f"because: {one['note']}")
     if one["breaches"]:
         typer.echo(f"missed: {', '.join(one['breaches'])}")
     print_items(found["history"], False, ("at", "what", "by_time"))
+    if found.get("hidden"):
+        typer.echo(f"hidden: {', '.join(found['hidden'])}")
 
 
 @handoffs.command()

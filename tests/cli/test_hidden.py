@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cli import journeys as commands
 from cli.asking import HIDDEN, print_items, time_of
 from cli.errors import UserError
+from cli.handoffs import print_handoff
 from cli.identity import _print_preview
 from cli.story import print_funnel, print_journey
 from cli.watch import line_of
@@ -35,6 +36,7 @@ _STEPS: list[tuple[str, str, int, dict[str, Any]]] = [
         1,
         {"url": "/b", "channel": "ads", "campaign": "spring", "cost": {"amount": 181, "currency": "EUR"}},
     ),
+    ("marketing", "lead_qualified", 1, {}),
     ("sales", "lead_rejected", 1, {"reason": "too small"}),
     ("sales", "lead_accepted", 1, {"owner": "rosa"}),
     ("sales", "opportunity_won", 2, {"amount": 900, "currency": "EUR"}),
@@ -73,6 +75,10 @@ def _watched(found: dict[str, Any]) -> None:
     print(line_of(Change(kind="changed", cursor="c", journey=found["journey"])))
 
 
+def _handoff(found: dict[str, Any]) -> None:
+    print_handoff(found)
+
+
 def _by(by: str) -> dict[str, Any]:
     return {"total": _TOTAL, "by": by, "groups": [{by: "ads", **_TOTAL}, {by: None, **_TOTAL}]}
 
@@ -84,11 +90,14 @@ PRINTED: list[tuple[Callable[[dict[str, Any]], None], dict[str, Any]]] = [
     (print_funnel, _by("campaign")),
     (_preview, {"warnings": [], "before": [_SIDE, _SIDE], "after": [_SIDE], "events_moved": 3}),
     (_watched, {"journey": JOURNEY}),
+    (_handoff, {"handoff": JOURNEY["handoffs"][0], "journey": JOURNEY, "history": []}),
 ]
 
 
 def test_the_journey_has_all_that_can_be_hidden() -> None:
-    shown = Window("w", frozenset(_FIELDS)).show({**JOURNEY, "channel": "ads", "campaign": "spring"})
+    shown = Window("w", frozenset(_FIELDS)).show(
+        {**JOURNEY, "channel": "ads", "campaign": "spring", "handoff": JOURNEY["handoffs"][0]}
+    )
     assert shown["hidden"] == _FIELDS
     assert any(one["cost"] for one in JOURNEY["touchpoints"])
     assert any(one["count"] > 1 for one in JOURNEY["touchpoints"])

@@ -57,7 +57,7 @@ def test_every_model_shares_out_what_was_booked() -> None:
     by_models: dict[By, list[dict[str, int]]] = {"channel": [], "campaign": []}
     for model in get_args(AttributionModel):
         for by, credits_ in by_models.items():
-            attribution = Attribution(RULES.attribution, model, by)
+            attribution = Attribution(RULES.terms[0].attribution, model, by)
             for journey in found:
                 attribution.add(journey.moments)
             view = attribution.view()
