@@ -139,6 +139,8 @@ class _Lead:
         await self.agreed.look(self.connection)
         self.written = await read_published(self.connection, self.topics.publisher)
         positions = (await committed(self.kafka, self.topics), self.written)
+        # only now: whoever led until the producer started may have published what had come since
+        head = await read_head(self.connection) or head
         known = [position for position in positions if position is not None and position.epoch == head.epoch]
         self.published = max(known, key=lambda position: position.seq, default=_NOWHERE)
         log.info("publisher leads", published=self.published.seq, head=head.seq)

@@ -16,6 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 import streams.publisher as publisher_module
 from projections.feed import CAUSES, KINDS
 from projections.windows import EVERYTHING
+from store.feed import Head
 from store.partitions import PlaybookChanged
 from store.publications import read_publication
 from streams.kafka import KafkaSettings, TopicUnfit, ensure_feed_topics, feed_topics
@@ -81,6 +82,32 @@ async def test_a_publisher_that_comes_late_tells_all_journeys(
         await until(lambda: is_published(connection, kafka_settings))
     [record] = await read_topic(kafka_settings, feed_topics(kafka_settings).transitions)
     assert record.headers == (("seq", b"%d" % await connection.fetchval("SELECT feed_seq FROM projection")),)
+
+
+async def test_a_head_from_before_another_s_last_round_takes_nothing_back(
+    kafka_settings: KafkaSettings, database_url: str, connection: asyncpg.Connection
+) -> None:
+    """Whoever led before may publish until the new producer has started: what was read earlier is old."""
+    await apply(kafka_settings, database_url, eventful_history(60, 21))
+    async with publisher(kafka_settings, database_url):
+        await until(lambda: is_published(connection, kafka_settings))
+    real, heads = publisher_module.read_head, list[Head]()
+
+    async def late(reader: asyncpg.Connection) -> Head | None:
+        found = await real(reader)
+        assert found is not None
+        heads.append(found)
+        return found._replace(seq=found.seq - 5) if len(heads) == 1 else found
+
+    with patch.object(publisher_module, "read_head", late):
+        async with publisher(kafka_settings, database_url):
+            await until(lambda: _read_twice(heads))
+            await until(lambda: is_published(connection, kafka_settings))
+    await assert_transitions(kafka_settings, connection)
+
+
+async def _read_twice(heads: list[Head]) -> bool:
+    return len(heads) > 1
 
 
 async def test_how_far_it_is(kafka_settings: KafkaSettings, database_url: str, connection: asyncpg.Connection) -> None:
