@@ -88,8 +88,10 @@ async def test_a_head_from_before_another_s_last_round_takes_nothing_back(
     kafka_settings: KafkaSettings, database_url: str, connection: asyncpg.Connection
 ) -> None:
     """Whoever led before may publish until the new producer has started: what was read earlier is old."""
-    await apply(kafka_settings, database_url, eventful_history(60, 21))
+    await apply(kafka_settings, database_url, [])
     async with publisher(kafka_settings, database_url):
+        await until(lambda: is_published(connection, kafka_settings))
+        await apply(kafka_settings, database_url, eventful_history(60, 21))
         await until(lambda: is_published(connection, kafka_settings))
     real, heads = publisher_module.read_head, list[Head]()
 
