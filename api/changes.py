@@ -27,6 +27,8 @@ from projections.identifiers import normalise
 from projections.interest import Interest
 from projections.windows import Window
 
+Kind = Literal["changed", "created", "merged", "vanished", "split", "handoff", "entered", "left", "credit"]
+
 router = APIRouter(prefix="/v1")
 
 Text = Annotated[str | None, Query(max_length=512, pattern=r"^[^\x00]*$")]
@@ -53,7 +55,7 @@ async def changes(
     stage: Text = None,
     journey: Text = None,
     account: Text = None,
-    kind: Annotated[Literal["changed", "created", "merged", "vanished", "split"] | None, Query()] = None,
+    kind: Annotated[Kind | None, Query()] = None,
     cursor: Text = None,
     snapshot: bool = False,
     wait: Annotated[float, Query(ge=0, le=30)] = 0,

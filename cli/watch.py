@@ -111,7 +111,19 @@ def _who(change: "Change") -> str:
 def _stages(change: "Change", journey: dict[str, Any]) -> str:
     if change.kind == "snapshot":
         return str(journey.get("stage", ""))
+    if change.detail is not None:
+        return _detail(change.detail)
     if change.stage_from == change.stage_to:
         return change.stage_to or ""
     because = " (silence)" if change.cause == "time" else ""
     return f"{change.stage_from or ''} -> {change.stage_to or ''}{because}".strip()
+
+
+def _detail(detail: dict[str, Any]) -> str:
+    """What happened to a hand-off, or which audience; credit, line by line."""
+    if "handoff" in detail:
+        return f"{detail['kind']} {detail['what']} ({detail['team']})"
+    if "audience" in detail:
+        return str(detail["audience"])
+    lines = (f"{line['amount']:+} {line['currency']} {line['channel'] or '(none)'}" for line in detail.get("lines", ()))
+    return ", ".join(lines) or "(hidden)"

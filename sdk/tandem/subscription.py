@@ -25,18 +25,20 @@ _CUTS = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError, 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One change of a journey, or a journey of a snapshot. Stages and the journey are as docs/api.md has them."""
 
-    #: `created`, `changed`, `merged`, `split`, `vanished`; of a snapshot `snapshot`, and `live` once it is complete;
-    #: `reset` (from `follow` alone): a snapshot begins, and what it does not bring is no more
+    #: `created`, `changed`, `merged`, `split`, `vanished`; with a detail `handoff`, `entered`, `left`, `credit`; of a
+    #: snapshot `snapshot`, and `live` once it is complete; `reset` (from `follow` alone): a snapshot begins, and what
+    #: it does not bring is no more
     kind: str
     cursor: str  #: of who has this change and all before it
     journey_id: str | None = None  #: None with `live` and `reset`
     journey: dict[str, Any] | None = None  #: as it is now, which may be newer than the change; None where it is no more
     seq: int | None = None  #: its number; None in a snapshot, like all that follows
     at: str | None = None  #: when it was committed, RFC 3339
-    cause: str | None = None  #: `event`, `identity` or `time`
+    cause: str | None = None  #: `event`, `identity`, `time` or `playbook`
     related: str | None = None  #: the journey that a merged one went into, or a split one came out of
     stage_from: str | None = None
     stage_to: str | None = None
+    detail: dict[str, Any] | None = None  #: what happened to a hand-off, which audience, which credit
 
 
 class _Message(NamedTuple):

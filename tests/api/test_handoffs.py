@@ -6,6 +6,7 @@ import os
 import sys
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from api.app import create_app
 from deploy.embedded.process import free_port
 from projections.handoffs import handoff_id
 from streams.kafka import KafkaSettings
-from tandem import ApiError, AsyncClient, NotFound
+from tandem import ApiError, AsyncClient, NotFound, Subscription
 from tests.support import body, counts, produce, served, until, worker
 
 _PEOPLE = 5
@@ -122,6 +123,30 @@ async def test_a_decision_about_nothing_is_kept_with_its_reason(world: World, ka
     await until(kept)
     assert journey["ignored_decisions"][0]["because"] == "there is no such hand-off"
     assert journey["handoffs"][0]["state"] == "offered"
+
+
+async def test_the_feed_tells_of_hand_offs_and_audiences(world: World) -> None:
+    """From where the feed is now: what a decision does."""
+    told = world.client.subscribe(kind="handoff")
+    subscribed = asyncio.create_task(_first(told))
+
+    async def listening() -> bool:
+        return told.cursor is not None
+
+    await until(listening)
+    await world.client.decide_handoff(_id(3), "accept", department="sales", by="rosa")
+    detail = await asyncio.wait_for(subscribed, 30)
+    assert detail["handoff"] == _id(3)
+    assert detail["what"] in ("touched", "accepted")
+
+
+async def _first(told: Subscription) -> dict[str, Any]:
+    async with aclosing(aiter(told)) as changes:
+        async for change in changes:
+            assert change.kind == "handoff"
+            assert change.detail is not None
+            return change.detail
+    raise AssertionError("it ended")
 
 
 async def test_audiences(world: World) -> None:

@@ -146,6 +146,30 @@ AT = "2026-11-25T19:20:00.000000Z"
             Change(kind="snapshot", cursor="c", journey=JOURNEY),
             "2026-01-01 00:00:00  snapshot  email:ana?[2J@x.org  engaged  owner rosa",
         ),
+        (
+            Change(
+                kind="handoff",
+                cursor="c",
+                at=AT,
+                journey=JOURNEY,
+                detail={"handoff": "h", "kind": "qualified-lead", "team": "sales", "what": "touch-breached"},
+            ),
+            "2026-11-25 19:20:00  handoff   email:ana?[2J@x.org  qualified-lead touch-breached (sales)  owner rosa",
+        ),
+        (
+            Change(kind="entered", cursor="c", at=AT, journey=JOURNEY, detail={"audience": "nurture"}),
+            "2026-11-25 19:20:00  entered   email:ana?[2J@x.org  nurture  owner rosa",
+        ),
+        (
+            Change(
+                kind="credit",
+                cursor="c",
+                at=AT,
+                journey=JOURNEY,
+                detail={"lines": [{"channel": "fair", "campaign": None, "currency": "EUR", "amount": -5}]},
+            ),
+            "2026-11-25 19:20:00  credit    email:ana?[2J@x.org  -5 EUR fair  owner rosa",
+        ),
         (Change(kind="live", cursor="c"), "that was all; changes follow"),
     ],
     ids=lambda value: value.kind if isinstance(value, Change) else "",

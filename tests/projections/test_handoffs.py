@@ -221,8 +221,8 @@ def test_falling_usage_puts_a_customer_at_risk() -> None:
     assert [one.kind for one in handoffs(won, *used)] == ["win-back"]
 
 
-def test_two_journeys_with_open_hand_offs_become_one() -> None:
-    """Identity case 17: one survives, the clock keeps the earliest start, the other is superseded."""
+def test_case_17_two_journeys_with_open_hand_offs_become_one() -> None:
+    """Of identity's cases: one survives, the clock keeps the earliest start, the other is superseded."""
     one, other = qualified(1, 0, user_id="u"), qualified(2, 3, email="a@x.org")
     login = event(3, "identified", 5, "marketing", {"user_id": "u", "email": "a@x.org"}, traits={})
     first, second = handoffs(one, other, login)
