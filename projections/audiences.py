@@ -21,7 +21,7 @@ class AudienceRule(BaseModel):
     consent: list[Annotated[str, Field(max_length=128)]] = []
     #: types of identifiers, one of each of which is known
     identified_by: list[PersonType] = []
-    score: int | None = None  #: at least
+    score: Annotated[int, Field(ge=-(10**9), le=10**9)] | None = None  #: at least
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class Trigger(_Strict):
 class TierWhen(_Strict):
     """Whose hand-offs a tier is for; all that is given must hold when it is offered."""
 
-    score: int | None = None  #: at least
+    score: Annotated[int, Field(ge=-(10**9), le=10**9)] | None = None  #: at least
     was: list[Name] = []  #: has been in one of these stages
 
 

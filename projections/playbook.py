@@ -27,6 +27,7 @@ Department = Literal["marketing", "sales"]
 DEPARTMENTS: tuple[Department, ...] = get_args(Department)
 _FOR_READERS = {"attribution", "concerns", "windows"}
 AttributionModel = Literal["first", "last", "linear", "u-shaped", "w-shaped", "time-decay", "markov", "shapley"]
+Threshold = Annotated[int, Field(ge=-(10**9), le=10**9)]
 EventType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
@@ -50,8 +51,8 @@ class When(_Strict):
 
     identified: Literal[True] | None = None
     events: list[EventType] = []
-    score: int | None = None
-    satisfaction_at_most: int | None = None
+    score: Threshold | None = None
+    satisfaction_at_most: Annotated[int, Field(ge=0, le=10)] | None = None
     silence: Silence | None = None
     #: usage_reported with less than so many percent of the quantity reported before
     usage_below_percent: Annotated[int, Field(ge=1, le=100)] | None = None
@@ -176,7 +177,7 @@ class Playbook(_Strict):
     name: str
     stages: Annotated[list[Stage], Field(min_length=1, max_length=32)]
     returns: list[Return] = []
-    score: dict[EventType, int] = {}
+    score: dict[EventType, Annotated[int, Field(ge=-10_000, le=10_000)]] = {}
     identity: IdentityRules
     accounts: AccountRules = AccountRules()
     traits: dict[str, TraitRule] = {}

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from yaml.composer import ComposerError
 from yaml.constructor import ConstructorError
 
 from schemas.errors import TandemError
@@ -18,6 +19,13 @@ _MERGE = "tag:yaml.org,2002:merge"  #: `<<`, which is no key
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader, but that one lets a bare ValueError out, and of two equal keys keeps the last."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """A few lines of aliases can stand for more than fits into any memory."""
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise ComposerError(None, None, "aliases are not taken: write it out", mark)
+        return super().compose_node(parent, index)
 
     def construct_yaml_timestamp(self, node: Any) -> Any:
         try:
@@ -60,9 +68,12 @@ def load_model(path: Path, model: type[_M], what: str, invalid: type[TandemError
 def read_model(text: str, model: type[_M], what: str, invalid: type[TandemError]) -> _M:
     """Check YAML text, called `what`, against a model. Raises `invalid` with the line, the column and the rule."""
     try:
-        return model.model_validate(parse_yaml(text))
-    except yaml.YAMLError as error:
+        document = parse_yaml(text)
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
+        # not all of what is no YAML is a YAMLError: numbers of thousands of digits, for one
         raise invalid(f"the {what} is not YAML: {' '.join(str(error).split())}") from error
+    try:
+        return model.model_validate(document)
     except RecursionError as error:
         raise invalid(f"the {what} is nested too deeply") from error
     except ValidationError as error:

@@ -5,8 +5,18 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from projections.agreement import ABOUT_PLAYBOOK, agreed_rules, proposals_of, said_of, stray
+from projections.agreement import (
+    ABOUT_PLAYBOOK,
+    Said,
+    agreed_rules,
+    digest_of_text,
+    proposals_of,
+    said_of,
+    stray,
+)
 from projections.lifecycle import due_times
 from projections.memory import fold_events
 from projections.playbook import Rules, load_playbook
@@ -187,3 +197,42 @@ def test_an_approval_of_another_text_does_not_count() -> None:
     [proposal] = proposals_of(heard(*other), load_playbook())
     assert proposal.agreed is None
     assert proposal.decisions[0].void == "it approves another text: the digests differ"
+
+
+_POISON = [
+    "score: " + "9" * 5_000,
+    "a: &a [x, x]\nb: &b [*a, *a]\nname: [*b, *b]",
+    "[" * 2_000,
+    "name: 0001-01-01T00:00:00+99:99",
+    "? {a: b}\n: c",
+    "name: !!python/object:os.system x",
+    "---\na: 1\n---\nb: 2",
+    "",
+    "\u0000",
+    TEXT.replace("page_viewed: 1", "page_viewed: 99999999999999999999"),
+    TEXT.replace("satisfaction_at_most: 4", "satisfaction_at_most: 40"),
+]
+
+
+@pytest.mark.parametrize("text", _POISON)
+def test_no_text_stops_the_fold(text: str) -> None:
+    """Whoever may write to the joint topic could stop every worker with one event."""
+    event = Said(
+        (JAN1, bytes(16), "plan"), "playbook_proposed", "sales", "x", bytes(16), digest_of_text(text), text, None, None
+    )
+    [proposal] = proposals_of([event], RULES.playbook)
+    assert proposal.void is not None
+    assert len(proposal.void) < 2_000
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_no_damage_to_a_playbook_stops_the_fold(data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(TEXT)))
+    length = data.draw(st.integers(0, 40))
+    text = TEXT[:start] + data.draw(st.text(max_size=20)) + TEXT[start + length :]
+    event = Said(
+        (JAN1, bytes(16), "plan"), "playbook_proposed", "sales", "x", bytes(16), digest_of_text(text), text, None, None
+    )
+    [proposal] = proposals_of([event], RULES.playbook)
+    assert (proposal.void is None) == (proposal.playbook is not None)
