@@ -14,7 +14,7 @@ from api.access import record, window_of
 from api.context import Context, context_of
 from api.identifiers import key_of
 from api.times import instant, micros
-from api.veils import refuse_veiled
+from api.veils import Veil, refuse_veiled, veil_over
 from audit.past import Point, Recorded, distinct, fold_at, recorded_of, rules_known
 from projections.difference import difference
 from projections.fold import subject_of
@@ -90,20 +90,25 @@ async def journey_as_of(request: Request, identifier: str, at: datetime | None, 
     context = context_of(request)
     key = key_of(identifier, context.rules)
     point = await point_of(context, at, known_at)
-    await _refuse_veiled_today(request, identifier, key)
     _, [seen] = await as_of(context, key, point)
+    veil = await _veil_of_today(request, identifier, key, [seen])
     view = seen.view()
     if view is None:
         raise HTTPException(404, f"no event has named {identifier} by then")
     view["known_at"] = None if point.known_at is None else time_text(micros(point.known_at))
     await record(request, [view["journey_id"]])
-    return _json(window_of(request).show(view))
+    return _json(window_of(request).veil(view, *veil))
 
 
-async def _refuse_veiled_today(request: Request, identifier: str, key: bytes) -> None:
-    """What somebody consents to today decides who may ask for the past, too."""
-    today = await context_of(request).lookup.journey(key)
-    refuse_veiled(window_of(request), today, identifier, key)
+async def _veil_of_today(request: Request, identifier: str, key: bytes, seen: list[Seen]) -> Veil:
+    """What people consent to today decides what is hidden of their past, and who may ask for it. Raises Refused."""
+    context, window = context_of(request), window_of(request)
+    keys = {key, *(known for one in seen for known in one.workspace.home)}
+    async with context.raw_pool.acquire() as connection:
+        today = await store.load_tied(connection, context.rules, sorted(keys))
+    newest = key_at(key, 2**62, today.register.releases)
+    refuse_veiled(window, today.journey_of(newest) or today.journey_of(key), identifier, key)
+    return veil_over(today, window)
 
 
 @router.get("/diff/{identifier:path}", summary="What changed in a journey between two times, and which events did it")
@@ -119,13 +124,13 @@ async def diff(
     key = key_of(identifier, context.rules)
     end = end or _EPOCH + timedelta(microseconds=context.clock())
     points = [await point_of(context, *((time, None) if axis == "true" else (None, time))) for time in (start, end)]
-    await _refuse_veiled_today(request, identifier, key)
     recorded, (before, now) = await as_of(context, key, *points)
+    veil = await _veil_of_today(request, identifier, key, [before, now])
     if before.journey is None and now.journey is None:
         raise HTTPException(404, f"no event has named {identifier} by then")
     members = {known for seen in (before, now) if seen.journey is not None for known in seen.journey.identifiers}
     window = window_of(request)
-    shown = [None if (view := seen.view()) is None else window.show(view) for seen in (before, now)]
+    shown = [None if (view := seen.view()) is None else window.veil(view, *veil) for seen in (before, now)]
     ids = {view["journey_id"] for seen in (before, now) if (view := seen.view()) is not None}
     await record(request, ids)
     return _json(
