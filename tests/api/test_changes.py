@@ -156,7 +156,9 @@ async def test_who_commits_late_is_not_passed_over(
     async def overtaken_or_waiting() -> bool:
         return bool(
             await watcher.fetchval("SELECT count(*) FROM changes")
-            or await watcher.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            or await watcher.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
         )
 
     records = [("marketing", n % 3, body(n, who={"user_id": f"u{n}"})) for n in range(30)]
