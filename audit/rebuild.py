@@ -19,7 +19,7 @@ from projections.playbook import Rules
 from projections.register import ABOUT_IDENTITY
 from schemas.canonical import body_hash
 from schemas.decode import decode
-from store.archive import LogRecord, open_block
+from store.archive import Archived, DamagedBlock, LogRecord, open_block
 from store.loading import load_register
 from store.partitions import owners
 from store.rebuild import Place, StoredBlock, blocks_after, commit_rebuilt, create, joint_blocks, losers, place_of
@@ -69,7 +69,7 @@ class _Unpacked:
 async def rebuild(database_url: str, rules: Rules, name: str, tell: Tell) -> ProjectionDigest:
     """Fold all that is archived by now into the projection `name`, and digest it. Begun before, it goes on.
 
-    Raises UnusableName, what asyncpg raises, and Stale where two rebuild the same.
+    Raises UnusableName, AnotherPlaybook, DamagedBlock, what asyncpg raises, and Stale where two rebuild the same.
     """
     connection = await open_connection(database_url)
     try:
@@ -135,7 +135,7 @@ async def _write(
 async def _fold_joint_events(parts: _Rebuilding, place: Place) -> Place:
     """Rulings and releases, before anybody is there whom they concern."""
     found = await joint_blocks(parts.blocks, place.until_batch)
-    records: list[LogRecord] = [event for block in found for event in open_block(block.payload)]
+    records: list[LogRecord] = [event for block in found for event in _opened(block)]
     records = [record for record in records if parts.owners[record.partition_id] == "joint"]
     place = place._replace(bucket=0, batch_id=0)
     reading = await parts.readers[0].read(parts.owners, records)
@@ -168,9 +168,22 @@ async def _chunks(parts: _Rebuilding, place: Place) -> AsyncGenerator[_Chunk]:
 
 
 async def _read(parts: _Rebuilding, reader: Reader, blocks: list[StoredBlock], place: Place) -> _Chunk:
-    reading = await reader.open(parts.owners, [block.payload for block in blocks])
+    try:
+        reading = await reader.open(parts.owners, [block.payload for block in blocks])
+    except DamagedBlock:
+        for block in blocks:
+            _opened(block)  # finds which one it is
+        raise
     reading.found = [one for one in _live(reading, parts.losers) if one.moment.type not in _JOINT_FIRST]
     return _Chunk(reading, place)
+
+
+def _opened(block: StoredBlock) -> list[Archived]:
+    """The events of a block. Raises DamagedBlock, which names it."""
+    try:
+        return open_block(block.payload)
+    except DamagedBlock as error:
+        raise DamagedBlock(f"bucket {block.bucket} of batch {block.batch_id}: {error}") from error
 
 
 def _of_some_size(page: list[StoredBlock]) -> Iterator[list[StoredBlock]]:

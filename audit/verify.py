@@ -11,6 +11,7 @@ from audit.rebuild import rebuild
 from projections.journey import UnknownStateFormat, decode_journey
 from projections.playbook import Rules
 from projections.view import time_text
+from store.archive import DamagedBlock
 from store.rebuild import forget, place_of
 from store.session import closing, open_connection, open_engine_connection
 from store.verification import Differing, both_states, counts, differing
@@ -53,8 +54,8 @@ async def verify(database_url: str, rules: Rules, tell: Tell) -> Verdict:
     try:
         try:
             found = await rebuild(database_url, rules, _NAME, tell)
-        except (msgspec.MsgspecError, ValueError, asyncpg.DataError) as error:
-            return Verdict(0, "", 0, 0, [Difference("archive", "", None, f"the archive cannot be read: {error}")])
+        except DamagedBlock as error:
+            return Verdict(0, "", 0, 0, [Difference("archive", "", None, str(error))])
         async with closing(await open_engine_connection(database_url, _NAME)) as connection:
             place = await place_of(connection)
             async with connection.transaction(isolation="repeatable_read", readonly=True):

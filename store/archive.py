@@ -12,10 +12,15 @@ import asyncpg
 import msgspec
 import zstandard
 
+from schemas.errors import TandemError
 from store.session import Reader
 
 BUCKETS = 64
 _FEW_KEYS = 2_000  #: for more, whole buckets are read
+
+
+class DamagedBlock(TandemError):
+    """A block of the archive is not what was written."""
 
 
 class LogRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -45,7 +50,7 @@ class Block(NamedTuple):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Archived])
-_compressor = zstandard.ZstdCompressor(level=1)
+_compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)  # a flipped bit never opens
 _decompressor = zstandard.ZstdDecompressor()
 
 
@@ -82,8 +87,11 @@ def blocks_of(events: Iterable[tuple[bytes, LogRecord]]) -> list[Block]:
 
 
 def open_block(payload: bytes) -> list[Archived]:
-    """The events of a block."""
-    return _decoder.decode(_decompressor.decompress(payload))
+    """The events of a block. Raises DamagedBlock."""
+    try:
+        return _decoder.decode(_decompressor.decompress(payload))
+    except (zstandard.ZstdError, msgspec.MsgspecError) as error:
+        raise DamagedBlock(f"a block of the archive cannot be opened: {error}") from error
 
 
 _BLOCK = "SELECT payload FROM archive WHERE bucket = $1 AND batch_id = $2"

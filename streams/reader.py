@@ -19,7 +19,7 @@ import msgspec
 
 from projections.playbook import Rules
 from schemas.errors import TandemError
-from store.archive import LogRecord
+from store.archive import DamagedBlock, LogRecord
 from streams.garbage import look_seldom
 from streams.reading import Desk, Packed, Reading
 
@@ -59,6 +59,10 @@ class _Failure(msgspec.Struct, array_like=True, tag=True):
     traceback: str
 
 
+class _Damage(msgspec.Struct, array_like=True, tag=True):
+    message: str
+
+
 class _Answer(msgspec.Struct, array_like=True, tag=True):
     content: msgspec.Raw
 
@@ -67,7 +71,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _request = msgspec.msgpack.Decoder(_Read | _Open | _Pack)
 _reading = msgspec.msgpack.Decoder(Reading)
 _packed = msgspec.msgpack.Decoder(Packed)
-_answer: msgspec.msgpack.Decoder[_Answer | _Failure] = msgspec.msgpack.Decoder(_Answer | _Failure)
+_answer: msgspec.msgpack.Decoder[_Answer | _Failure | _Damage] = msgspec.msgpack.Decoder(_Answer | _Failure | _Damage)
 
 
 class Reader:
@@ -91,7 +95,7 @@ class Reader:
         return _reading.decode(await self._ask(_Read(batch, dict(owners), records)))
 
     async def open(self, owners: Mapping[int, str], payloads: list[bytes]) -> Reading:
-        """Sort out the events of blocks of the archive. Raises ReaderGone and ReaderFailed."""
+        """Sort out the events of blocks of the archive. Raises DamagedBlock, ReaderGone and ReaderFailed."""
         self._batches += 1
         return _reading.decode(await self._ask(_Open(self._batches, dict(owners), payloads)))
 
@@ -130,6 +134,8 @@ class Reader:
                 raise
         if isinstance(answer, _Failure):
             raise ReaderFailed(answer.traceback)
+        if isinstance(answer, _Damage):
+            raise DamagedBlock(answer.message)
         return answer.content
 
     async def _start(self) -> Process:
@@ -161,7 +167,7 @@ def serve() -> None:
         target.flush()
 
 
-def _reply(desk: Desk, message: bytes) -> _Answer | _Failure:
+def _reply(desk: Desk, message: bytes) -> _Answer | _Failure | _Damage:
     try:
         request = _request.decode(message)
         if isinstance(request, _Read):
@@ -171,6 +177,8 @@ def _reply(desk: Desk, message: bytes) -> _Answer | _Failure:
         else:
             found = desk.pack(request.batch, request.known, request.superseding, request.sources)
         return _Answer(msgspec.Raw(_encode(found)))
+    except DamagedBlock as error:
+        return _Damage(str(error))
     except Exception:
         return _Failure(traceback.format_exc())
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 import structlog
 
-from store.archive import LogRecord, open_block
+from store.archive import Archived, DamagedBlock, LogRecord, blocks_of, open_block
 from streams import projector, reader
 from streams.kafka import KafkaSettings
 from streams.reader import Reader, ReaderFailed, ReaderGone
@@ -65,6 +65,17 @@ async def test_what_nobody_thought_of_is_told_with_its_traceback(monkeypatch: py
         with pytest.raises(ReaderFailed, match="KeyError: 1"):
             await away.read({2: "sales"}, records(3))
         assert (await away.read(_OWNERS, records(3))).found
+    finally:
+        await away.close()
+
+
+async def test_a_damaged_block_is_named_as_such_from_there_too() -> None:
+    payload = bytearray(blocks_of([(bytes(16), Archived(1, 0, 7, None, body(1)))])[0].payload)
+    payload[len(payload) // 2] ^= 1
+    away = Reader(RULES)
+    try:
+        with pytest.raises(DamagedBlock, match="cannot be opened"):
+            await away.open(_OWNERS, [bytes(payload)])
     finally:
         await away.close()
 
