@@ -23,8 +23,16 @@ from schemas.errors import TandemError
 from store.agreement import read_said
 from store.scan import count_journeys, scan_journeys
 from store.session import closing, open_connection
+from streams.garbage import look_seldom
 
-_PAUSE = 2.0  #: for each second of work
+_PAUSE = 3.0  #: for each second of work
+#: It runs when nobody else wants to; from before it imports anything, which takes the better part of a second.
+_SERVE = """
+import os
+os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+from audit.what_if import serve
+serve()
+"""
 _TOLD_EVERY = 5_000  #: journeys
 
 
@@ -75,11 +83,10 @@ async def _over_all(
 
 async def ask(question: Question) -> AsyncGenerator[dict[str, Any], None]:
     """Ask a process of its own. Gives {"done", "total"} from time to time, then {"result"}. Raises WhatIfFailed."""
-    code = "from audit.what_if import serve; serve()"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, stdin=pipe, stdout=pipe, env=environment, limit=16 * 1024 * 1024
+        sys.executable, "-c", _SERVE, stdin=pipe, stdout=pipe, env=environment, limit=16 * 1024 * 1024
     )
     assert process.stdin is not None, "the process has a pipe"
     assert process.stdout is not None, "the process has a pipe"
@@ -102,7 +109,7 @@ async def ask(question: Question) -> AsyncGenerator[dict[str, Any], None]:
 
 def serve() -> None:
     """Answer the one question on standard input."""
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # it runs when nobody else wants to
+    look_seldom()
     question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
     try:
         result = asyncio.run(what_if(question, lambda done, total: _say({"done": done, "total": total})))

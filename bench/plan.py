@@ -21,7 +21,7 @@ _CUSTOMERS, _EVENTS = (
 )  #: a little over 200,000 journeys: most people have a device that nothing ties to them
 _RATE = 1_000  #: live events a second
 _SECONDS = 15
-_PAIRS = 3  #: runs alone and beside what-if, by turns: one run's tail is as the machine happens to be
+_PAIRS = 5  #: runs alone and beside what-if, by turns: one run's tail is as the machine happens to be
 _BEGINNING = "2026-01-01T00:00:00Z"  #: before all events of the workload: every journey is derived again
 
 

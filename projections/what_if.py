@@ -93,6 +93,8 @@ class WhatIf:
 
     def _handoffs(self, now: list[Handoff], then: list[Handoff]) -> None:
         """Count hand-offs, and deadlines missed, that there are under one of both only."""
+        if now == then:
+            return
         sides = [
             {(one.kind, one.id, what) for one in found for what in ("offered", *breaches_at(one, self._at))}
             for found in (now, then)
@@ -142,8 +144,10 @@ class _Side:
 
     def add(self, life: Lifecycle) -> None:
         self._stages[life.stage] += 1
-        reached = [place for stage, place in self._place.items() if life.reached[stage] is not None]
-        self._furthest[max(reached, default=-1)] += 1
+        place = len(self._line) - 1
+        while place >= 0 and life.reached[self._line[place]] is None:
+            place -= 1
+        self._furthest[place] += 1
 
     def view(self) -> dict[str, Any]:
         """Stages of the main line with how many reached them, or a later one, and are in them; the others beside."""

@@ -8,7 +8,9 @@ import asyncpg
 from store.session import Reader
 
 _COUNT = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'journeys'::regclass"
-_JOURNEYS = "SELECT journey_id, last_seen, state FROM journeys"
+_JOURNEYS_AFTER = """
+    SELECT journey_id, last_seen, state FROM journeys WHERE journey_id > $1 ORDER BY journey_id LIMIT 500
+"""
 _STATES = "SELECT journey_id, state FROM journeys"
 
 
@@ -39,8 +41,12 @@ async def count_journeys(connection: Reader) -> int:
 
 
 async def scan_journeys(connection: Reader) -> AsyncGenerator[list[tuple[UUID, int, bytes]], None]:
-    """(journey id, time of the last event, stored state) of all journeys, as `scan_pages` does."""
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        cursor = await connection.cursor(_JOURNEYS)
-        while rows := await cursor.fetch(500):
-            yield [(row[0], row[1], row[2]) for row in rows]
+    """(journey id, time of the last event, stored state) of all journeys, some hundreds at a time.
+
+    Each journey as it is when it comes to it: one snapshot of all would keep PostgreSQL from pruning the rows that
+    every batch updates, and each batch would wade through all their old versions until the end.
+    """
+    after = UUID(int=0)
+    while rows := await connection.fetch(_JOURNEYS_AFTER, after):
+        yield [(row[0], row[1], row[2]) for row in rows]
+        after = rows[-1][0]
