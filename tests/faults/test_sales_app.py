@@ -170,15 +170,17 @@ async def test_beside_another_one_it_ends_with_one_sentence(database_url: str, s
     await begin(connection)
     async with serving(database_url) as (api, hub):
         process = spawn(api, sales_url, stderr=subprocess.PIPE)
+        assert process.stderr is not None, "it is a pipe"
         try:
             await until(lambda: _moved(process, sales, None))
             await sales.execute("UPDATE tandem_cursors SET cursor = 'elsewhere'")
-            await until(lambda: _listens(hub))
+            await until(lambda: _listens_or_ended(hub, process))  # it may move its cursor once more before it listens
             await fill(connection, 1, stage=RULES.names.index("customer"))
             _, said = await asyncio.to_thread(process.communicate, timeout=30)
         finally:
             process.kill()
             process.wait()
+            process.stderr.close()
     assert process.returncode == 1
     [line] = said.decode().splitlines()
     assert line.startswith("sales-app: another process follows"), line
@@ -196,6 +198,10 @@ async def test_what_is_hidden_from_sales_is_left_empty(sales_url: str) -> None:
     assert row is not None
     assert tuple(row) == (None, None, "null")
     await sales.close()
+
+
+async def _listens_or_ended(hub: Any, process: "subprocess.Popen[bytes]") -> bool:
+    return process.poll() is not None or await _listens(hub)
 
 
 async def _listens(hub: Any) -> bool:
