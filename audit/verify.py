@@ -54,8 +54,8 @@ async def verify(database_url: str, rules: Rules, tell: Tell) -> Verdict:
     try:
         try:
             found = await rebuild(database_url, rules, _NAME, tell)
-        except DamagedBlock as error:
-            return Verdict(0, "", 0, 0, [Difference("archive", "", None, str(error))])
+        except (DamagedBlock, msgspec.MsgspecError, ValueError, asyncpg.DataError) as error:
+            return Verdict(0, "", 0, 0, [Difference("archive", "", None, f"the archive cannot be read: {error}")])
         async with closing(await open_engine_connection(database_url, _NAME)) as connection:
             place = await place_of(connection)
             async with connection.transaction(isolation="repeatable_read", readonly=True):
