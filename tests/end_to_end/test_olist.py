@@ -16,19 +16,15 @@ import pytest
 
 from deploy.embedded.process import free_port
 from tandem import Client, NotFound, Producer, events
+from tests.olist import DATA, MAPPING, needs_olist
 
 ROOT = Path(__file__).parents[2]
-DATA = Path(os.environ.get("TANDEM_OLIST", ROOT.parent / "shared" / "data" / "olist"))
-MAPPING = ROOT / "examples" / "olist" / "mapping.yaml"
 SEED = 4
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.xdist_group("stack"),
-    pytest.mark.skipif(
-        not list(DATA.glob("*.csv")),
-        reason="the Olist data is not here (CC BY-NC-SA keeps it out of the repository); TANDEM_OLIST names its folder",
-    ),
+    needs_olist,
 ]
 
 #: origin: (won, leads), as issue 4 has them from the files

@@ -1,10 +1,6 @@
 """Attribution over the real funnel of Olist, folded in memory: each model shares out what was booked."""
 
-import os
-from pathlib import Path
 from typing import get_args
-
-import pytest
 
 from projections.attribution import Attribution, By
 from projections.journey import Journey
@@ -15,16 +11,10 @@ from schemas.event import Event
 from streams.mapping import MappedEvent, events_of, load_mapping, rows_of, rule_for
 from tandem.envelope import encode_event
 from tests.credit import sums
+from tests.olist import DATA, MAPPING, needs_olist
 from tests.support import RULES
 
-ROOT = Path(__file__).parents[2]
-DATA = Path(os.environ.get("TANDEM_OLIST", ROOT.parent / "shared" / "data" / "olist"))
-MAPPING = ROOT / "examples" / "olist" / "mapping.yaml"
-
-pytestmark = pytest.mark.skipif(
-    not list(DATA.glob("*.csv")),
-    reason="the Olist data is not here (CC BY-NC-SA keeps it out of the repository); TANDEM_OLIST names its folder",
-)
+pytestmark = needs_olist
 
 
 def journeys() -> list[Journey]:
