@@ -8,6 +8,7 @@ import typer
 from cli import (
     attribution,
     audit,
+    auditing,
     contracts,
     demo,
     handoffs,
@@ -42,6 +43,7 @@ _PARTS = (
     identity,
     contracts,
     audit,
+    auditing,
     planning,
     past,
     handoffs,

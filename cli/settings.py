@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cli.errors import NoStack, UserError
 from streams.agents.settings import AgentSettings, webhook_of
@@ -202,6 +202,27 @@ def access_settings(environ: Mapping[str, str] = os.environ) -> "AccessSettings 
     if jwks is not None and "://" in jwks and not is_trusted_url(jwks):
         raise UserError(f"TANDEM_OIDC_JWKS is {jwks!r}: give an https address, or a file")
     return AccessSettings(OidcSettings(issuer, audience, jwks, environ.get("TANDEM_OIDC_ROLES_CLAIM") or "roles"))
+
+
+class AuditFiles(NamedTuple):
+    """Where the signer's keys and its checkpoints are."""
+
+    key: Path
+    checkpoints: Path
+
+    @property
+    def public_key(self) -> Path:
+        """Beside the private one."""
+        return self.key.with_name(self.key.name + ".pub")
+
+
+def audit_files(folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> AuditFiles:
+    """TANDEM_AUDIT_KEY and TANDEM_CHECKPOINTS, or files of the stack in its data dir."""
+    own = (folder or running_dir(environ)) / "audit"
+    key, checkpoints = environ.get("TANDEM_AUDIT_KEY"), environ.get("TANDEM_CHECKPOINTS")
+    return AuditFiles(
+        Path(key) if key else own / "key.pem", Path(checkpoints) if checkpoints else own / "checkpoints.jsonl"
+    )
 
 
 def playbook_path(environ: Mapping[str, str] = os.environ) -> Path | None:

@@ -17,10 +17,11 @@ from typing import Any
 import httpx
 from rich.console import Console
 
+from audit.checkpoints import make_key
 from cli.errors import NoStack, UserError
 from cli.parts import ACCESS_OFF
 from cli.preparing import prepare, publishes, works
-from cli.settings import STACK_FILE, access_settings, current_file, kafka_settings, read_stack, secret
+from cli.settings import STACK_FILE, access_settings, audit_files, current_file, kafka_settings, read_stack, secret
 from deploy.embedded.kafka import Kafka, KafkaUnavailable, start_kafka, stop_kafka
 from deploy.embedded.memory import start_memory_broker
 from deploy.embedded.postgres import start_postgres, stop_postgres
@@ -73,9 +74,11 @@ def start(
     log_epoch = asyncio.run(prepare(kafka, database_url))
     if log_epoch is not None:
         say(f"the log of the broker before is gone with it: log epoch {log_epoch} begins; archive and journeys stay")
+    _make_key(audit_files(folder).key)
     children = {
         "work": Child(["work"], logs / "work.log", environment),
         "serve": Child(["serve", "--port", str(port)], logs / "serve.log", environment),
+        "sign": Child(["audit", "sign", "--data-dir", str(folder)], logs / "sign.log", environment),
     }
     if kafka.idempotent:
         children["publish"] = Child(["publish"], logs / "publish.log", environment)
@@ -112,6 +115,13 @@ def start(
     _publish(folder, addresses)
     stack.callback((folder / STACK_FILE).unlink, missing_ok=True)
     return addresses, children
+
+
+def _make_key(path: Path) -> None:
+    """The stack's own key, unless there is one."""
+    if not path.exists():
+        path.parent.mkdir(mode=_OURS, parents=True, exist_ok=True)
+        make_key(path)
 
 
 class Child:

@@ -87,3 +87,45 @@ def is_included(leaf: bytes, place: int, size: int, proof: Sequence[Hash], root:
             found = _node(found, step)
         first, last = first >> 1, last >> 1
     return last == 0 and found == root
+
+
+def consistency_proof(leaves: Sequence[bytes], first: int) -> list[Hash]:
+    """What proves that the first `first` leaves were the whole tree once: RFC 9162, 2.1.4.1."""
+    if not 0 < first <= len(leaves):
+        raise IndexError(f"a tree of {len(leaves)} leaves never had {first}")
+    return _subproof(first, leaves, whole=True)
+
+
+def _subproof(first: int, leaves: Sequence[bytes], *, whole: bool) -> list[Hash]:
+    if first == len(leaves):
+        return [] if whole else [root_of(leaves)]
+    middle = _split(len(leaves))
+    if first <= middle:
+        return [*_subproof(first, leaves[:middle], whole=whole), root_of(leaves[middle:])]
+    return [*_subproof(first - middle, leaves[middle:], whole=False), root_of(leaves[:middle])]
+
+
+def is_consistent(first: int, first_root: Hash, second: int, second_root: Hash, proof: Sequence[Hash]) -> bool:
+    """Whether a proof shows that the tree of size `second` only added leaves to that of `first`: RFC 9162, 2.1.4.2."""
+    if not 0 < first <= second:
+        return False
+    if first == second:
+        return not proof and first_root == second_root
+    steps = [first_root, *proof] if first & (first - 1) == 0 else list(proof)
+    if not steps:
+        return False
+    one, other = first - 1, second - 1
+    while one & 1:
+        one, other = one >> 1, other >> 1
+    before = after = steps[0]
+    for step in steps[1:]:
+        if other == 0:
+            return False
+        if one & 1 or one == other:
+            before, after = _node(step, before), _node(step, after)
+            while not one & 1 and one:
+                one, other = one >> 1, other >> 1
+        else:
+            after = _node(after, step)
+        one, other = one >> 1, other >> 1
+    return other == 0 and before == first_root and after == second_root

@@ -2,10 +2,15 @@
 
 A batch's events lie in 64 buckets, by their strongest identifier, and each block lists whom its events name: to fold a
 person again, only blocks that have events of that person are read. One block is one zstd frame of a MessagePack list.
+
+Each event is sealed with the SHA-256 of its encoding, which holds a salt; the seals are in the block's root, and the
+chain covers the root (store/chain.py). An event that is erased leaves its seal, so the root stays what it was.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+from hashlib import sha256
+from struct import Struct
 from typing import NamedTuple
 
 import asyncpg
@@ -39,6 +44,17 @@ class Archived(LogRecord, array_like=True, frozen=True, gc=False):
     value: bytes
 
 
+class Sealed(LogRecord, array_like=True, frozen=True, gc=False):
+    """A record as a block has it. Of an event that was erased, `value` and `received_at` are None."""
+
+    salt: bytes = b""  #: which only this record knows; of an event that was erased its seal
+
+    @property
+    def erased(self) -> bool:
+        """Whether the event was erased."""
+        return self.value is None
+
+
 class Block(NamedTuple):
     """One batch's events of one bucket, packed."""
 
@@ -46,10 +62,13 @@ class Block(NamedTuple):
     events: int
     payload: bytes
     names: list[int]  #: of the events' strongest identifiers
+    root: bytes  #: SHA-256 over the place, the names and the seals of the events
 
 
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(list[Archived])
+_encode = msgspec.msgpack.Encoder().encode
+_decoder = msgspec.msgpack.Decoder(list[Sealed])
+_place, _name = Struct(">hii"), Struct(">i")
+_SALT_BYTES = 16
 _compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)  # a flipped bit never opens
 _decompressor = zstandard.ZstdDecompressor()
 
@@ -64,30 +83,73 @@ def name_of(key: bytes) -> int:
     return int.from_bytes(key[:4], "big", signed=True)
 
 
-def blocks_of(events: Iterable[tuple[bytes, LogRecord]]) -> list[Block]:
-    """The blocks, by bucket, of events given with the key of their strongest identifier."""
+def blocks_of(events: Iterable[tuple[bytes, LogRecord]], random: Callable[[int], bytes]) -> list[Block]:
+    """The blocks, by bucket, of events given with the key of their strongest identifier.
+
+    `random` gives so many bytes that nobody can guess.
+    """
     by_bucket: dict[int, list[LogRecord]] = defaultdict(list)
     names: dict[int, set[int]] = defaultdict(set)
     for key, event in events:
         bucket = bucket_of(key)
         by_bucket[bucket].append(event)
         names[bucket].add(name_of(key))
-    if not by_bucket:
-        return []
-    buckets = sorted(by_bucket)
     return [
-        Block(
-            bucket,
-            len(by_bucket[bucket]),
-            _compressor.compress(_encoder.encode(by_bucket[bucket])),
-            sorted(names[bucket]),
-        )
-        for bucket in buckets
+        _block(bucket, [_encode(one) for one in _salted(by_bucket[bucket], random)], names[bucket])
+        for bucket in sorted(by_bucket)
     ]
 
 
+def _salted(records: list[LogRecord], random: Callable[[int], bytes]) -> Iterator[Sealed]:
+    salts = random(_SALT_BYTES * len(records))
+    for place, one in zip(range(0, len(salts), _SALT_BYTES), records, strict=True):
+        salt = salts[place : place + _SALT_BYTES]
+        yield Sealed(one.partition_id, one.offset, one.recorded_at, one.received_at, one.value, salt)
+
+
+def _block(bucket: int, encoded: list[bytes], names: Collection[int]) -> Block:
+    """A block of records none of which is erased."""
+    seals = [sha256(one).digest() for one in encoded]
+    packed = _compressor.compress(_encode([msgspec.Raw(one) for one in encoded]))
+    return Block(bucket, len(encoded), packed, sorted(names), root_of(bucket, seals, sorted(names)))
+
+
+def root_of(bucket: int, seals: Sequence[bytes], names: Sequence[int]) -> bytes:
+    """What the chain has of a block: SHA-256 over bucket, number of events, names and seals, each of fixed size."""
+    head = _place.pack(bucket, len(seals), len(names))
+    return sha256(b"".join([head, *[_name.pack(name) for name in names], *seals])).digest()
+
+
+def seal_of(record: Sealed) -> bytes:
+    """The 32 bytes that stand for a record: nobody can find the record from them, or make another one for them.
+
+    SHA-256 over the record as a block has it; of an erased one, what it was before.
+    """
+    return record.salt if record.erased else sha256(_encode(record)).digest()
+
+
+def without(records: Sequence[Sealed], erased: Collection[tuple[int, int]]) -> bytes:
+    """The payload of a block without the events at these (partition id, offset): their places and seals stay."""
+    left = [
+        Sealed(one.partition_id, one.offset, one.recorded_at, None, None, seal_of(one))
+        if (one.partition_id, one.offset) in erased
+        else one
+        for one in records
+    ]
+    return _compressor.compress(_encode(left))
+
+
 def open_block(payload: bytes) -> list[Archived]:
-    """The events of a block. Raises DamagedBlock."""
+    """The events of a block, without those that were erased. Raises DamagedBlock."""
+    return [
+        Archived(one.partition_id, one.offset, one.recorded_at, one.received_at, one.value)
+        for one in open_sealed(payload)
+        if one.value is not None
+    ]
+
+
+def open_sealed(payload: bytes) -> list[Sealed]:
+    """The records of a block. Raises DamagedBlock."""
     try:
         return _decoder.decode(_decompressor.decompress(payload))
     except (zstandard.ZstdError, msgspec.MsgspecError) as error:

@@ -1,4 +1,4 @@
-"""The one transaction of a batch: fence first, effects, the feed's counter last. Law 3 is this file."""
+"""The one transaction of a batch: fence first, effects, the counters of feed and tree last. Law 3 is this file."""
 
 from collections.abc import Iterable, Sequence
 from io import BytesIO
@@ -15,6 +15,7 @@ from projections.workspace import Consulted, Gone, Move
 from schemas.errors import TandemError
 from store.agreement import Swept, begin_sweep, move_sweep, write_said
 from store.archive import Block
+from store.chain import Step, content_of, letter_seal, link_of
 from store.changes import Change, write_changes
 from store.handoffs import write_handoffs
 from store.silence import retold
@@ -61,6 +62,7 @@ class DeadLetter(NamedTuple):
     message: str
     payload: bytes | None
     recorded_at: int
+    salt: bytes = b""  #: hides the row from those who would guess it from its seal
 
 
 class Hole(NamedTuple):
@@ -95,19 +97,23 @@ _FENCE = """
     WITH fenced AS (
         UPDATE partitions p SET
             next_offset = u.to_offset, witness = coalesce(u.witness, p.witness), applied = p.applied + u.applied,
-            duplicates = p.duplicates + u.duplicates, dead = p.dead + u.dead, holes = p.holes + u.holes
+            duplicates = p.duplicates + u.duplicates, dead = p.dead + u.dead, holes = p.holes + u.holes,
+            chain = sha256(p.chain || u.link)
         FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::int[], $7::int[], $8::int[],
-                    $9::bigint[])
-             AS u (partition_id, epoch, from_offset, to_offset, witness, applied, duplicates, dead, holes)
+                    $9::bigint[], $10::bytea[])
+             AS u (partition_id, epoch, from_offset, to_offset, witness, applied, duplicates, dead, holes, link)
         WHERE p.partition_id = u.partition_id AND p.epoch = u.epoch AND p.next_offset = u.from_offset
-        RETURNING 1
+        RETURNING p.partition_id, p.chain
     )
-    SELECT (SELECT count(*) FROM fenced), nextval('batch_ids')
+    SELECT (SELECT array_agg(chain ORDER BY partition_id) FROM fenced), nextval('batch_ids')
 """
 
 _BATCHES = """
-    INSERT INTO batches (batch_id, partition_id, from_offset, to_offset, applied, duplicates, dead, holes)
-    SELECT $1, * FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::int[], $6::int[], $7::int[], $8::bigint[])
+    WITH grown AS (UPDATE tree SET size = size + 1 RETURNING size - 1 AS leaf, clock_timestamp() AS committed_at)
+    INSERT INTO batches (batch_id, partition_id, from_offset, to_offset, applied, duplicates, dead, holes, chain,
+                         committed_at, leaf)
+    SELECT $1, u.*, grown.committed_at, grown.leaf FROM grown,
+        unnest($2::int[], $3::bigint[], $4::bigint[], $5::int[], $6::int[], $7::int[], $8::bigint[], $9::bytea[]) AS u
 """
 
 _SUPERSEDE = """
@@ -167,9 +173,11 @@ _ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('tandem journeys', 0))"
 _TOGETHER = "SELECT pg_advisory_xact_lock_shared(hashtextextended('tandem journeys', 0))"
 
 _DEAD_LETTERS = """
-    INSERT INTO dead_letters (partition_id, record_offset, reason, field, message, payload, recorded_at, batch_id)
-    SELECT *, $8::bigint
-    FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bigint[])
+    INSERT INTO dead_letters (partition_id, record_offset, reason, field, message, payload, recorded_at, salt,
+                              seal, batch_id)
+    SELECT *, $10::bigint
+    FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bigint[], $8::bytea[],
+                $9::bytea[])
 """
 
 _HOLES = """
@@ -215,11 +223,12 @@ async def commit_batch(connection: asyncpg.Connection, batch: Batch) -> int:
     an event meanwhile; then nothing was written. After a connection error the outcome is unknown: read the fence.
     """
     async with connection.transaction():
-        batch_id = await _fence(connection, batch.advances)
+        seals = [letter_seal(*letter) for letter in batch.dead_letters]
+        batch_id, chains = await _fence(connection, batch, seals)
         await lock_journeys(connection, batch.gone, batch.moved)
         await _write_events(connection, batch, batch_id)
         await write_journeys(connection, batch.journeys, batch.gone, batch.moved)
-        await _write_leftovers(connection, batch, batch_id)
+        await _write_leftovers(connection, batch, seals, batch_id)
         if batch.events or batch.superseded or batch.swept:
             changes = await retold(connection, batch.changes, batch.journeys)
             changes += await write_handoffs(connection, batch.journeys, batch.had_handoffs)
@@ -229,6 +238,8 @@ async def commit_batch(connection: asyncpg.Connection, batch: Batch) -> int:
             if batch.swept and not await move_sweep(connection, batch.swept):
                 raise Stale(_STALE)
             await write_changes(connection, changes, first, batch_id)
+        if batch.advances:
+            await _write_leaf(connection, batch.advances, chains, batch_id)
     return batch_id
 
 
@@ -281,18 +292,35 @@ async def _write_entries(connection: asyncpg.Connection, entries: Entries, batch
         )
 
 
-async def _fence(connection: asyncpg.Connection, advances: list[Advance]) -> int:
-    columns = _columns(advances, 9)
-    row = await connection.fetchrow(_FENCE, *columns)
+async def _fence(connection: asyncpg.Connection, batch: Batch, seals: list[bytes]) -> tuple[int, list[bytes]]:
+    """Move the partitions on. Returns the batch's id and the chain of each partition."""
+    advances = batch.advances
+    content = content_of(
+        [(block.bucket, block.root) for block in batch.blocks],
+        [(*letter[:2], seal) for letter, seal in zip(batch.dead_letters, seals, strict=True)],
+        sorted(batch.holes),
+    )
+    links = [link_of(content, _step(advance)) for advance in advances]
+    row = await connection.fetchrow(_FENCE, *_columns(advances, 9), links)
     assert row is not None, "an aggregate always returns a row"
-    fenced, batch_id = row
-    if fenced != len(advances):
+    chains, batch_id = row[0] or [], row[1]
+    if len(chains) != len(advances):
         raise Fenced(
-            f"another worker has taken over {len(advances) - fenced} of this batch's {len(advances)} partitions: "
+            f"another worker has taken over {len(advances) - len(chains)} of this batch's {len(advances)} partitions: "
             "nothing was written"
         )
-    await connection.execute(_BATCHES, batch_id, columns[0], columns[2], columns[3], *columns[5:])
-    return int(batch_id)
+    return int(batch_id), chains
+
+
+def _step(advance: Advance) -> Step:
+    return Step(advance.partition_id, *advance[2:4], *advance[5:])
+
+
+async def _write_leaf(
+    connection: asyncpg.Connection, advances: list[Advance], chains: list[bytes], batch_id: int
+) -> None:
+    """Nobody commits between this statement and the end: leaves are numbered in the order of commits."""
+    await connection.execute(_BATCHES, batch_id, *_columns([_step(advance) for advance in advances], 7), chains)
 
 
 async def _write_events(connection: asyncpg.Connection, batch: Batch, batch_id: int) -> None:
@@ -367,9 +395,9 @@ def _staged(row: JourneyRow) -> tuple[object, ...]:
     )
 
 
-async def _write_leftovers(connection: asyncpg.Connection, batch: Batch, batch_id: int) -> None:
+async def _write_leftovers(connection: asyncpg.Connection, batch: Batch, seals: list[bytes], batch_id: int) -> None:
     if batch.dead_letters:
-        await connection.execute(_DEAD_LETTERS, *_columns(batch.dead_letters, 7), batch_id)
+        await connection.execute(_DEAD_LETTERS, *_columns(batch.dead_letters, 8), seals, batch_id)
     if batch.holes:
         await connection.execute(_HOLES, *_columns(batch.holes, 3), batch_id)
 

@@ -5,6 +5,7 @@ wrong with a connection, a process or a commit, the answer is the same: forget a
 """
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -334,7 +335,9 @@ def _batch(effects: Effects, packed: Packed, advances: list[Advance], holes: lis
         entries=effects.harvest.entries,
         consulted=effects.harvest.consulted,
         register_version=effects.register_version,
-        dead_letters=sorted(effects.dead_letters, key=lambda letter: letter[:2]),
+        dead_letters=[
+            letter._replace(salt=os.urandom(16)) for letter in sorted(effects.dead_letters, key=lambda one: one[:2])
+        ],
         holes=holes,
         changes=effects.changes,
         swept=effects.swept,

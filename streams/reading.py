@@ -3,6 +3,7 @@
 Pure, and all of it values: a desk may stand in another process (streams/reader.py).
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
 
@@ -95,7 +96,7 @@ class Desk:
             for place, candidate in enumerate(candidates)
             if place not in known and place not in superseding
         ]
-        return Packed(blocks_of(new), copy_of(rows))
+        return Packed(blocks_of(new, os.urandom), copy_of(rows))
 
 
 def event_row(candidate: Candidate, sources: Mapping[str, int]) -> EventRow:

@@ -26,16 +26,22 @@ _CASES = "tests/projections/test_identity.py"
 
 MUTANTS = {
     "the fence is not checked": Mutant(
-        (("store/commit.py", "if fenced != len(advances):", "if False:"),),
+        (("store/commit.py", "if len(chains) != len(advances):", "if False:"),),
         (f"{_TRANSACTION}::test_a_worker_that_lost_its_partition_writes_nothing",),
     ),
     "offsets move outside the transaction": Mutant(
         (
             (
                 "store/commit.py",
-                "    async with connection.transaction():\n        batch_id = await _fence(",
-                "    batch_id = await _fence(connection, batch.advances)\n"
-                "    async with connection.transaction():\n        (",
+                "    async with connection.transaction():\n",
+                "    seals = [letter_seal(*letter) for letter in batch.dead_letters]\n"
+                "    batch_id, chains = await _fence(connection, batch, seals)\n"
+                "    async with connection.transaction():\n",
+            ),
+            (
+                "store/commit.py",
+                "        batch_id, chains = await _fence(connection, batch, seals)\n",
+                "",
             ),
         ),
         (f"{_TRANSACTION}::test_crash_before_and_after_every_step_of_the_transaction",),
@@ -44,13 +50,13 @@ MUTANTS = {
         (
             (
                 "store/commit.py",
-                "        await _write_leftovers(connection, batch, batch_id)\n",
+                "        await _write_leftovers(connection, batch, seals, batch_id)\n",
                 "",
             ),
             (
                 "store/commit.py",
                 "    return batch_id\n\n\nasync def lock_journeys",
-                "    await _write_leftovers(connection, batch, batch_id)\n    return batch_id\n\n\n"
+                "    await _write_leftovers(connection, batch, seals, batch_id)\n    return batch_id\n\n\n"
                 "async def lock_journeys",
             ),
         ),
@@ -137,11 +143,11 @@ MUTANTS = {
         (
             (
                 "store/commit.py",
-                "    async with connection.transaction():\n        batch_id = await _fence(",
+                "    async with connection.transaction():\n        seals =",
                 "    drawn = await connection.fetchval(\n"
                 '        "UPDATE projection SET feed_seq = feed_seq + $1 RETURNING feed_seq", len(batch.changes)\n'
                 "    )\n"
-                "    async with connection.transaction():\n        batch_id = await _fence(",
+                "    async with connection.transaction():\n        seals =",
             ),
             (
                 "store/commit.py",
@@ -156,6 +162,10 @@ MUTANTS = {
             ),
         ),
         ("tests/api/test_changes.py::test_who_commits_late_is_not_passed_over",),
+    ),
+    "the chain does not cover what a batch stored": Mutant(
+        (("store/chain.py", "sha256(content + _step.pack(*step))", "sha256(_step.pack(*step))"),),
+        ("tests/audit/test_chain.py::test_a_change_is_found_and_named_without_any_checkpoint[_swap_blocks]",),
     ),
     "the feed forgets that it told of a silence": Mutant(
         (("store/commit.py", "await retold(connection, batch.changes, batch.journeys)", "batch.changes"),),

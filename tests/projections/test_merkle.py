@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from projections.merkle import Tree, inclusion_proof, is_included, leaf_hash, root_of
+from projections.merkle import (
+    Tree,
+    consistency_proof,
+    inclusion_proof,
+    is_consistent,
+    is_included,
+    leaf_hash,
+    root_of,
+)
 
 LEAVES = st.lists(st.binary(max_size=4), max_size=40)
 
@@ -54,3 +62,28 @@ def test_known_roots() -> None:
     assert root_of([b""]).hex() == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
     with pytest.raises(IndexError):
         inclusion_proof([b""], 1)
+
+
+@settings(max_examples=300)
+@given(LEAVES.filter(bool), st.data())
+def test_a_consistency_proof_shows_its_own_beginning_and_no_other(leaves: list[bytes], data: st.DataObject) -> None:
+    first = data.draw(st.integers(1, len(leaves)))
+    proof, root = consistency_proof(leaves, first), root_of(leaves)
+    beginning = root_of(leaves[:first])
+    assert is_consistent(first, beginning, len(leaves), root, proof)
+    other = root_of([*leaves[: first - 1], leaves[first - 1] + b"x"])
+    assert not is_consistent(first, other, len(leaves), root, proof)
+    assert not is_consistent(first, beginning, len(leaves), bytes(32), proof)
+    assert not is_consistent(first, beginning, len(leaves), root, [*proof, bytes(32)])
+    if proof:
+        broken = data.draw(st.integers(0, len(proof) - 1))
+        damaged = [step if n != broken else bytes(32) for n, step in enumerate(proof)]
+        assert not is_consistent(first, beginning, len(leaves), root, damaged)
+        assert not is_consistent(first, beginning, len(leaves), root, proof[:-1])
+
+
+def test_there_is_no_beginning_of_nothing() -> None:
+    with pytest.raises(IndexError):
+        consistency_proof([b""], 0)
+    assert not is_consistent(0, root_of([]), 1, root_of([b""]), [])
+    assert not is_consistent(2, root_of([b"", b""]), 1, root_of([b""]), [])

@@ -1,0 +1,197 @@
+"""Whether what is recorded is what was committed: chain, tree and blocks computed again, and compared with checkpoints.
+
+It says that nothing was changed since it was signed. That the projection follows from it is what `verify` says.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import NamedTuple
+
+import asyncpg
+
+from audit.checkpoints import Checkpoint
+from projections.merkle import Tree
+from store.archive import DamagedBlock, open_sealed, root_of, seal_of
+from store.chain import chained, content_of, leaf_bytes, letter_seal, link_of
+from store.tree import (
+    Contents,
+    End,
+    Record,
+    SealedBlock,
+    SealedLetter,
+    StoredBatch,
+    batches_from,
+    contents_of,
+    ends,
+    read_tree,
+    stray_blocks,
+)
+
+Tell = Callable[[int, int], None]
+
+
+class Finding(NamedTuple):
+    """One thing that is not as it was committed."""
+
+    batch_id: int | None
+    where: str
+    what: str
+
+
+class Proven(NamedTuple):
+    """What the records are worth."""
+
+    log: str
+    size: int  #: batches
+    root: str
+    events: int  #: that the archive holds of these batches
+    erased: int  #: events and dead letters of which only the seal is left
+    checkpoints: int  #: compared
+    signed: int  #: batches under the last of them
+    findings: list[Finding]
+
+    @property
+    def sound(self) -> bool:
+        """Whether everything is as it was committed and signed."""
+        return not self.findings
+
+
+class _Walk:
+    """What is known after some batches."""
+
+    def __init__(self, names: dict[int, str]) -> None:
+        self.names = names
+        self.tree = Tree()
+        self.chains: dict[int, bytes] = {}
+        self.offsets: dict[int, int] = {}
+        self.events = 0
+        self.erased = 0
+        self.findings: list[Finding] = []
+
+    def find(self, batch_id: int | None, where: str, what: str) -> None:
+        self.findings.append(Finding(batch_id, where, what))
+
+
+async def prove(connection: asyncpg.Connection, checkpoints: Sequence[Checkpoint], tell: Tell) -> Proven:
+    """Compute everything again up to now, while live goes on. The checkpoints' signatures are the caller's to check."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        tree, last = await read_tree(connection), await ends(connection)
+    walk, due = _Walk({end.partition_id: end.name for end in last}), sorted(checkpoints, key=lambda one: one.size)
+    foreign = [one for one in due if one.log != str(tree.log_id)]
+    for one in foreign:
+        walk.find(None, f"checkpoint of {one.signed_at}", f"it is of the log {one.log}, this one is {tree.log_id}")
+    due = [one for one in due if one not in foreign]
+    at = {one.size: one for one in due}  # several of one size are of one root, or one of them is false
+    for one in due:
+        if one.root != at[one.size].root:
+            walk.find(None, f"checkpoint of {one.signed_at}", f"another one over {one.size} batches has another root")
+    before: Checkpoint | None = None
+    agree = True  # all checkpoints after the first one that does not agree cannot, either
+    async with aclosing(_with_contents(connection, tree.size)) as pages:
+        async for page in pages:
+            for batch, contents in page:
+                _check_batch(walk, batch, contents)
+                if agree and (signed := at.get(walk.tree.size)) is not None:
+                    agree = _compare(walk, signed, before)
+                    before = signed
+            tell(walk.tree.size, tree.size)
+    for one in due:
+        if one.size > tree.size:
+            walk.find(
+                None,
+                f"checkpoint of {one.signed_at}",
+                f"it was signed over {one.size} batches, and there are {tree.size}: the end was cut off",
+            )
+    _check_ends(walk, last, tree.size)
+    for batch_id, bucket in await stray_blocks(connection):
+        walk.find(batch_id, f"archive, bucket {bucket}", "no batch stored this block")
+    compared = sum(one.size <= tree.size for one in due)
+    signed_size = max((one.size for one in due), default=0)
+    root = walk.tree.root().hex()
+    return Proven(str(tree.log_id), tree.size, root, walk.events, walk.erased, compared, signed_size, walk.findings)
+
+
+async def _with_contents(
+    connection: asyncpg.Connection, size: int
+) -> AsyncGenerator[list[tuple[StoredBatch, Contents]], None]:
+    async with aclosing(batches_from(connection, 0, size)) as pages:
+        async for page in pages:
+            contents = await contents_of(connection, [batch.batch_id for batch in page])
+            yield [(batch, contents[batch.batch_id]) for batch in page]
+
+
+def _check_batch(walk: _Walk, batch: StoredBatch, contents: Contents) -> None:
+    if batch.place != walk.tree.size:
+        missing = batch.place - walk.tree.size
+        what = f"{missing} batch records are missing before batch {batch.batch_id}"
+        walk.find(None, f"leaf {walk.tree.size} of the tree", what)
+        while walk.tree.size < batch.place:
+            walk.tree.add(b"missing")  # what follows keeps its place
+    blocks = [(block.bucket, _check_block(walk, batch, block)) for block in contents.blocks]
+    letters = [(*letter[:2], _check_letter(walk, batch, letter)) for letter in contents.letters]
+    content = content_of(blocks, letters, contents.holes)
+    for record in batch.records:
+        _check_record(walk, batch, record, content)
+    walk.tree.add(leaf_bytes(batch.leaf))
+
+
+def _check_record(walk: _Walk, batch: StoredBatch, record: Record, content: bytes) -> None:
+    step = record.step
+    where = f"{walk.names.get(step.partition_id, step.partition_id)}, offsets {step.from_offset} to {step.to_offset}"
+    if step.from_offset != walk.offsets.get(step.partition_id, step.from_offset):
+        due = walk.offsets[step.partition_id]
+        walk.find(batch.batch_id, where, f"it should begin at {due}: batches were swapped or lost")
+    elif record.chain != chained(walk.chains.get(step.partition_id, b""), link_of(content, step)):
+        walk.find(batch.batch_id, where, "the batch's record, or what it stored, is not what was committed")
+    walk.chains[step.partition_id], walk.offsets[step.partition_id] = record.chain, step.to_offset
+
+
+def _check_block(walk: _Walk, batch: StoredBatch, block: SealedBlock) -> bytes:
+    """What the chain should have of a block."""
+    where = f"archive, bucket {block.bucket}"
+    walk.events += block.events
+    try:
+        records = open_sealed(block.payload)
+    except DamagedBlock as error:
+        walk.find(batch.batch_id, where, str(error))
+        return block.root or b""
+    walk.erased += sum(record.erased for record in records)
+    found = root_of(block.bucket, [seal_of(record) for record in records], block.names)
+    if found != block.root or block.events != len(records):
+        walk.find(batch.batch_id, where, "the block is not what was committed")
+    return block.root or b""
+
+
+def _check_letter(walk: _Walk, batch: StoredBatch, letter: SealedLetter) -> bytes:
+    """What the chain should have of a dead letter."""
+    seal = letter.seal or b""
+    if letter.salt is None:
+        walk.erased += 1
+        return seal
+    if letter_seal(*letter[:-2], letter.salt) != seal:
+        name = walk.names.get(letter.partition_id, str(letter.partition_id))
+        walk.find(batch.batch_id, f"dead letter {name}/{letter.offset}", "it is not what was committed")
+    return seal
+
+
+def _compare(walk: _Walk, signed: Checkpoint, before: Checkpoint | None) -> bool:
+    if walk.tree.root().hex() == signed.root:
+        return True
+    since = "the beginning" if before is None else f"the one of {before.signed_at}, over {before.size}"
+    walk.find(
+        None,
+        f"checkpoint of {signed.signed_at}, over {signed.size} batches",
+        f"the batches are not those that were signed: the first change is after {since}",
+    )
+    return False
+
+
+def _check_ends(walk: _Walk, last: Sequence[End], size: int) -> None:
+    if walk.tree.size != size:
+        walk.find(None, "the end of the tree", f"{size - walk.tree.size} batch records of {size} are missing")
+    for end in last:
+        if end.chain != walk.chains.get(end.partition_id, b""):
+            offset = walk.offsets.get(end.partition_id)
+            last_known = "nowhere" if offset is None else f"at {offset}"
+            what = f"it stands at {end.next_offset}, and its chain ends {last_known}: batches are missing"
+            walk.find(None, end.name, what)

@@ -1,0 +1,76 @@
+"""`tandem audit`: keys, checkpoints, proofs, and what it says of records that were changed."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import asyncpg
+
+from streams.kafka import KafkaSettings
+from tests.support import body, produce, project
+
+
+class Done(NamedTuple):
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def _audit(database_url: str, folder: Path, *arguments: str) -> Done:
+    environment = os.environ | {
+        "TANDEM_DATABASE_URL": database_url,
+        "TANDEM_KAFKA": "127.0.0.1:1",
+        "TANDEM_AUDIT_KEY": str(folder / "key.pem"),
+        "TANDEM_CHECKPOINTS": str(folder / "checkpoints.jsonl"),
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from cli.main import main; main()", "audit", *arguments),
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert b"Traceback" not in err, err.decode()
+    return Done(process.returncode or 0, out.decode(), err.decode())
+
+
+def _write(path: str, text: str) -> None:
+    Path(path).write_text(text, "utf-8")
+
+
+async def test_an_auditor_s_day(kafka_settings: KafkaSettings, database_url: str, tmp_path: Path) -> None:
+    async def audit(*arguments: str) -> Done:
+        return await _audit(database_url, tmp_path, *arguments)
+
+    proof = str(tmp_path / "proof.json")
+    await produce(kafka_settings, [("marketing", 0, body(n)) for n in range(50)])
+    await project(kafka_settings, database_url, 50)
+    assert "No such file" in (await audit("sign", "--once")).err
+    assert (await audit("key", str(tmp_path / "key.pem"))).code == 0
+    assert "exists" in (await audit("key", str(tmp_path / "key.pem"))).err
+    assert "batches signed at" in (await audit("sign", "--once")).out
+    assert "nothing was committed" in (await audit("sign", "--once")).out
+    sound = await audit("verify", "--json")
+    assert sound.code == 0, sound
+    found = json.loads(sound.out)
+    assert (found["sound"], found["events"], found["checkpoints"], found["findings"]) == (True, 50, 1, [])
+    assert "name what is to be proven" in (await audit("proof")).err
+    assert "no checkpoint is over 77" in (await audit("proof", "--since", "77")).err
+    assert (await audit("proof", "--batch", "1", "-o", proof)).code == 0
+    assert "batch 1 was among" in (await audit("check", proof)).out
+    _write(proof, "{}")
+    assert "is no proof" in (await audit("check", proof)).err
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("UPDATE archive SET names = '{}' WHERE bucket = (SELECT min(bucket) FROM archive)")
+    await connection.close()
+    changed = await audit("verify")
+    assert (changed.code, "batch 1: archive, bucket" in changed.out) == (1, True), changed
+    assert "are NOT as they were committed" in changed.out
+    _write(str(tmp_path / "checkpoints.jsonl"), "nothing\n")
+    assert "line 1: this is no checkpoint" in (await audit("verify")).out
