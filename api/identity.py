@@ -261,9 +261,9 @@ async def person(
         if happened is None and known is None:
             today = workspace = await store.load_tied(connection, context.rules, [key])
         else:
-            recorded = await recorded_of(connection, context.rules, key)
+            recorded, erased = await recorded_of(connection, context.rules, key)
             rules = await rules_known(connection, context.agreed.first, known)
-            workspace = fold_at(recorded, rules, Point(happened, known))
+            workspace = fold_at(recorded, rules, Point(happened, known), erased)
             today = await store.load_tied(connection, context.rules, [key, *workspace.home])  # for consents of today
     now = _newest(today, key)
     refuse_veiled(window_of(request), today.journey_of(now), identifier, now)

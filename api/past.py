@@ -72,10 +72,10 @@ async def as_of(context: Context, key: bytes, *points: Point) -> tuple[list[Reco
     """(all events of those who were ever tied to an identifier, its journey at each point)."""
     found = []
     async with context.raw_pool.acquire() as connection:
-        recorded = await recorded_of(connection, context.rules, key)
+        recorded, erased = await recorded_of(connection, context.rules, key)
         for point in points:
             rules = await rules_known(connection, context.agreed.first, point.known_at)
-            workspace = fold_at(recorded, rules, point)
+            workspace = fold_at(recorded, rules, point, erased)
             at = point.at if point.at is not None else context.clock()
             if point.at is None and point.known_at is not None:
                 at = micros(point.known_at)

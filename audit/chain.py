@@ -23,6 +23,7 @@ from store.tree import (
     batches_from,
     contents_of,
     ends,
+    erased_since,
     read_tree,
     stray_blocks,
 )
@@ -65,7 +66,9 @@ class _Walk:
         self.chains: dict[int, bytes] = {}
         self.offsets: dict[int, int] = {}
         self.events = 0
-        self.erased = 0
+        #: (partition id, offset) of records of which the seal is left -> batch that has them, and where
+        self.erased: dict[tuple[int, int], tuple[int, str]] = {}
+        self.allowed: set[tuple[int, int]] = set()  #: those that some batch erased
         self.findings: list[Finding] = []
 
     def find(self, batch_id: int | None, where: str, what: str) -> None:
@@ -102,13 +105,18 @@ async def prove(connection: asyncpg.Connection, checkpoints: Sequence[Checkpoint
                 f"checkpoint of {one.signed_at}",
                 f"it was signed over {one.size} batches, and there are {tree.size}: the end was cut off",
             )
+    walk.allowed.update(await erased_since(connection, tree.size))  # while this was computed
+    for place, (batch_id, where) in walk.erased.items():
+        if place not in walk.allowed:
+            walk.find(batch_id, where, f"the record at offset {place[1]} is taken out, and no batch erased it")
     _check_ends(walk, last, tree.size)
     for batch_id, bucket in await stray_blocks(connection):
         walk.find(batch_id, f"archive, bucket {bucket}", "no batch stored this block")
     compared = sum(one.size <= tree.size for one in due)
     signed_size = max((one.size for one in due), default=0)
     root = walk.tree.root().hex()
-    return Proven(str(tree.log_id), tree.size, root, walk.events, walk.erased, compared, signed_size, walk.findings)
+    erased = len(walk.erased)
+    return Proven(str(tree.log_id), tree.size, root, walk.events, erased, compared, signed_size, walk.findings)
 
 
 async def _with_contents(
@@ -129,7 +137,8 @@ def _check_batch(walk: _Walk, batch: StoredBatch, contents: Contents) -> None:
             walk.tree.add(b"missing")  # what follows keeps its place
     blocks = [(block.bucket, _check_block(walk, batch, block)) for block in contents.blocks]
     letters = [(*letter[:2], _check_letter(walk, batch, letter)) for letter in contents.letters]
-    content = content_of(blocks, letters, contents.holes)
+    content = content_of(blocks, letters, contents.holes, contents.erased)
+    walk.allowed.update(contents.erased)
     for record in batch.records:
         _check_record(walk, batch, record, content)
     walk.tree.add(leaf_bytes(batch.leaf))
@@ -155,7 +164,7 @@ def _check_block(walk: _Walk, batch: StoredBatch, block: SealedBlock) -> bytes:
     except DamagedBlock as error:
         walk.find(batch.batch_id, where, str(error))
         return block.root or b""
-    walk.erased += sum(record.erased for record in records)
+    walk.erased |= {(one.partition_id, one.offset): (batch.batch_id, where) for one in records if one.erased}
     found = root_of(block.bucket, [seal_of(record) for record in records], block.names)
     if found != block.root or block.events != len(records):
         walk.find(batch.batch_id, where, "the block is not what was committed")
@@ -165,12 +174,11 @@ def _check_block(walk: _Walk, batch: StoredBatch, block: SealedBlock) -> bytes:
 def _check_letter(walk: _Walk, batch: StoredBatch, letter: SealedLetter) -> bytes:
     """What the chain should have of a dead letter."""
     seal = letter.seal or b""
+    where = f"dead letter {walk.names.get(letter.partition_id, str(letter.partition_id))}/{letter.offset}"
     if letter.salt is None:
-        walk.erased += 1
-        return seal
-    if letter_seal(*letter[:-2], letter.salt) != seal:
-        name = walk.names.get(letter.partition_id, str(letter.partition_id))
-        walk.find(batch.batch_id, f"dead letter {name}/{letter.offset}", "it is not what was committed")
+        walk.erased[letter.partition_id, letter.offset] = (batch.batch_id, where)
+    elif letter_seal(*letter[:-2], letter.salt) != seal:
+        walk.find(batch.batch_id, where, "it is not what was committed")
     return seal
 
 

@@ -122,6 +122,11 @@ def check(checkpoint: Checkpoint, key: Ed25519PublicKey) -> None:
         ) from error
 
 
+def signature_of(key: Ed25519PrivateKey, text: bytes) -> dict[str, str]:
+    """Who signed some bytes, and the signature."""
+    return {"key": key_name(key.public_key()), "signature": b64encode(key.sign(text)).decode()}
+
+
 def parse_checkpoints(text: bytes) -> Iterator[Checkpoint | DamagedCheckpoint]:
     """What each line of a file is."""
     for line in text.split(b"\n"):

@@ -10,9 +10,11 @@ from datetime import datetime
 from typing import NamedTuple
 
 from projections.agreement import agreed_rules
+from projections.erasure import Erased
 from projections.identifiers import identifier_key
 from projections.memory import MemoryFold
 from projections.playbook import Rules
+from projections.register import Register
 from projections.workspace import Workspace
 from schemas.decode import decode
 from schemas.event import Event
@@ -47,17 +49,18 @@ class Point(NamedTuple):
         return self.known_at is None or one.committed_at <= self.known_at
 
 
-async def recorded_of(connection: Reader, rules: Rules, key: bytes) -> list[Recorded]:
-    """All archived events that name anybody who was ever tied to an identifier, and some others."""
+async def recorded_of(connection: Reader, rules: Rules, key: bytes) -> tuple[list[Recorded], Erased]:
+    """All archived events that name anybody who was ever tied to an identifier, and some others; and who is erased."""
     today = await everybody_ever_tied(connection, rules, [key])
     bases = {identifier_key(k.type, k.value) for j in today.journeys.values() for k in j.identifiers.values()}
     archived = await read_named(connection, bases | {key})
-    places = await places_of(connection, {one.partition_id for _, one in archived})
-    committed = await committed_at(connection, {batch_id for batch_id, _ in archived})
-    return [
+    places = await places_of(connection, {one.partition_id for _, _, one in archived})
+    committed = await committed_at(connection, {batch_id for _, batch_id, _ in archived})
+    recorded = [
         Recorded(decode(one.value, places[one.partition_id].owner), one, committed[batch_id], places[one.partition_id])
-        for batch_id, one in archived
+        for _, batch_id, one in archived
     ]
+    return recorded, today.register.erased
 
 
 async def rules_known(connection: Reader, first: Rules, known_at: datetime | None) -> Rules:
@@ -65,9 +68,11 @@ async def rules_known(connection: Reader, first: Rules, known_at: datetime | Non
     return agreed_rules(first, await read_said(connection, known_at))
 
 
-def fold_at(recorded: Iterable[Recorded], rules: Rules, point: Point) -> Workspace:
-    """Fold exactly what had happened, and was known, at a point."""
-    fold = MemoryFold(Workspace(rules))
+def fold_at(recorded: Iterable[Recorded], rules: Rules, point: Point, erased: Erased) -> Workspace:
+    """Fold exactly what had happened, and was known, at a point. Who is erased today is not there, and never was."""
+    register = Register()
+    register.erased = erased
+    fold = MemoryFold(Workspace(rules, register))
     for one in distinct(recorded, point):
         fold.add(one.event)
     fold.workspace.harvest()

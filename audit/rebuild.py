@@ -15,6 +15,7 @@ import asyncpg
 
 from audit.digest import ProjectionDigest, projection_digest
 from projections.agreement import ABOUT_PLAYBOOK
+from projections.erasure import ERASURE
 from projections.playbook import Rules
 from projections.register import ABOUT_IDENTITY
 from schemas.canonical import body_hash
@@ -33,7 +34,7 @@ _TOUCHED = 20_000  #: journeys that are changed before they are written: so few 
 _READERS = 2  #: processes that read chunks: one alone takes longer than it takes to fold
 
 #: What is folded before anybody is there whom it concerns.
-_JOINT_FIRST = ABOUT_IDENTITY | ABOUT_PLAYBOOK
+_JOINT_FIRST = ABOUT_IDENTITY | ABOUT_PLAYBOOK | {ERASURE}
 #: Whom to tell how far it is: (events so far, events in all).
 Tell = Callable[[int, int], None]
 #: (event id, source, body hash) of events whose id another body has taken.
@@ -134,12 +135,14 @@ async def _write(
 
 async def _fold_joint_events(parts: _Rebuilding, place: Place) -> Place:
     """Rulings and releases, before anybody is there whom they concern."""
-    found = await joint_blocks(parts.blocks, place.until_batch)
-    records: list[LogRecord] = [event for block in found for event in _opened(block)]
+    blocks = await joint_blocks(parts.blocks, place.until_batch)
+    records: list[LogRecord] = [event for block in blocks for event in _opened(block)]
     records = [record for record in records if parts.owners[record.partition_id] == "joint"]
     place = place._replace(bucket=0, batch_id=0)
     reading = await parts.readers[0].read(parts.owners, records)
-    reading.found = [one for one in _live(reading, parts.losers) if one.moment.type in _JOINT_FIRST]
+    found = [one for one in _live(reading, parts.losers) if one.moment.type in _JOINT_FIRST]
+    parts.preparation.recall(records, [one for one in found if one.moment.type == ERASURE])
+    reading.found = [one for one in found if one.moment.type != ERASURE]
     effects = await parts.preparation.prepare(Ahead(records, reading, {}, {}, {}), None)
     parts.preparation.follow()
     await _commit(parts.writer, effects, place)

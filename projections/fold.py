@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from projections.agreement import ABOUT_PLAYBOOK
+from projections.erasure import ERASURE, Erasure
 from projections.identifiers import ANONYMOUS, Identifier, key_at, later_key
 from projections.identity import FORM, Subject, identify, renewed
 from projections.journey import BREAKER, UNJUDGED, Fact, Journey, Known, Link, Order
@@ -30,7 +31,7 @@ def subject_of(event: Event, rules: Rules) -> Subject | None:
     if event.source in rules.excluded_sources or (rules.excluded is not None and _excluded(event, subject, rules)):
         return None
     if subject is None:
-        if event.type in ABOUT_PLAYBOOK:
+        if event.type in ABOUT_PLAYBOOK or event.type == ERASURE:
             return None
         raise Rejection(
             "missing_identity",
@@ -119,6 +120,25 @@ def released(workspace: Workspace, event: Event, subject: Subject) -> set[bytes]
         for key in {before, person.key, later_key(person.key, at)} | register.partners.get(before, set()):
             workspace.disturb(key, afresh=True)
         register.release(person.key, at)
+    return take_out(workspace, found)
+
+
+def erase(workspace: Workspace, erasure: Erasure, listed: Iterable[bytes]) -> set[bytes]:
+    """Take an erasure. Returns the identifiers whose events must be folded again, without those that are erased.
+
+    `listed`: identifiers of events that the erasure names by their ids. All must be in the workspace whom any link ties
+    to them or to the person, links in quarantine too.
+    """
+    workspace.judge()
+    register = workspace.register
+    register.erased.add(erasure)
+    found: dict[bytes, Journey] = {}
+    own, shared = register.erased.of_one(erasure).among(workspace.home, register.releases)
+    for key in sorted({*own, *shared, *listed} & workspace.home.keys()):  # while rulings about the person still tie
+        found |= workspace.everybody_tied_to(workspace.home[key])
+    for ruling in register.erase(erasure):
+        for key in ruling.keys:
+            workspace.disturb(key_at(key, ruling.order[0], register.releases), afresh=True)
     return take_out(workspace, found)
 
 
@@ -230,7 +250,7 @@ def _extend(workspace: Workspace, journey: Journey, subject: Subject, order: Ord
     return True
 
 
-def _one_for_sure(
+def _one_for_sure(  # noqa: PLR0911 (one reason a line)
     workspace: Workspace, journey: Journey, subject: Subject, fresh: list[Identifier], order: Order
 ) -> bool:
     """Whether no rule can object to the fresh identifiers, and the journey keeps its id."""
@@ -246,6 +266,8 @@ def _one_for_sure(
         return False
     if foes and any(foes.get(person.key) for person in subject.persons):
         return False
+    if workspace.register.erased.any_shared(subject.persons):
+        return False  # the device is contested, whoever is linked to it
     return not fresh or within_limits([*known.values(), *fresh], rules)
 
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from projections.agreement import ABOUT_PLAYBOOK, said_of
 from projections.digest import digest_of
-from projections.fold import apply, released, subject_of
+from projections.erasure import ERASURE, erasure_of
+from projections.fold import apply, erase, released, subject_of
 from projections.identity import Subject, renewed
 from projections.playbook import Rules
 from projections.register import ABOUT_IDENTITY, RELEASE
@@ -25,7 +26,9 @@ class MemoryFold:
             self._agree(event)
             return
         subject = subject_of(event, self.workspace.rules)
-        if subject is None:
+        if event.type == ERASURE:
+            self._erase(event)
+        if subject is None or (event.type != RELEASE and self._takes(event, subject)):
             return
         if event.type == RELEASE:
             self._release(event, subject)
@@ -38,6 +41,28 @@ class MemoryFold:
         if workspace.agree(said_of(event)):
             for journey in workspace.journeys.values():
                 workspace.touch(journey)
+
+    def _erase(self, event: Event) -> None:
+        """Fold everybody again who is tied to the person, without what is erased."""
+        workspace, register = self.workspace, self.workspace.register
+        erasure = erasure_of(event)
+        named = [
+            renewed(subject, earlier.occurred_at, register.releases)
+            for earlier, subject in self._applied
+            if (earlier.id, earlier.source) in erasure.events
+        ]
+        members = erase(workspace, erasure, {person.key for subject in named for person in subject.persons})
+        applied, self._applied = self._applied, []
+        for earlier, of_whom in applied:
+            if earlier.type != RELEASE and self._takes(earlier, of_whom):
+                continue
+            self._applied.append((earlier, of_whom))
+            first = renewed(of_whom, earlier.occurred_at, register.releases).persons[0].key
+            if earlier.type not in ABOUT_IDENTITY and first in members:
+                apply(workspace, earlier, of_whom)
+
+    def _takes(self, event: Event, subject: Subject) -> bool:
+        return self.workspace.register.erased.takes((event.id, event.source), event.occurred_at, subject)
 
     def _release(self, event: Event, subject: Subject) -> None:
         register = self.workspace.register

@@ -1,4 +1,5 @@
-"""The register: what holds whatever journey it is about. Rulings, releases, quarantine; what was said of playbooks.
+"""The register: what holds whatever journey it is about. Rulings, releases, quarantine, erasures; what was said of
+playbooks.
 
 It is small, for people make it: every worker holds all of it in memory, and a commit proves that it was up to date.
 """
@@ -7,6 +8,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from projections.agreement import Said
+from projections.erasure import Erased, Erasure
 from projections.identifiers import Identifier, key_at, later_key
 
 Pair = tuple[bytes, bytes]  #: two identifier keys, the smaller first
@@ -43,22 +45,27 @@ class Entries(NamedTuple):
     unquarantined: list[bytes]
     victims: list[Victim]
     said: list[Said]
+    erasures: list[Erasure]
+    unruled: list[tuple[bytes, str]]  #: (event id, source) of rulings that were erased
     renewed: bool  #: whether other terms follow from what was said: stored journeys must be derived again
 
     @property
     def changed(self) -> bool:
         """Whether anything was added that changes how events are folded."""
-        return bool(self.rulings or self.releases or self.quarantined or self.unquarantined or self.said)
+        return bool(
+            self.rulings or self.releases or self.quarantined or self.unquarantined or self.said or self.erasures
+        )
 
 
-def _none() -> Entries:
-    return Entries([], [], [], [], [], [], False)
+def nothing_new() -> Entries:
+    """No entries."""
+    return Entries([], [], [], [], [], [], [], [], False)
 
 
 class Register:
     """Rulings by pair, release times and quarantined identifiers by key."""
 
-    def __init__(self) -> None:
+    def __init__(self, secret: bytes = b"") -> None:
         #: counts commits that changed it; what was folded with another version must not be committed
         self.version = 0
         self.rulings: list[Ruling] = []
@@ -77,7 +84,9 @@ class Register:
         self.said: list[Said] = []
         #: after other terms were agreed: up to which journey the stored ones follow them; None: all do
         self.swept_until: bytes | None = None
-        self._new = _none()
+        #: who was erased; hashes are under the secret
+        self.erased = Erased(secret)
+        self._new = nothing_new()
 
     def rule(self, ruling: Ruling) -> list[bytes]:
         """Take a ruling about each two of its identifiers; of several about the same two the last holds.
@@ -123,9 +132,7 @@ class Register:
     def put_release(self, key: bytes, at: int) -> None:
         """Take in a stored release. Rulings after it are about the new identifier."""
         self.releases[key] = sorted([*self.releases.get(key, []), at])
-        self.last, self.partners, self.foes = {}, {}, {}
-        for ruling in self.rulings:
-            self._hold(ruling)
+        self._hold_all()
 
     def quarantine(self, identifier: Identifier) -> None:
         """Put an identifier in quarantine, for good: it joins nobody any more."""
@@ -164,6 +171,26 @@ class Register:
             keys |= {key, key_at(key, at - 1, self.releases), later_key(key, at)}
         return keys
 
+    def erase(self, erasure: Erasure) -> list[Ruling]:
+        """Take an erasure. Returns the rulings that are no more, for they are about the person."""
+        self._new.erasures.append(erasure)
+        self.erased.add(erasure)  # again, perhaps
+        gone = [ruling for ruling in self.rulings if self._is_erased(ruling)]
+        if gone:
+            self._new.unruled.extend((ruling.order[1], ruling.order[2]) for ruling in gone)
+            self.rulings = [ruling for ruling in self.rulings if ruling not in gone]
+            self._hold_all()
+        return gone
+
+    def _is_erased(self, ruling: Ruling) -> bool:
+        at, id_, source = ruling.order
+        return self.erased.lists((id_, source)) or any(self.erased.has(key, at) for key in ruling.keys)
+
+    def _hold_all(self) -> None:
+        self.last, self.partners, self.foes = {}, {}, {}
+        for ruling in self.rulings:
+            self._hold(ruling)
+
     def say(self, said: Said) -> None:
         """Take what was said of a playbook."""
         self._new.said.append(said)
@@ -176,7 +203,7 @@ class Register:
 
     def harvest(self) -> Entries:
         """What was added since the last call. Counts the version up if anything but victims was."""
-        entries, self._new = self._new, _none()
+        entries, self._new = self._new, nothing_new()
         if entries.changed:
             self.version += 1
         return entries

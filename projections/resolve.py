@@ -90,6 +90,8 @@ def _all_one(identifiers: Mapping[bytes, Known], live: list[Link], register: Reg
     foes = register.foes
     if foes and any(foes.get(key) for key in identifiers):
         return False
+    if register.erased.any_shared(identifiers.values()):
+        return False
     known_since = min([known.order for known in identifiers.values() if known.type in KNOWN_BY], default=None)
     if known_since is None:
         return True
@@ -178,9 +180,11 @@ def _judge_as_a_whole(groups: "_Groups", links: list[Link], weak: set[tuple[byte
     if firm:
         people = {groups.root[link.a] for link in firm}
         broken = groups.obstacle({device, *people})
-        if broken is None:
+        shared = groups.is_shared(device)
+        if broken is None and not shared:
             groups.join({device, *people})
-        verdicts |= {(link.a, link.b): CONTESTED if broken and len(people) > 1 else broken for link in firm}
+        contested = shared or (broken is not None and len(people) > 1)
+        verdicts |= {(link.a, link.b): CONTESTED if contested else broken for link in firm}
     return verdicts
 
 
@@ -238,6 +242,7 @@ class _Groups:
     def __init__(self, identifiers: Mapping[bytes, Known], register: Register, rules: Rules) -> None:
         self._identifiers = identifiers
         self._rules = rules
+        self._erased = register.erased
         self._foes = {key: foes for key in identifiers if (foes := register.foes.get(key))} if register.foes else {}
         self.root = {key: key for key in identifiers}
         self.members: dict[bytes, set[bytes]] = {key: {key} for key in identifiers}
@@ -245,6 +250,10 @@ class _Groups:
     def are_one(self, a: bytes, b: bytes) -> bool:
         """Whether two identifiers are in one group."""
         return self.root[a] == self.root[b]
+
+    def is_shared(self, root: bytes) -> bool:
+        """Whether people who are erased used a device of the group: it goes with nobody."""
+        return self._erased.any_shared(self._identifiers[key] for key in self.members[root])
 
     def strength(self, link: Link) -> tuple[int, int, bytes, str, int, bytes]:
         """Links are judged in this order: authority, occurred_at, event id, source, then the identifier's own."""

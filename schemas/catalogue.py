@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from schemas import joint, marketing, sales
 from schemas.fields import Contract
-from schemas.upcasters import opportunity_won_v2
+from schemas.upcasters import opportunity_won_v2, subject_erased_v2
 
 Owner = Literal["marketing", "sales", "joint"]
 
@@ -64,7 +64,6 @@ _JOINT: dict[str, type[Contract]] = {
     "identity_joined": joint.IdentityJoined,
     "identity_split": joint.IdentitySplit,
     "identifier_released": joint.IdentifierReleased,
-    "subject_erased": joint.SubjectErased,
     "handoff_offered": joint.Handoff,
     "handoff_accepted": joint.Handoff,
     "handoff_rejected": joint.Handoff,
@@ -80,6 +79,8 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("playbook_approved", 1, "joint", joint.PlaybookApproved, personal=False),
     EventType("playbook_rejected", 1, "joint", joint.PlaybookRejected, personal=False),
     EventType("playbook_commented", 1, "joint", joint.PlaybookCommented, personal=False),
+    EventType("subject_erased", 1, "joint", joint.SubjectErasedV1, subject_erased_v2),
+    EventType("subject_erased", 2, "joint", joint.SubjectErased, personal=False),
     *(EventType(name, 1, "joint", data) for name, data in _JOINT.items()),
 )
 

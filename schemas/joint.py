@@ -79,9 +79,31 @@ class IdentifierReleased(Contract):
     by: Name | None = None
 
 
-class SubjectErased(Contract):
+class SubjectErasedV1(Contract):
     """A person's data is to be erased."""
 
+    reason: Text | None = None
+    by: Name | None = None
+
+
+#: Keyed hash of an identifier, as hex.
+Hidden = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+#: The same of an identifier of the person; "@" and microseconds since 1970 UTC, where it was released to them then.
+HiddenSince = Annotated[str, Field(pattern=r"^[0-9a-f]{64}(@-?[0-9]{1,18})?$", max_length=84)]
+#: Id of an event as 32 hex digits, a space, its source.
+EventName = Annotated[str, Field(pattern=r"^[0-9a-f]{32} .{1,256}$", max_length=300)]
+
+
+class SubjectErased(Contract):
+    """A person is erased: all events up to this one's time that name one of the hidden identifiers."""
+
+    # The name of the secret that the hashes are made with.
+    secret: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    subjects: Annotated[list[HiddenSince], Field(max_length=10_000)]
+    # Devices that others use, too.
+    shared: Annotated[list[Hidden], Field(max_length=10_000)] = []
+    # The person's, though they name no identifier of theirs.
+    events: Annotated[list[EventName], Field(max_length=3_000)] = []
     reason: Text | None = None
     by: Name | None = None
 

@@ -6,6 +6,11 @@ from typing import Any
 from schemas.money import to_minor
 
 
+def subject_erased_v2(data: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 said nothing of whom it was about that may be kept: it erases nobody."""
+    return {**data, "secret": "0" * 16, "subjects": []}
+
+
 def opportunity_won_v2(data: dict[str, Any]) -> dict[str, Any]:
     """Decimal text in major units to an integer in minor units. Raises Rejection where that would lose digits."""
     return {**data, "amount": to_minor(Decimal(data["amount"]), data["currency"], "data.amount")}

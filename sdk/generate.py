@@ -36,6 +36,7 @@ class Money(msgspec.Struct, frozen=True, kw_only=True):
 
 _TYPES = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 _META = {"minimum": "ge", "maximum": "le", "minLength": "min_length", "maxLength": "max_length", "pattern": "pattern"}
+_DEFAULTS = {"{}": "{}", "[]": "()"}
 
 
 def module(schemas: list[dict[str, Any]]) -> str:
@@ -75,7 +76,7 @@ def _class(name: str, schema: dict[str, Any]) -> str:
         f'    DEPARTMENT: ClassVar[str] = "{schema["x-owner"]}"',
     ]
     for field, found in data.get("properties", {}).items():
-        default = "" if field in required else " = {}" if found.get("default") == {} else " = None"
+        default = "" if field in required else f" = {_DEFAULTS.get(str(found.get('default')), 'None')}"
         lines.append(f"    {field}: {_hint(found)}{default}")
     return "\n".join(lines) + "\n"
 
@@ -88,6 +89,8 @@ def _hint(schema: dict[str, Any]) -> str:
     if schema["type"] == "object":
         return "Traits"
     limits = [f"{_META[key]}={_literal(schema[key])}" for key in _META if key in schema]
+    if schema["type"] == "array":
+        return f"tuple[{_TYPES[schema['items']['type']]}, ...]"  # the platform checks what is in it
     plain = _TYPES[schema["type"]]
     return f"Annotated[{plain}, Meta({', '.join(limits)})]" if limits else plain
 

@@ -141,9 +141,14 @@ def without(records: Sequence[Sealed], erased: Collection[tuple[int, int]]) -> b
 
 def open_block(payload: bytes) -> list[Archived]:
     """The events of a block, without those that were erased. Raises DamagedBlock."""
+    return opened(open_sealed(payload))
+
+
+def opened(records: Iterable[Sealed]) -> list[Archived]:
+    """The events of records, without those that were erased."""
     return [
         Archived(one.partition_id, one.offset, one.recorded_at, one.received_at, one.value)
-        for one in open_sealed(payload)
+        for one in records
         if one.value is not None
     ]
 
@@ -158,7 +163,7 @@ def open_sealed(payload: bytes) -> list[Sealed]:
 
 _BLOCK = "SELECT payload FROM archive WHERE bucket = $1 AND batch_id = $2"
 _NAMED = """
-    SELECT a.batch_id, a.payload FROM archive a
+    SELECT a.bucket, a.batch_id, a.payload FROM archive a
     WHERE a.bucket = ANY ($1::smallint[]) AND ($2::int[] IS NULL OR a.names && $2) ORDER BY a.batch_id, a.bucket
 """
 _ALL = "SELECT payload FROM archive ORDER BY batch_id, bucket"
@@ -166,16 +171,21 @@ _ALL = "SELECT payload FROM archive ORDER BY batch_id, bucket"
 
 async def read_block(connection: Reader, bucket: int, batch_id: int) -> list[Archived]:
     """The events of one block."""
+    return opened(await read_sealed(connection, bucket, batch_id))
+
+
+async def read_sealed(connection: Reader, bucket: int, batch_id: int) -> list[Sealed]:
+    """The records of one block; of some events only seals may be left."""
     payload = await connection.fetchval(_BLOCK, bucket, batch_id)
-    return open_block(payload) if payload is not None else []
+    return open_sealed(payload) if payload is not None else []
 
 
-async def read_named(connection: Reader, keys: Collection[bytes]) -> list[tuple[int, Archived]]:
-    """(batch id, event) of all events whose strongest identifier has one of these keys, and of some others."""
+async def read_named(connection: Reader, keys: Collection[bytes]) -> list[tuple[int, int, Archived]]:
+    """(bucket, batch id, event) of all events whose strongest identifier has one of these keys, and of some others."""
     buckets = sorted({bucket_of(key) for key in keys})
     names = sorted({name_of(key) for key in keys}) if len(keys) <= _FEW_KEYS else None
     rows = await connection.fetch(_NAMED, buckets, names)
-    return [(row["batch_id"], event) for row in rows for event in open_block(row["payload"])]
+    return [(row["bucket"], row["batch_id"], event) for row in rows for event in open_block(row["payload"])]
 
 
 async def read_all(connection: asyncpg.Connection) -> AsyncIterator[Archived]:

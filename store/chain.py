@@ -1,6 +1,7 @@
 """What of a batch is hashed, so that nobody can change it unseen: seals, contents, links of the chain, leaves.
 
-    content  SHA-256 over what the batch stored: roots of its blocks, seals of its dead letters, holes
+    content  SHA-256 over what the batch stored: roots of its blocks, seals of its dead letters, holes,
+             and which records it erased
     link     SHA-256 over the content, and one partition's step and counts
     chain    SHA-256 over the partition's chain before the batch, and its link
     leaf     batch id, time of the commit, and the chain of each partition that the batch advanced
@@ -16,7 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 _encode = msgspec.msgpack.Encoder().encode
-_counts, _block, _letter = Struct(">iii"), Struct(">h"), Struct(">iq")
+_counts, _block, _letter = Struct(">iiii"), Struct(">h"), Struct(">iq")
 _hole, _step = Struct(">iqq"), Struct(">iqqiiiq")
 _head, _link = Struct(">qq"), Struct(">i")
 
@@ -67,12 +68,18 @@ def content_of(
     blocks: Sequence[tuple[int, bytes]],
     letters: Sequence[tuple[int, int, bytes]],
     holes: Sequence[tuple[int, int, int]],
+    erased: Sequence[tuple[int, int]],
 ) -> bytes:
-    """Of (bucket, root), (partition id, offset, seal) and (partition id, from, to), each sorted."""
-    parts = [_counts.pack(len(blocks), len(letters), len(holes))]
+    """SHA-256 over what a batch stored, all of it sorted.
+
+    Blocks are (bucket, root), letters (partition id, offset, seal), holes (partition id, from, to), `erased` records of
+    which this batch left the seal (partition id, offset).
+    """
+    parts = [_counts.pack(len(blocks), len(letters), len(holes), len(erased))]
     parts += [_block.pack(bucket) + root for bucket, root in blocks]
     parts += [_letter.pack(partition_id, offset) + seal for partition_id, offset, seal in letters]
     parts += [_hole.pack(*hole) for hole in holes]
+    parts += [_letter.pack(*place) for place in erased]
     return sha256(b"".join(parts)).digest()
 
 

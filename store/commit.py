@@ -17,6 +17,7 @@ from store.agreement import Swept, begin_sweep, move_sweep, write_said
 from store.archive import Block
 from store.chain import Step, content_of, letter_seal, link_of
 from store.changes import Change, write_changes
+from store.erasure import Erasing, take_out, write_erasures
 from store.handoffs import write_handoffs
 from store.silence import retold
 
@@ -91,6 +92,7 @@ class Batch(NamedTuple):
     changes: list[Change]
     swept: Swept | None  #: of a page of the sweep, which has no events
     had_handoffs: list[bytes]  #: journeys of the batch that had hand-offs before it
+    erasing: Erasing | None  #: what is taken out of the database
 
 
 _FENCE = """
@@ -232,6 +234,8 @@ async def commit_batch(connection: asyncpg.Connection, batch: Batch) -> int:
         if batch.events or batch.superseded or batch.swept:
             changes = await retold(connection, batch.changes, batch.journeys)
             changes += await write_handoffs(connection, batch.journeys, batch.had_handoffs)
+            if batch.erasing is not None:
+                await take_out(connection, batch.erasing, batch_id)
             first = await write_register(
                 connection, batch.entries, batch.consulted, batch.register_version, len(changes), batch_id
             )
@@ -275,6 +279,7 @@ async def _write_entries(connection: asyncpg.Connection, entries: Entries, batch
     for ruling in entries.rulings:
         await connection.execute(_RULINGS, *ruling.order, ruling.joined, list(ruling.keys), batch_id)
     await write_said(connection, entries.said, batch_id)
+    await write_erasures(connection, entries.erasures, entries.unruled, batch_id)
     if entries.renewed:
         await begin_sweep(connection)
     for key, at in entries.releases:
@@ -299,6 +304,7 @@ async def _fence(connection: asyncpg.Connection, batch: Batch, seals: list[bytes
         [(block.bucket, block.root) for block in batch.blocks],
         [(*letter[:2], seal) for letter, seal in zip(batch.dead_letters, seals, strict=True)],
         sorted(batch.holes),
+        batch.erasing.records if batch.erasing is not None else [],
     )
     links = [link_of(content, _step(advance)) for advance in advances]
     row = await connection.fetchrow(_FENCE, *_columns(advances, 9), links)

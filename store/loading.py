@@ -8,6 +8,7 @@ import asyncpg
 from projections.journey import Journey, Stored, decode_journey
 from projections.register import Register, Ruling, Victim
 from store.agreement import read_said
+from store.erasure import read_erasures, read_secret
 from store.session import Reader
 
 
@@ -51,6 +52,11 @@ _VICTIMS = "SELECT victim FROM victims WHERE key = ANY ($1::uuid[])"
 async def source_ids(connection: Reader, names: Sequence[str]) -> dict[str, int]:
     """The numbers of source names, new ones added."""
     await connection.execute(_ADD_SOURCES, sorted(names))
+    return await source_ids_of(connection, names)
+
+
+async def source_ids_of(connection: Reader, names: Sequence[str]) -> dict[str, int]:
+    """The numbers of source names, of those that have one."""
     return {row["name"]: row["source_id"] for row in await connection.fetch(_SOURCES, list(names))}
 
 
@@ -71,9 +77,11 @@ async def load_journeys(connection: Reader, keys: Sequence[bytes]) -> list[Journ
 
 
 async def load_register(connection: Reader) -> Register:
-    """Rulings, releases and quarantine, as they were committed together."""
-    register = Register()
+    """Rulings, releases, quarantine and erasures, as they were committed together."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
+        register = Register(await read_secret(connection) or b"")
+        for erasure in await read_erasures(connection):
+            register.erased.add(erasure)
         register.version = await connection.fetchval(_REGISTER_VERSION) or 0
         for row in await connection.fetch(_RELEASES):
             register.put_release(row["key"], row["released_at"])

@@ -24,6 +24,7 @@ _TABLES = (
     "quarantine",
     "victims",
     "playbook_events",
+    "erasures",
     "handoffs",
     "projection",
 )

@@ -32,6 +32,14 @@ _HOLES = """
     SELECT batch_id, partition_id, from_offset, to_offset
     FROM holes WHERE batch_id = ANY ($1::bigint[]) ORDER BY batch_id, partition_id, from_offset
 """
+_ERASED = """
+    SELECT batch_id, partition_id, record_offset FROM erased_records
+    WHERE batch_id = ANY ($1::bigint[]) ORDER BY 1, 2, 3
+"""
+_ERASED_SINCE = """
+    SELECT partition_id, record_offset FROM erased_records
+    WHERE batch_id IN (SELECT batch_id FROM batches WHERE leaf >= $1)
+"""
 _ENDS = "SELECT partition_id, topic, partition, next_offset, chain FROM partitions ORDER BY partition_id"
 _STRAYS = """
     SELECT batch_id, bucket FROM archive a WHERE NOT EXISTS (SELECT FROM batches b WHERE b.batch_id = a.batch_id)
@@ -98,6 +106,7 @@ class Contents(NamedTuple):
     blocks: list[SealedBlock]
     letters: list[SealedLetter]
     holes: list[tuple[int, int, int]]
+    erased: list[tuple[int, int]]  #: (partition id, offset) of records of which it left the seal
 
 
 class End(NamedTuple):
@@ -140,13 +149,15 @@ def _micros(time: datetime) -> int:
 
 async def contents_of(connection: Reader, batch_ids: list[int]) -> dict[int, Contents]:
     """What some batches stored, by batch id."""
-    found = {batch_id: Contents([], [], []) for batch_id in batch_ids}
+    found = {batch_id: Contents([], [], [], []) for batch_id in batch_ids}
     for row in await connection.fetch(_BLOCKS, batch_ids, BUCKETS - 1):
         found[row["batch_id"]].blocks.append(SealedBlock(*row[1:]))
     for row in await connection.fetch(_LETTERS, batch_ids):
         found[row["batch_id"]].letters.append(SealedLetter(*row[1:]))
     for row in await connection.fetch(_HOLES, batch_ids):
         found[row["batch_id"]].holes.append((row[1], row[2], row[3]))
+    for row in await connection.fetch(_ERASED, batch_ids):
+        found[row["batch_id"]].erased.append((row[1], row[2]))
     return found
 
 
@@ -154,6 +165,11 @@ async def ends(connection: Reader) -> list[End]:
     """Where all partitions are."""
     rows = await connection.fetch(_ENDS)
     return [End(row[0], f"{row['topic']}/{row['partition']}", row["next_offset"], row["chain"]) for row in rows]
+
+
+async def erased_since(connection: Reader, place: int) -> list[tuple[int, int]]:
+    """(partition id, offset) of records that batches from a place of the tree on have erased."""
+    return [(row[0], row[1]) for row in await connection.fetch(_ERASED_SINCE, place)]
 
 
 async def stray_blocks(connection: Reader) -> list[tuple[int, int]]:

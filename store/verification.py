@@ -21,6 +21,7 @@ _TABLES = {
     "rulings": ("id", "source, occurred_at, joined, keys"),
     "releases": ("later_key", "key, released_at"),
     "quarantine": ("key", "type, value"),
+    "erasures": ("id", "source, occurred_at, secret, subjects, shared, events, reason, said_by"),
     "playbook_events": ("id", "source, occurred_at, type, department, proposal, digest, body, effective_at, comment"),
 }
 _MOST = 100  #: differences that are named of one table

@@ -9,20 +9,21 @@ import asyncpg
 
 from projections.agreement import ABOUT_PLAYBOOK, said_of
 from projections.corrections import Credit, corrections, credit_of
+from projections.erasure import ERASURE, Erasure, erasure_of
 from projections.feed import DETAILED
-from projections.fold import apply, released, subject_of, take, take_out
-from projections.identifiers import identifier_key, key_at
+from projections.fold import apply, erase, released, subject_of, take, take_out
+from projections.identifiers import key_at
 from projections.identity import Subject, renewed
 from projections.journey import BREAKER, Journey, Stored
 from projections.playbook import Rules
-from projections.register import ABOUT_IDENTITY, RELEASE, Entries, Register
+from projections.register import ABOUT_IDENTITY, RELEASE, Register, nothing_new
 from projections.row import JourneyRow, row_of
 from projections.workspace import Consulted, Harvest, Workspace
 from schemas.decode import decode
 from schemas.errors import TandemError
 from schemas.event import Event
 from store.agreement import Swept, next_to_sweep, told_by_time
-from store.archive import Archived, LogRecord, read_block, read_named
+from store.archive import Archived, LogRecord, opened, read_block, read_sealed
 from store.changes import (
     CHANGED,
     CREATED,
@@ -37,7 +38,17 @@ from store.changes import (
     audience_changes,
 )
 from store.commit import DeadLetter, EventRow, Stale
-from store.loading import KnownEvent, known_events, load_journeys, victims_of
+from store.erasure import Erasing, UnknownSecret, read_secret
+from store.loading import KnownEvent, known_events, load_journeys, source_ids_of, victims_of
+from streams.erasing import (
+    ERASED,
+    ArchivedEvent,
+    is_erased,
+    stored_keys,
+    stored_naming,
+    what_to_erase,
+    without_erased,
+)
 from streams.intake import Candidate, EventKey, Intake, conflict, dead_letter, precedes, same_body, take_in
 from streams.reading import Found, Packed, Reading, event_row
 
@@ -73,7 +84,7 @@ class Effects:
         self.superseded: list[EventRow] = []
         self.duplicates: Counter[int] = Counter()
         self.dead_letters: list[DeadLetter] = []
-        self.harvest = Harvest([], [], [], Entries([], [], [], [], [], [], False), Consulted([], []))
+        self.harvest = Harvest([], [], [], nothing_new(), Consulted([], []))
         self.rows: list[JourneyRow] = []
         self.changes: list[Change] = []
         #: what is stored of the events: it may take until the journeys have been folded
@@ -81,6 +92,7 @@ class Effects:
         self.register_version = register_version  #: before this batch
         self.swept: Swept | None = None
         self.had_handoffs: list[bytes] = []
+        self.erasing: Erasing | None = None
 
 
 class Preparation:
@@ -119,8 +131,13 @@ class Preparation:
         effects.dead_letters += reading.dead_letters
         fresh, known, old = self._sort_out(ahead, effects)
         releases = [found for found in fresh if found.moment.type == RELEASE]
-        if (known or releases) and in_flight is not None:
+        erasures = [found for found in fresh if found.moment.type == ERASURE]
+        if (known or releases or erasures) and in_flight is not None:
             await asyncio.shield(in_flight)
+        for found in erasures:
+            await self._erase(self._candidate(ahead.records, found).event, effects)
+        if self._workspace.register.erased:
+            fresh, known = self._leave_out_erased(ahead, fresh, known, old, effects)
         superseding = set[int]()
         for place in known:
             candidate = self._candidate(ahead.records, reading.found[place])
@@ -273,7 +290,9 @@ class Preparation:
         source_id = sources[candidate.event.source]
         [known] = await known_events(self._connection, [candidate.event.id], [source_id])
         archived = await self._archived(known, candidate.key)
-        if known.body_hash == candidate.body_hash or same_body(archived.value, candidate.value):
+        if archived is None:
+            effects.dead_letters.append(dead_letter(candidate.record, ERASED, None))
+        elif known.body_hash == candidate.body_hash or same_body(archived.value, candidate.value):
             effects.duplicates[candidate.record.partition_id] += 1
         elif precedes(archived.value, candidate.value):
             effects.dead_letters.append(dead_letter(candidate.record, conflict(candidate.event), candidate.value))
@@ -285,11 +304,15 @@ class Preparation:
             return True
         return False
 
-    async def _archived(self, known: KnownEvent, key: EventKey) -> Archived:
-        for archived in await read_block(self._connection, known.bucket, known.batch_id):
+    async def _archived(self, known: KnownEvent, key: EventKey) -> Archived | None:
+        """The event as it is archived; None where it was erased."""
+        records = await read_sealed(self._connection, known.bucket, known.batch_id)
+        for archived in opened(records):
             event = self._event(archived)
             if (event.id, event.source) == key:
                 return archived
+        if any(record.erased for record in records):
+            return None
         raise ArchiveDamaged(
             f"event {known.id.hex()} is known, but batch {known.batch_id} of the archive does not hold it: "
             "restore the database from a backup"
@@ -316,7 +339,8 @@ class Preparation:
         for home in {workspace.home[key] for key in keys if key in workspace.home}:
             journeys |= workspace.everybody_tied_to(home)
         members = take_out(workspace, journeys)
-        events = await self._events_of(members, journeys.values(), releases, replacing=winner.key)
+        stored = await self._stored(journeys.values())
+        events = [one.event for one in self._counting(stored, members) if one.key != winner.key]
         self._apply_again([*events, winner.event])
 
     async def _release(self, candidate: Candidate) -> None:
@@ -332,8 +356,9 @@ class Preparation:
         before = dict(workspace.journeys)
         members = released(workspace, candidate.event, candidate.subject)
         if members:
-            journeys = [journey for journey in before.values() if not members.isdisjoint(journey.identifiers)]
-            self._apply_again(await self._events_of(members, journeys, releases, replacing=None))
+            journeys = [one for one in before.values() if not members.isdisjoint(one.identifiers)]
+            stored = await self._stored(journeys)
+            self._apply_again([one.event for one in self._counting(stored, members, releases)])
 
     def _named_since(self, key: bytes, at: int) -> bool:
         journey = self._workspace.journey_of(key)
@@ -345,31 +370,108 @@ class Preparation:
             if subject is not None and event.type not in ABOUT_IDENTITY:
                 apply(self._workspace, event, subject)
 
-    async def _events_of(
-        self,
-        members: set[bytes],
-        journeys: Iterable[Journey],
-        releases: dict[bytes, list[int]],
-        *,
-        replacing: EventKey | None,
-    ) -> list[Event]:
-        """The archived events that name one of `members`, each as the rule for conflicts has it, but one.
+    async def _erase(self, event: Event, effects: Effects) -> None:
+        """Fold everybody again who is tied to an erased person, and note what is taken out of the database."""
+        workspace, erasure = self._workspace, erasure_of(event)
+        register = workspace.register
+        await self._learn_secret(erasure)
+        one = register.erased.of_one(erasure)
+        keys, shared = await stored_keys(self._connection, one, register.releases)
+        listed = await self._named_in(erasure.events)
+        await self._load_tied({*keys, *shared, *listed})
+        before = dict(workspace.journeys)
+        members = erase(workspace, erasure, listed)
+        journeys = [journey for journey in before.values() if not members.isdisjoint(journey.identifiers)]
+        stored = await stored_naming(self._connection, journeys, self._owners, self._rules, nobodys=True)
+        erased = register.erased
+        gone = [one for one in stored if is_erased(erased, one.event, self._rules)]
+        places = {(one.archived.partition_id, one.archived.offset) for one in gone}
+        left = [one for one in self._counting(stored, members) if one.place not in places]
+        self._apply_again([one.event for one in left])
+        found = await what_to_erase(self._connection, gone, journeys, keys, erased, self._owners, self._rules)
+        effects.erasing = found if effects.erasing is None else effects.erasing.plus(found)
 
-        `journeys` are those that the members were in; with them all identifiers that any of these events names.
+    async def _named_in(self, events: Iterable[EventKey]) -> set[bytes]:
+        """The identifiers that archived events name."""
+        wanted = set(events)
+        names = await source_ids_of(self._connection, sorted({source for _, source in wanted}))
+        pairs = sorted((id_, names[source]) for id_, source in wanted if source in names)
+        known = await known_events(self._connection, [id_ for id_, _ in pairs], [source for _, source in pairs])
+        found = set[bytes]()
+        for bucket, batch_id in sorted({(one.bucket, one.batch_id) for one in known}):
+            for archived in await read_block(self._connection, bucket, batch_id):
+                event = self._event(archived)
+                subject = subject_of(event, self._rules) if (event.id, event.source) in wanted else None
+                if subject is not None:
+                    own = renewed(subject, event.occurred_at, self._workspace.register.releases)
+                    found |= {person.key for person in own.persons}
+        return found
+
+    async def _learn_secret(self, erasure: Erasure) -> None:
+        """The first erasure comes with a secret that was made after this worker had started. Raises UnknownSecret."""
+        erased = self._workspace.register.erased
+        if erased.secret_name != erasure.secret:
+            erased.learn(await read_secret(self._connection) or b"")
+        if erased.secret_name != erasure.secret and (erasure.subjects or erasure.events):
+            raise UnknownSecret(
+                f"an erasure was made with the secret {erasure.secret}, and this database has {erased.secret_name}: "
+                "restore the table `secrets` from a backup; until then nothing is applied, for nobody can say whom "
+                "it is about"
+            )
+
+    def recall(self, records: list[LogRecord], found: list[Found]) -> None:
+        """Take erasures before anybody is there whom they concern."""
+        for one in found:
+            self._workspace.register.erase(erasure_of(self._candidate(records, one).event))
+
+    def _leave_out_erased(
+        self, ahead: Ahead, fresh: list[Found], known: list[int], old: set[int], effects: Effects
+    ) -> tuple[list[Found], list[int]]:
+        """(those fresh, places of those known) that are not erased. Of the others nothing is kept but the place."""
+        register, subjects, gone = self._workspace.register, ahead.reading.subjects, set[int]()
+        for place, found in enumerate(ahead.reading.found):
+            moment = found.moment
+            if place in old or moment.type in ABOUT_PLAYBOOK or moment.type in (RELEASE, ERASURE):
+                continue
+            if found.subject is None:  # it may name somebody, and be excluded
+                event = self._candidate(ahead.records, found).event
+                taken = is_erased(register.erased, event, self._rules)
+            else:
+                key = (moment.id, moment.source)
+                taken = register.erased.takes(key, moment.at, subjects[found.subject])
+            if taken:
+                gone.add(place)
+        records = {(record.partition_id, record.offset): record for record in ahead.records} if gone else {}
+        for place in gone:
+            found = ahead.reading.found[place]
+            effects.dead_letters.append(dead_letter(records[found.partition_id, found.offset], ERASED, None))
+        effects.dead_letters = without_erased(effects.dead_letters, self._owners, register.erased, self._rules)
+        old |= gone
+        lost = {id(ahead.reading.found[place]) for place in gone}
+        return [found for found in fresh if id(found) not in lost], [place for place in known if place not in gone]
+
+    async def _stored(self, journeys: Iterable[Journey]) -> list[ArchivedEvent]:
+        return await stored_naming(self._connection, journeys, self._owners, self._rules)
+
+    def _counting(
+        self, stored: list[ArchivedEvent], members: set[bytes], releases: dict[bytes, list[int]] | None = None
+    ) -> list[ArchivedEvent]:
+        """Events that name one of `members`, each as the rule for conflicts has it.
+
+        `releases`: those by which members are named, where they are not those of now.
         """
-        found: dict[EventKey, Archived] = {}
-        bases = {identifier_key(known.type, known.value) for j in journeys for known in j.identifiers.values()}
-        for _, archived in await read_named(self._connection, bases):
-            event = self._event(archived)
-            key = (event.id, event.source)
-            subject = subject_of(event, self._rules)
-            if key == replacing or subject is None:
+        if releases is None:
+            releases = self._workspace.register.releases
+        found: dict[EventKey, ArchivedEvent] = {}
+        for one in stored:
+            if one.subject is None:
                 continue
-            if renewed(subject, event.occurred_at, releases).persons[0].key not in members:
+            if renewed(one.subject, one.event.occurred_at, releases).persons[0].key not in members:
                 continue
-            if key not in found or precedes(archived.value, found[key].value):
-                found[key] = archived
-        return [self._event(archived) for archived in found.values()]
+            known = found.get(one.key)
+            if known is None or precedes(one.archived.value, known.archived.value):
+                found[one.key] = one
+        return list(found.values())
 
     async def reap(self, effects: Effects) -> None:
         """Turn what the fold has touched into rows and changes, and let go of journeys that were not used for long."""

@@ -342,6 +342,7 @@ def _batch(effects: Effects, packed: Packed, advances: list[Advance], holes: lis
         changes=effects.changes,
         swept=effects.swept,
         had_handoffs=effects.had_handoffs,
+        erasing=effects.erasing,
     )
 
 

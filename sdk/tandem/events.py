@@ -478,13 +478,17 @@ class SatisfactionAnswered(EventData, frozen=True, kw_only=True):
 
 
 class SubjectErased(EventData, frozen=True, kw_only=True):
-    """A person's data is to be erased."""
+    """A person is erased: all events up to this one's time that name one of the hidden identifiers."""
 
     TYPE: ClassVar[str] = "subject_erased"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     DEPARTMENT: ClassVar[str] = "joint"
     by: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    events: tuple[str, ...] = ()
     reason: Annotated[str, Meta(max_length=2048)] | None = None
+    secret: Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+    shared: tuple[str, ...] = ()
+    subjects: tuple[str, ...]
 
 
 class SupportTicketOpened(EventData, frozen=True, kw_only=True):

@@ -248,7 +248,7 @@ async def _chain_again(
         )
         roots.append((block.bucket, root))
     letters = [(one.partition_id, one.offset, one.seal) for one in stored.letters]  # type: ignore[attr-defined]
-    content = content_of(roots, letters, stored.holes)  # type: ignore[attr-defined]
+    content = content_of(roots, letters, stored.holes, stored.erased)  # type: ignore[attr-defined]
     for record in batch.records:
         partition_id = record.step.partition_id
         chains[partition_id] = chained(chains.get(partition_id, b""), link_of(content, record.step))

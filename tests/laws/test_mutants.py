@@ -163,6 +163,18 @@ MUTANTS = {
         ),
         ("tests/api/test_changes.py::test_who_commits_late_is_not_passed_over",),
     ),
+    "late events bring an erased person back": Mutant(
+        (("streams/preparation.py", "        if self._workspace.register.erased:\n", "        if False:\n"),),
+        ("tests/audit/test_erase.py::test_nobody_is_brought_back_by_what_comes_late_or_again",),
+    ),
+    "what is erased stays in the archive": Mutant(
+        (("store/commit.py", "await take_out(connection, batch.erasing, batch_id)", "pass"),),
+        ("tests/audit/test_erase.py::test_nothing_is_left_and_everybody_else_is_as_before",),
+    ),
+    "an erasure forgets that a device is shared": Mutant(
+        (("projections/fold.py", "{*own, *shared, *listed} & workspace", "{*own, *listed} & workspace"),),
+        ("tests/laws/test_erasure.py::test_an_erasure_at_any_time_leaves_the_fold_of_what_is_not_erased",),
+    ),
     "the chain does not cover what a batch stored": Mutant(
         (("store/chain.py", "sha256(content + _step.pack(*step))", "sha256(_step.pack(*step))"),),
         ("tests/audit/test_chain.py::test_a_change_is_found_and_named_without_any_checkpoint[_swap_blocks]",),

@@ -1,0 +1,220 @@
+"""Erase a person: what an erasure names, and afterwards the proof that nothing is left.
+
+The erasure itself is an event in the joint topic, like every other change: the projector does what it says
+(streams/preparation.py), and every replay does so again. docs/erasure.md has the rules.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import aclosing
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from projections.erasure import ERASURE, Erased, Erasure, hidden, name_of_secret
+from projections.identifiers import identifier_key, key_at, later_key
+from projections.journey import CONTESTED, Journey, Known
+from projections.moments import SESSION_GAP
+from projections.playbook import Rules
+from projections.view import time_text
+from projections.workspace import Workspace
+from schemas.errors import TandemError
+from store.archive import DamagedBlock, open_block
+from store.erasure import all_blocks, erased_by, make_secret, tables_with
+from store.identity import load_tied
+from store.partitions import owners
+from streams.erasing import ArchivedEvent, is_erased, stored_naming
+
+SOURCE = "tandem-erase"
+_MOST_EVENTS = 3_000  #: that name no identifier of the person's: they are listed in the event
+
+Tell = Callable[[int, int], None]
+
+
+class NotErasable(TandemError):
+    """The identifier does not say who is to be erased."""
+
+
+class NotErased(TandemError):
+    """The erasure was not applied in time."""
+
+
+class Plan(NamedTuple):
+    """What an erasure will name and take out."""
+
+    journey_id: UUID
+    identifiers: list[str]  #: type:value
+    values: list[str]  #: of the identifiers: what must be found nowhere afterwards
+    events: int  #: of the person
+    with_others: int  #: among them events that name somebody else's identifier, too: they are erased as well
+    data: dict[str, Any]  #: of the event
+
+
+async def plan(
+    connection: asyncpg.Connection, rules: Rules, key: bytes, named: str, at: int, random: Callable[[int], bytes]
+) -> Plan:
+    """What erasing the person who has an identifier comes to, at a time in microseconds since 1970. Raises NotErasable.
+
+    The connection gives uuid values as 16 raw bytes.
+    """
+    workspace = await load_tied(connection, rules, [key])
+    register = workspace.register
+    newest = key_at(key, 2**62, register.releases)
+    journey = workspace.journey_of(newest)
+    if journey is None:
+        raise NotErasable(f"no event has named {named}: nothing is stored of it")
+    if newest in register.quarantined or journey.contested:
+        raise NotErasable(f"{named} is shared by several people: name the person by an identifier of their own")
+    secret = await make_secret(connection, random)
+    subjects = sorted(journey.identifiers.keys() - register.quarantined)
+    devices = {link.b for link in journey.refused if link.refused == CONTESTED} - journey.identifiers.keys()
+    known = await owners(connection)
+    stored = await stored_naming(connection, workspace.journeys.values(), known, rules, nobodys=True)
+    loose = _on_shared_devices(journey, stored, devices, register.releases)
+    if len(loose) > _MOST_EVENTS:
+        raise NotErasable(f"{len(loose)} events on shared devices are {named}'s: at most {_MOST_EVENTS} can be listed")
+    data = {
+        "secret": name_of_secret(secret),
+        "subjects": [_subject(secret, journey.identifiers[one], register.releases) for one in subjects],
+        "shared": [hidden(secret, _base(workspace, one)) for one in sorted(devices)],
+        "events": [f"{one.event.id.hex()} {one.event.source}" for one in loose],
+    }
+    erased = Erased(secret)
+    erased.add(Erasure((at, b"", ""), "", tuple(data["subjects"]), (), tuple(one.key for one in loose), None, None))
+    gone = [one for one in stored if is_erased(erased, one.event, rules)]
+    names = [journey.identifiers[one] for one in subjects]
+    shared = sum(_names_others(one, {*subjects, *devices}, register.releases) for one in gone)
+    return Plan(
+        UUID(bytes=journey.journey_id),
+        [f"{one.type}:{one.value}" for one in names],
+        sorted({one.value for one in names}),
+        len(gone),
+        shared,
+        data,
+    )
+
+
+def _subject(secret: bytes, known: Known, releases: Mapping[bytes, list[int]]) -> str:
+    """What stands for an identifier, and since when it is the person's."""
+    base = identifier_key(known.type, known.value)
+    since = next((at for at in releases.get(base, ()) if later_key(base, at) == known.key), None)
+    return hidden(secret, base) + ("" if since is None else f"@{since}")
+
+
+def _base(workspace: Workspace, key: bytes) -> bytes:
+    journey = workspace.journey_of(key)
+    assert journey is not None, "whoever a link ties is here"
+    known = journey.identifiers[key]
+    return identifier_key(known.type, known.value)
+
+
+def _on_shared_devices(
+    journey: Journey, stored: Iterable[ArchivedEvent], devices: set[bytes], releases: dict[bytes, list[int]]
+) -> list[ArchivedEvent]:
+    """Events that name a shared device only, and were the person's by their session.
+
+    Two events of one half hour are of one session: see projections/moments.py.
+    """
+    slots = {
+        (moment.device, moment.at // SESSION_GAP)
+        for moment in journey.moments
+        if moment.device in devices and moment.anchor == moment.device and moment.claimed is None
+    }
+    found = []
+    for one in stored:
+        if one.subject is None or one.subject.named or len(one.subject.persons) > 1:
+            continue
+        at = one.event.occurred_at
+        if (key_at(one.subject.persons[0].key, at, releases), at // SESSION_GAP) in slots:
+            found.append(one)
+    return found
+
+
+def _names_others(one: ArchivedEvent, subjects: set[bytes], releases: dict[bytes, list[int]]) -> bool:
+    at = one.event.occurred_at
+    return one.subject is not None and any(
+        key_at(person.key, at, releases) not in subjects for person in one.subject.persons
+    )
+
+
+def erasure_event(planned: Plan, id_: UUID, at: int, reason: str, by: str) -> bytes:
+    """The event that erases. `at`: microseconds since 1970 UTC; what occurred up to then is erased."""
+    return orjson.dumps(
+        {
+            "id": str(id_),
+            "type": ERASURE,
+            "version": 2,
+            "source": SOURCE,
+            "occurred_at": time_text(at),
+            "identities": [],
+            "data": planned.data | {"reason": reason, "by": by},
+        }
+    )
+
+
+class Scan(NamedTuple):
+    """What a search for a person's identifiers came to."""
+
+    blocks: int  #: of the archive, opened and searched
+    tables: int  #: searched as text
+    found: list[str]  #: where something was found
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was found."""
+        return not self.found
+
+
+async def scan(connection: asyncpg.Connection, values: list[str], tell: Tell) -> Scan:
+    """Search all that is stored for the values of identifiers: the archive opened, everything else as text.
+
+    Values of fewer than four characters are part of too much to be looked for.
+    """
+    wanted = [value.lower().encode() for value in values if len(value) >= _SHORTEST]
+    found, blocks = list[str](), 0
+    async with aclosing(all_blocks(connection)) as pages:
+        async for page, total in pages:
+            for bucket, batch_id, payload in page:
+                blocks += 1
+                if _in_block(payload, wanted):
+                    found.append(f"archive, bucket {bucket} of batch {batch_id}")
+            tell(blocks, total)
+    searched = await tables_with(connection, [value for value in values if len(value) >= _SHORTEST])
+    found += [f"table {name}: {rows} rows" for name, rows in searched.items() if rows]
+    return Scan(blocks, len(searched), found)
+
+
+_SHORTEST = 4
+
+
+def _in_block(payload: bytes, wanted: list[bytes]) -> bool:
+    try:
+        events = open_block(payload)
+    except DamagedBlock:
+        return False
+    return any(value in event.value.lower() for event in events for value in wanted)
+
+
+async def certificate(
+    connection: asyncpg.Connection, planned: Plan, id_: UUID, reason: str, by: str, scanned: Scan, now: datetime
+) -> dict[str, Any]:
+    """What says that a person was erased, and names nobody."""
+    batch = await erased_by(connection, id_, SOURCE)
+    if batch is None:
+        raise NotErased(f"the erasure {id_} is not applied: see `tandem status`, and look at it again")
+    return {
+        "certificate": "tandem erasure 1",
+        "erasure": str(id_),
+        "reason": reason,
+        "by": by,
+        "applied_in_batch": batch.batch_id,
+        "committed_at": batch.committed_at.isoformat(),
+        "records_erased": batch.records,
+        "identifiers_erased": len(planned.identifiers),
+        "scanned_at": now.isoformat(),
+        "archive_blocks_scanned": scanned.blocks,
+        "tables_scanned": scanned.tables,
+        "found": scanned.found,
+    }

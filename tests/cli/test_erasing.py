@@ -1,0 +1,77 @@
+"""`tandem erase` against a running worker."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import asyncpg
+
+from audit.checkpoints import make_key
+from streams.kafka import KafkaSettings
+from tests.support import body, produce, until, worker
+
+
+class Done(NamedTuple):
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def _erase(kafka: KafkaSettings, database_url: str, folder: Path, *arguments: str) -> Done:
+    environment = os.environ | {
+        "TANDEM_DATABASE_URL": database_url,
+        "TANDEM_KAFKA": kafka.bootstrap,
+        "TANDEM_TOPIC_PREFIX": kafka.topic_prefix,
+        "TANDEM_PARTITIONS": str(kafka.partitions),
+        "TANDEM_AUDIT_KEY": str(folder / "key.pem"),
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from cli.main import main; main()", "erase", *arguments),
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert b"Traceback" not in err, err.decode()
+    return Done(process.returncode or 0, out.decode(), err.decode())
+
+
+async def test_a_person_is_erased(kafka_settings: KafkaSettings, database_url: str, tmp_path: Path) -> None:
+    who = ("--reason", "request 4711", "--by", "dpo")
+
+    async def erase(*arguments: str) -> Done:
+        return await _erase(kafka_settings, database_url, tmp_path, *arguments, *who)
+
+    make_key(tmp_path / "key.pem")
+    events = [body(n, who={"email": "ana@example.org", "user_id": "ana"}) for n in range(5)]
+    await produce(kafka_settings, [("marketing", 0, value) for value in [*events, body(9)]])
+    connection = await asyncpg.connect(database_url)
+
+    async def applied() -> bool:
+        return bool(await connection.fetchval("SELECT sum(applied) = 6 FROM partitions"))
+
+    async with worker(kafka_settings, database_url):
+        await until(applied)
+        assert "names no person" in (await erase("account:example.org")).err
+        assert "nothing is stored" in (await erase("email:nobody@example.org")).err
+        tried = await erase("email:ana@example.org", "--dry-run")
+        assert "email:ana@example.org" in tried.err
+        assert "user_id:ana" in tried.err
+        assert "5 events; 0 of them name somebody else" in tried.err
+        assert (await erase("email:ana@example.org")).code == 1, "nobody said yes"
+        assert await connection.fetchval("SELECT count(*) FROM journeys") == 2
+        done = await erase("email:ana@example.org", "--yes", "--json", "--rewrite")
+        assert done.code == 0, done
+        made = json.loads(done.out)
+        assert (made["records_erased"], made["found"], made["tables_rewritten"]) == (5, [], True)
+        assert made["signature"]
+        assert "example.org" not in done.out
+        assert await connection.fetchval("SELECT count(*) FROM journeys") == 1
+        assert "nothing is stored" in (await erase("email:ana@example.org")).err
+    await connection.close()
