@@ -110,15 +110,20 @@ def sign(key: Ed25519PrivateKey, log: str, size: int, root: bytes, signed_at: st
 
 def check(checkpoint: Checkpoint, key: Ed25519PublicKey) -> None:
     """Raises DamagedCheckpoint, unless the key signed it."""
+    what = f"the checkpoint over {checkpoint.size} batches of {checkpoint.signed_at}, which names key {checkpoint.key},"
+    check_signature(key, checkpoint.text(), checkpoint.signature, what)
+
+
+def check_signature(key: Ed25519PublicKey, text: bytes, signature: str, what: str) -> None:
+    """Raises DamagedCheckpoint, unless the key made the signature over the text."""
     try:
-        signature = b64decode(checkpoint.signature, validate=True)
-        key.verify(signature, checkpoint.text())
-        if b64encode(signature).decode() != checkpoint.signature:
+        raw = b64decode(signature, validate=True)
+        key.verify(raw, text)
+        if b64encode(raw).decode() != signature:
             raise InvalidSignature  # other letters that mean the same bytes
-    except (InvalidSignature, NoBase64, ValueError) as error:
+    except (InvalidSignature, NoBase64, ValueError, TypeError) as error:
         raise DamagedCheckpoint(
-            f"the checkpoint over {checkpoint.size} batches of {checkpoint.signed_at} is not what key {key_name(key)} "
-            f"signed (it names key {checkpoint.key}): it was changed, or the key is the wrong one"
+            f"{what} is not what key {key_name(key)} signed: it was changed, or the key is the wrong one"
         ) from error
 
 

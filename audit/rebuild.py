@@ -25,6 +25,7 @@ from store.loading import load_register
 from store.partitions import owners
 from store.rebuild import Place, StoredBlock, blocks_after, commit_rebuilt, create, joint_blocks, losers, place_of
 from store.session import open_connection, open_engine_connection, open_writer
+from streams.pace import Pace
 from streams.preparation import Ahead, Effects, Preparation
 from streams.reader import Reader
 from streams.reading import Found, Packed, Reading
@@ -67,14 +68,18 @@ class _Unpacked:
         return Packed([], b"")
 
 
-async def rebuild(database_url: str, rules: Rules, name: str, tell: Tell) -> ProjectionDigest:
+async def rebuild(
+    database_url: str, rules: Rules, name: str, tell: Tell, pace: Pace | None = None, *, lasting: bool = True
+) -> ProjectionDigest:
     """Fold all that is archived by now into the projection `name`, and digest it. Begun before, it goes on.
+
+    Not `lasting`: for a comparison that is dropped at its end.
 
     Raises UnusableName, AnotherPlaybook, DamagedBlock, what asyncpg raises, and Stale where two rebuild the same.
     """
     connection = await open_connection(database_url)
     try:
-        await create(connection, name, rules.digest)
+        await create(connection, name, rules.digest, lasting=lasting)
     finally:
         await connection.close()
     async with AsyncExitStack() as stack:
@@ -93,11 +98,11 @@ async def rebuild(database_url: str, rules: Rules, name: str, tell: Tell) -> Pro
         for partition_id, payload in await losers(blocks):
             event = decode(payload, known[partition_id])
             lost.add((event.id, event.source, body_hash(payload)))
-        await _work(_Rebuilding(writer, blocks, readers, preparation, known, lost), await place_of(writer), tell)
+        await _work(_Rebuilding(writer, blocks, readers, preparation, known, lost), await place_of(writer), tell, pace)
         return await projection_digest(writer)
 
 
-async def _work(parts: _Rebuilding, place: Place, tell: Tell) -> None:
+async def _work(parts: _Rebuilding, place: Place, tell: Tell, pace: Pace | None) -> None:
     """While what some chunks came to is written, the next one is folded, and those after that are read."""
     if place.bucket < 0:
         place = await _fold_joint_events(parts, place)
@@ -108,7 +113,9 @@ async def _work(parts: _Rebuilding, place: Place, tell: Tell) -> None:
         async for chunk in chunks:
             effects = effects or parts.preparation.effects()
             await parts.preparation.fold(chunk.reading)
-            place = chunk.place
+            done, place = place.events, chunk.place
+            if pace is not None:
+                await pace.keep(place.events - done)
             tell(place.events, place.total)
             if parts.preparation.touched >= _TOUCHED:
                 commit, effects = await _write(parts, effects, place, commit), None

@@ -12,6 +12,7 @@ from statistics import mean
 from rich.console import Console
 from rich.table import Table
 
+from bench.audit import measure_audit
 from bench.costs import measure_costs
 from bench.feed import measure_feed
 from bench.identity import measure_identity
@@ -94,7 +95,21 @@ async def queue(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]
     yield await measure_queue(on)
 
 
-SETS = {"short": short, "identity": identity, "costs": costs, "feed": feed, "plan": plan, "queue": queue, "full": full}
+async def audit(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
+    """What proofs cost: the chain beside catch-up, the past of a journey, verification, replay."""
+    yield await measure_audit(on, args.events // 2, args.history, args.seed)
+
+
+SETS = {
+    "short": short,
+    "audit": audit,
+    "identity": identity,
+    "costs": costs,
+    "feed": feed,
+    "plan": plan,
+    "queue": queue,
+    "full": full,
+}
 
 
 async def _rate(name: str, on: Servers, workload: Workload) -> Figures:

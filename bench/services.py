@@ -36,6 +36,7 @@ class Place:
     kafka: KafkaSettings
     database_url: str
     folder: Path
+    tree: Path | None = None  #: another copy of the source, which processes run
 
     @contextmanager
     def running(self, *arguments: str) -> Iterator["Popen[bytes]"]:
@@ -46,7 +47,9 @@ class Place:
             "TANDEM_DATABASE_URL": self.database_url,
         }
         log = self.folder / f"{arguments[0]}-{self.kafka.topic_prefix}.log"
-        process = spawn([sys.executable, "-c", "from cli.main import main; main()", *arguments], log, environment)
+        there = "" if self.tree is None else f"import os; os.chdir({str(self.tree)!r}); "
+        code = f"{there}from cli.main import main; main()"
+        process = spawn([sys.executable, "-c", code, *arguments], log, environment)
         try:
             yield process
         finally:

@@ -4,13 +4,15 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from cli.asking import AsJson, DataDir
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import asyncpg
 
     from audit.chain import Finding, Proven
@@ -176,25 +178,115 @@ def proof(
 
 @audit.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="A proof that `tandem audit proof` made.")],
+    file: Annotated[Path, typer.Argument(help="A proof, a report or a certificate.")],
     public_key: PublicKey = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Check a proof, without the database.
+    """Check a proof, or the signature of a report or a certificate, without the database.
 
     Example: tandem audit check proof.json --key audit.pem.pub
     """
     import msgspec
 
-    from audit.checkpoints import load_public
+    from audit.checkpoints import check_signature, load_public
     from audit.proofs import NoProof, Proof, check_proof
+    from cli.report_page import report_in
     from cli.settings import audit_files
 
+    content, key = file.read_bytes(), load_public(public_key or audit_files(data_dir).public_key)
+    document = report_in(content) or content
     try:
-        proof: Proof = msgspec.json.decode(file.read_bytes(), type=Proof)
+        found = msgspec.json.decode(document)
+        if isinstance(found, dict) and "signature" in found:
+            signature = found.pop("signature")
+            found.pop("key", None)
+            check_signature(key, _canonical(found), signature, str(file))
+            typer.echo(f"{file} is as it was signed")
+            return
+        proof: Proof = msgspec.convert(found, Proof)
     except msgspec.MsgspecError as error:
         raise NoProof(f"{file} is no proof: {error}") from error
-    typer.echo(check_proof(proof, load_public(public_key or audit_files(data_dir).public_key)))
+    typer.echo(check_proof(proof, key))
+
+
+@audit.command()
+def report(
+    start: Annotated[str, typer.Option("--from", help="RFC 3339, or a day of UTC: from when on.")],
+    end: Annotated[str | None, typer.Option("--to", help="RFC 3339, or a day of UTC, not in it; now, without.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="report.html for people, report.json for programs.")
+    ] = None,
+    checkpoints: Checkpoints = None,
+    public_key: PublicKey = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Report on a span of time: completeness, integrity, reproducibility, erasures, the playbook, who read what.
+
+    Everything is verified anew for it; exit code 1 if anything is wrong. Signed with the audit key, where it is here.
+
+    Example: tandem audit report --from 2026-01-01 --to 2026-04-01 -o report.html
+    """
+    from datetime import UTC, datetime
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from audit.report import report as gather
+    from cli.report_page import report_page
+    from cli.settings import load_settings
+    from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
+    from store.report import Span
+
+    now = datetime.now(UTC)
+    span = Span(_time(start, "--from"), now if end is None else _time(end, "--to"))
+    signed, unread = _read(checkpoints, public_key, data_dir)
+    settings = load_settings(data_dir)
+    rules = compile_rules(load_playbook(settings.playbook or DEFAULT_PLAYBOOK))
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("recomputing", total=None)
+
+        def tell(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        found = asyncio.run(gather(settings.database_url, rules, span, signed, unread, now, tell))
+    made = signed_document(found, data_dir)
+    html = output is not None and output.suffix == ".html"
+    text = report_page(made) if html else json.dumps(made, indent=2) + "\n"
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        output.write_text(text, "utf-8")
+        typer.echo(
+            f"{output}: {'everything is there, unchanged, and adds up' if made['sound'] else 'something is WRONG'}"
+        )
+    if not made["sound"]:
+        raise typer.Exit(1)
+
+
+def _time(text: str, option: str) -> "datetime":
+    from datetime import UTC, datetime
+
+    from cli.asking import time_of
+
+    if len(text) == len("2026-01-01"):
+        text += "T00:00:00+00:00"
+    return datetime.fromisoformat(time_of(text, option)).astimezone(UTC)
+
+
+def signed_document(made: dict[str, Any], data_dir: Path | None) -> dict[str, Any]:
+    """A document with a signature over its other fields as JSON with sorted keys, if there is a key here."""
+    from audit.checkpoints import load_private, signature_of
+    from cli.settings import audit_files
+
+    key = audit_files(data_dir).key
+    if not key.exists():
+        return made
+    return made | signature_of(load_private(key), _canonical(made))
+
+
+def _canonical(made: dict[str, Any]) -> bytes:
+    return json.dumps(made, sort_keys=True).encode()
 
 
 def _read(

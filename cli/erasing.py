@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.asking import AsJson, DataDir, identifier_of
+from cli.auditing import signed_document
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -74,7 +75,7 @@ def erase(
     if rewrite:
         asyncio.run(_rewrite(settings))
         made |= {"tables_rewritten": True}
-    signed = _signed(made, data_dir)
+    signed = signed_document(made, data_dir)
     text = json.dumps(signed, indent=2)
     if output is not None:
         output.write_text(text + "\n", "utf-8")
@@ -172,14 +173,3 @@ async def _applied(connection: "asyncpg.Connection", id_: "UUID", timeout: float
                 "It will be applied; `tandem erase` for the same person then says that nothing is stored"
             )
         await asyncio.sleep(0.1)
-
-
-def _signed(made: dict[str, Any], data_dir: Path | None) -> dict[str, Any]:
-    """The certificate with a signature over its other fields as JSON with sorted keys, if there is a key here."""
-    from audit.checkpoints import load_private, signature_of
-    from cli.settings import audit_files
-
-    key = audit_files(data_dir).key
-    if not key.exists():
-        return made
-    return made | signature_of(load_private(key), json.dumps(made, sort_keys=True).encode())

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,15 +23,25 @@ app.add_typer(projections, name="projections")
 @app.command()
 def replay(
     into: Annotated[str, typer.Option("--into", help="Name of the new projection, a schema of the database.")],
+    from_kafka: Annotated[
+        bool,
+        typer.Option("--from-kafka/--from-archive", help="Read Kafka's log, with all duplicates."),
+    ] = False,
+    playbook: Annotated[
+        Path | None, typer.Option(help="Playbook to fold by; TANDEM_PLAYBOOK, or the default one.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=1, help="Events a second at most, so that live work goes on undisturbed.")
+    ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fold the archive again into a projection beside the live one, and print its digest.
+    """Fold the archive, or Kafka's log, again into a projection beside the live one, and print its digest.
 
     The live projection goes on meanwhile. A replay that was interrupted goes on where it was when it is started again;
     events that come after its first start are not in it. Equal facts give the digest that `tandem digest` prints.
 
-    Example: tandem replay --into check && tandem projections drop check
+    Example: tandem replay --into check --rate 5000 && tandem projections drop check
     """
     import uvloop
     from rich.console import Console
@@ -43,14 +54,17 @@ def replay(
         TimeRemainingColumn,
     )
 
+    from audit.from_kafka import replay_from_kafka
     from audit.rebuild import rebuild
     from cli.settings import load_settings
     from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
     from streams.garbage import look_seldom
+    from streams.pace import Pace
 
     settings = load_settings(data_dir)
-    rules = compile_rules(load_playbook(settings.playbook or DEFAULT_PLAYBOOK))
+    rules = compile_rules(load_playbook(playbook or settings.playbook or DEFAULT_PLAYBOOK))
     look_seldom()
+    pace = None if rate is None else Pace(rate)
     console = Console(stderr=True)
     columns = (TextColumn("folding"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     began = time.monotonic()
@@ -60,7 +74,11 @@ def replay(
         def tell(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        found = uvloop.run(rebuild(settings.database_url, rules, into, tell))
+        if from_kafka:
+            work = replay_from_kafka(settings.kafka, settings.database_url, rules, into, tell, pace)
+        else:
+            work = rebuild(settings.database_url, rules, into, tell, pace)
+        found = uvloop.run(work)
     seconds = round(time.monotonic() - began, 2)
     if as_json:
         typer.echo(json.dumps({"projection": into, **found._asdict(), "seconds": seconds}))
@@ -69,7 +87,14 @@ def replay(
 
 
 @app.command()
-def verify(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def verify(
+    from_kafka: Annotated[
+        bool,
+        typer.Option("--from-kafka/--from-archive", help="Read Kafka's log; compare dead letters, too."),
+    ] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
     """Recompute everything from the archive and compare it with what is stored; exit code 1 where anything differs.
 
     The live projection goes on meanwhile; journeys that change while it runs are not compared.
@@ -80,7 +105,7 @@ def verify(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from audit.verify import verify
+    from audit.verify import verify, verify_from_kafka
     from cli.settings import load_settings
     from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
 
@@ -93,7 +118,11 @@ def verify(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         def tell(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        found = uvloop.run(verify(settings.database_url, rules, tell))
+        if from_kafka:
+            work = verify_from_kafka(settings.kafka, settings.database_url, rules, tell)
+        else:
+            work = verify(settings.database_url, rules, tell)
+        found = uvloop.run(work)
     if as_json:
         shown = found._asdict() | {"sound": found.sound, "differences": [one._asdict() for one in found.differences]}
         typer.echo(json.dumps(shown))

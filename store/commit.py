@@ -171,8 +171,8 @@ _VICTIMS = """
 """
 
 #: Batches that move identifiers between journeys go alone, so that two of them cannot wait for each other.
-_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('tandem journeys', 0))"
-_TOGETHER = "SELECT pg_advisory_xact_lock_shared(hashtextextended('tandem journeys', 0))"
+_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('tandem journeys ' || current_schema(), 0))"
+_TOGETHER = "SELECT pg_advisory_xact_lock_shared(hashtextextended('tandem journeys ' || current_schema(), 0))"
 
 _DEAD_LETTERS = """
     INSERT INTO dead_letters (partition_id, record_offset, reason, field, message, payload, recorded_at, salt,

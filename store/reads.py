@@ -46,7 +46,7 @@ class ReadEntry(NamedTuple):
 class ReadFilter(NamedTuple):
     """Which reads a list holds; None does not restrict."""
 
-    journeys: Collection[UUID] | None = None  #: of data of any of these
+    journeys: Collection[UUID | bytes] | None = None  #: of data of any of these, as the connection takes them
     reader: str | None = None
     since: datetime | None = None
 

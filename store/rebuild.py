@@ -80,7 +80,13 @@ _CREATE = """
 _FOREIGN = """
     SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AND to_regclass(quote_ident($1) || '.rebuild') IS NULL
 """
-_TABLE = "CREATE TABLE IF NOT EXISTS {name}.{table} (LIKE public.{table} INCLUDING ALL);"
+_TABLE = "CREATE {kind} TABLE IF NOT EXISTS {name}.{table} (LIKE public.{table} INCLUDING ALL);"
+#: Indexes that no fold uses.
+_FOR_LISTS = """
+    SELECT quote_ident(n.nspname) || '.' || quote_ident(i.relname) AS name
+    FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_namespace n ON n.oid = i.relnamespace
+    WHERE n.nspname = $1 AND NOT x.indisunique AND pg_get_indexdef(x.indexrelid) !~ '[(](component|journey_id)[)]'
+"""
 _BEGUN_WITH = "SELECT playbook FROM {name}.projection"
 _DROP = "DROP SCHEMA {name} CASCADE"
 _NAMES = """
@@ -113,16 +119,28 @@ async def forget(connection: asyncpg.Connection, name: str) -> None:
         await drop(connection, name)
 
 
-async def create(connection: asyncpg.Connection, name: str, playbook: str) -> None:
-    """Make the tables, or find those of a rebuild that was interrupted. Raises UnusableName or AnotherPlaybook."""
+async def check_name(connection: asyncpg.Connection, name: str) -> None:
+    """Raises UnusableName for what no projection can be called."""
     if not _NAME.fullmatch(name) or name in _RESERVED or name.startswith("pg_"):
         raise UnusableName(f"a projection cannot be called {name!r}: use small letters, digits and _, at most 40")
     if await connection.fetchval(_FOREIGN, name):
         raise UnusableName(f"the database has a schema {name!r} that is no projection: choose another name")
-    schema = _quoted(name)
-    tables = "\n".join(_TABLE.format(name=schema, table=table) for table in _TABLES)
+
+
+async def create(connection: asyncpg.Connection, name: str, playbook: str, *, lasting: bool) -> None:
+    """Make the tables, or find those of a rebuild that was interrupted. Raises UnusableName or AnotherPlaybook.
+
+    Not `lasting`: for a comparison that is dropped at its end. It has no write-ahead log, and no indexes for lists.
+    """
+    await check_name(connection, name)
+    schema = quoted(name)
+    kind = "" if lasting else "UNLOGGED"
+    tables = "\n".join(_TABLE.format(name=schema, table=table, kind=kind) for table in _TABLES)
     async with connection.transaction():
         await connection.execute(_CREATE.format(name=schema, tables=tables, playbook=playbook))
+        if not lasting:
+            for row in await connection.fetch(_FOR_LISTS, name):
+                await connection.execute(f"DROP INDEX {row['name']}")
     begun_with = await connection.fetchval(_BEGUN_WITH.format(name=schema))
     if begun_with is not None and begun_with != playbook:
         raise AnotherPlaybook(
@@ -131,7 +149,7 @@ async def create(connection: asyncpg.Connection, name: str, playbook: str) -> No
         )
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     """It may be a word of SQL; `_NAME` allows nothing that a quoted identifier would have to escape."""
     return f'"{name}"'
 
@@ -139,14 +157,14 @@ def _quoted(name: str) -> str:
 async def projections_beside(connection: asyncpg.Connection) -> list[tuple[str, int, int]]:
     """(name, events so far, events in all) of the projections beside the live one."""
     names = [row["nspname"] for row in await connection.fetch(_NAMES)]
-    return [(name, *(await connection.fetchrow(_PROGRESS.format(name=_quoted(name))) or (0, 0))) for name in names]
+    return [(name, *(await connection.fetchrow(_PROGRESS.format(name=quoted(name))) or (0, 0))) for name in names]
 
 
 async def drop(connection: asyncpg.Connection, name: str) -> None:
     """Take a projection away, with all that is in it. Raises NoSuchProjection."""
     if name not in [found for found, _, _ in await projections_beside(connection)]:
         raise NoSuchProjection(f"there is no projection {name!r} beside the live one: see `tandem projections list`")
-    await connection.execute(_DROP.format(name=_quoted(name)))
+    await connection.execute(_DROP.format(name=quoted(name)))
 
 
 async def place_of(connection: asyncpg.Connection) -> Place:

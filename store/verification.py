@@ -36,19 +36,34 @@ _COMPARE = """
     ORDER BY 1 LIMIT {most}
 """
 _COUNTS = """
-    SELECT (SELECT coalesce(sum(applied), 0) FROM partitions)::bigint AS applied,
-           (SELECT coalesce(sum(applied), 0) FROM batches)::bigint AS of_batches,
-           (SELECT count(*) FROM events) AS events,
-           (SELECT coalesce(sum(events), 0) FROM archive)::bigint AS archived,
-           (SELECT count(*) FROM dead_letters WHERE reason = 'conflict') AS conflicts,
-           (SELECT coalesce(sum(dead), 0) FROM partitions)::bigint AS dead,
-           (SELECT count(*) FROM dead_letters) AS dead_letters,
+    SELECT (SELECT coalesce(sum(applied), 0) FROM public.partitions)::bigint AS applied,
+           (SELECT coalesce(sum(applied), 0) FROM public.batches)::bigint AS of_batches,
+           (SELECT count(*) FROM public.events) AS events,
+           (SELECT coalesce(sum(events), 0) FROM public.archive)::bigint AS archived,
+           (SELECT count(*) FROM public.dead_letters WHERE reason = 'conflict') AS conflicts,
+           (SELECT coalesce(sum(dead), 0) FROM public.partitions)::bigint AS dead,
+           (SELECT count(*) FROM public.dead_letters) AS dead_letters,
            (SELECT count(*) FROM (
                 SELECT partition_id, from_offset,
                        lag(to_offset) OVER (PARTITION BY partition_id ORDER BY from_offset) AS before
-                FROM batches
+                FROM public.batches
             ) AS steps WHERE before <> from_offset) AS gaps,
            (SELECT count(*) FROM public.changes WHERE batch_id > $1) AS meanwhile
+"""
+#: Records that could not be applied, by place. Conflicts are left out: which of two partitions is read first decides
+#: which of the two places is told; and what an erasure blanked or kept out.
+_LETTERS = """
+    WITH live AS ({of_live}), again AS ({of_again})
+    SELECT topic || '/' || partition || '/' || record_offset AS place, live.reason AS live, again.reason AS again
+    FROM live FULL JOIN again USING (topic, partition, record_offset)
+    WHERE (live.reason, live.payload) IS DISTINCT FROM (again.reason, again.payload) ORDER BY 1 LIMIT {most}
+"""
+_LETTERS_OF = """
+    SELECT p.topic, p.partition, d.record_offset, d.reason, d.payload
+    FROM {schema}.dead_letters d JOIN {schema}.partitions p USING (partition_id)
+    JOIN {beside}.replay r ON r.topic = p.topic AND r.partition = p.partition
+    WHERE d.record_offset < r.until_offset AND d.reason NOT IN ('conflict', 'erased') AND d.salt IS NOT NULL
+      AND p.log_epoch = (SELECT max(log_epoch) FROM {schema}.partitions)
 """
 #: The engine's connections may not hash or scan; here everything is read once.
 _WHOLE = "SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL enable_seqscan = on"
@@ -87,6 +102,13 @@ async def differing(connection: asyncpg.Connection, beside: str, until_batch: in
         rows = await connection.fetch(statement, until_batch)
         found += [Differing(table, *row) for row in rows]
     return found
+
+
+async def letters_differing(connection: asyncpg.Connection, beside: str) -> list[tuple[str, str | None, str | None]]:
+    """(place, reason in the live projection, reason in the replay) of dead letters that differ; the first ones."""
+    of_live, of_again = (_LETTERS_OF.format(schema=schema, beside=beside) for schema in ("public", beside))
+    rows = await connection.fetch(_LETTERS.format(of_live=of_live, of_again=of_again, most=_MOST))
+    return [(row["place"], row["live"], row["again"]) for row in rows]
 
 
 def _journey(table: str) -> str:

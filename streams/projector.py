@@ -26,6 +26,7 @@ from store.loading import load_register
 from store.partitions import owners
 from store.session import CONNECTION_LOST, closing, open_engine_connection, open_writer
 from streams.look_ahead import LookAhead
+from streams.pace import Pace
 from streams.positions import LogTruncated, Position, witness_of
 from streams.preparation import Ahead, Effects, Preparation
 from streams.reader import LARGE, Reader, ReaderGone
@@ -72,7 +73,14 @@ class Projector:
         rules: Rules,
         log_epoch: int,
         worker: bytes,
+        projection: str = "public",
+        ends: Mapping[TopicPartition, int] | None = None,
+        pace: Pace | None = None,
     ) -> None:
+        """`projection`: the schema that is written; `ends`: where to stop reading; `pace`: how fast to read at most."""
+        self._projection = projection
+        self._ends = ends
+        self._pace = pace
         self._consumer_options = consumer_options
         self._database_url = database_url
         self._rules = rules
@@ -111,11 +119,12 @@ class Projector:
     async def _session(self, stop: asyncio.Event) -> None:
         """Work over one set of connections, until `stop` or an error."""
         self._positions, self._pulling, self._commit = {}, None, None
+        place = (self._database_url, self._projection)
         async with AsyncExitStack() as stack:
-            writer = await stack.enter_async_context(closing(await open_writer(self._database_url)))
-            reader = await stack.enter_async_context(closing(await open_engine_connection(self._database_url)))
-            ahead = await stack.enter_async_context(closing(await open_engine_connection(self._database_url)))
-            control = await stack.enter_async_context(closing(await open_engine_connection(self._database_url)))
+            writer = await stack.enter_async_context(closing(await open_writer(*place)))
+            reader = await stack.enter_async_context(closing(await open_engine_connection(*place)))
+            ahead = await stack.enter_async_context(closing(await open_engine_connection(*place)))
+            control = await stack.enter_async_context(closing(await open_engine_connection(*place)))
             consumer = AIOKafkaConsumer(**self._consumer_options)
             await consumer.start()
             # aiokafka starts a task that cannot be stopped before it has run once: a CancelledError would escape
@@ -158,6 +167,8 @@ class Projector:
             if pulled is not None:
                 heard = clock()
                 await self._apply(pulled, writer, preparation)
+                if self._pace is not None:
+                    await self._pace.keep(len(pulled.ahead.records))
                 continue
             await self._settle()
             if clock() >= heard + _STANDSTILL_SECONDS and self._positions:
@@ -219,6 +230,8 @@ class Projector:
             position = self._positions[place]
             lease, start, last = position.lease, position.next_offset, None
             for record in found:
+                if self._ends is not None and record.offset >= self._ends[place]:
+                    break
                 if position.accept(record, holes):
                     accepted.append(_log_record(lease.partition_id, record))
                     last = record
@@ -231,7 +244,9 @@ class Projector:
     async def _check_for_standstill(self, consumer: AIOKafkaConsumer) -> None:
         """Nothing came for a while: that is well only where the broker has nothing. Raises Standstill."""
         ends = await consumer.end_offsets(list(self._positions))
-        behind = {str(place): end for place, end in ends.items() if end > self._positions[place].next_offset}
+        if self._ends is not None:
+            ends = self._ends
+        behind = {str(place): ends[place] for place, at in self._positions.items() if ends[place] > at.next_offset}
         if behind:
             raise Standstill(
                 f"the broker holds records up to {behind}, but none came in {_STANDSTILL_SECONDS:.0f} s: "

@@ -1,14 +1,17 @@
 """The worker: one projector, wired to Kafka and PostgreSQL."""
 
 import asyncio
+from collections.abc import Mapping
 from uuid import uuid4
 
 import structlog
+from aiokafka import TopicPartition
 
 from projections.playbook import Rules
 from store.partitions import attach, begin_projection
 from store.session import open_engine_connection
 from streams.kafka import KafkaSettings, describe, ensure_topics
+from streams.pace import Pace
 from streams.projector import Projector
 
 log = structlog.get_logger(__name__)
@@ -48,10 +51,34 @@ def consumer_options(kafka: KafkaSettings) -> dict[str, object]:
     }
 
 
-async def _prepare(kafka: KafkaSettings, database_url: str, playbook: str) -> int:
+async def run_until(
+    kafka: KafkaSettings,
+    database_url: str,
+    rules: Rules,
+    projection: str,
+    ends: Mapping[TopicPartition, int],
+    stop: asyncio.Event,
+    pace: Pace | None,
+) -> None:
+    """Project into a schema of its own, up to some offsets, until `stop` is set. Raises what `run` raises."""
+    log_epoch = await _prepare(kafka, database_url, rules.digest, projection)
+    projector = Projector(
+        consumer_options=consumer_options(kafka),
+        database_url=database_url,
+        rules=rules,
+        log_epoch=log_epoch,
+        worker=uuid4().bytes,
+        projection=projection,
+        ends=ends,
+        pace=pace,
+    )
+    await projector.run(stop)
+
+
+async def _prepare(kafka: KafkaSettings, database_url: str, playbook: str, projection: str = "public") -> int:
     """Write down what is projected from where. Returns the log epoch."""
     cluster_id, places = await describe(kafka)
-    connection = await open_engine_connection(database_url)
+    connection = await open_engine_connection(database_url, projection)
     try:
         log_epoch = await begin_projection(connection, cluster_id, playbook)
         await attach(connection, log_epoch, cluster_id, places)

@@ -44,6 +44,10 @@ def _write(path: str, text: str) -> None:
     Path(path).write_text(text, "utf-8")
 
 
+def _read(path: str) -> str:
+    return Path(path).read_text("utf-8")
+
+
 async def test_an_auditor_s_day(kafka_settings: KafkaSettings, database_url: str, tmp_path: Path) -> None:
     async def audit(*arguments: str) -> Done:
         return await _audit(database_url, tmp_path, *arguments)
@@ -66,11 +70,21 @@ async def test_an_auditor_s_day(kafka_settings: KafkaSettings, database_url: str
     assert "batch 1 was among" in (await audit("check", proof)).out
     _write(proof, "{}")
     assert "is no proof" in (await audit("check", proof)).err
+    for name in ("report.html", "report.json"):
+        report = str(tmp_path / name)
+        made = await audit("report", "--from", "2020-01-01", "-o", report)
+        assert (made.code, "adds up" in made.out) == (0, True), made
+        assert "as it was signed" in (await audit("check", report)).out
+        _write(report, _read(report).replace('"applied": 50', '"applied": 51').replace('"applied":50', '"applied":51'))
+        assert "is not what key" in (await audit("check", report)).err
+    assert "write a time with its offset" in (await audit("report", "--from", "yesterday")).err
     connection = await asyncpg.connect(database_url)
     await connection.execute("UPDATE archive SET names = '{}' WHERE bucket = (SELECT min(bucket) FROM archive)")
     await connection.close()
     changed = await audit("verify")
     assert (changed.code, "batch 1: archive, bucket" in changed.out) == (1, True), changed
     assert "are NOT as they were committed" in changed.out
+    wrong = await audit("report", "--from", "2020-01-01", "-o", str(tmp_path / "wrong.html"))
+    assert (wrong.code, "something is WRONG" in wrong.out) == (1, True), wrong
     _write(str(tmp_path / "checkpoints.jsonl"), "nothing\n")
     assert "line 1: this is no checkpoint" in (await audit("verify")).out

@@ -22,7 +22,7 @@ class Done(NamedTuple):
     err: str
 
 
-async def _erase(kafka: KafkaSettings, database_url: str, folder: Path, *arguments: str) -> Done:
+async def _tandem(kafka: KafkaSettings, database_url: str, folder: Path, *arguments: str) -> Done:
     environment = os.environ | {
         "TANDEM_DATABASE_URL": database_url,
         "TANDEM_KAFKA": kafka.bootstrap,
@@ -31,7 +31,7 @@ async def _erase(kafka: KafkaSettings, database_url: str, folder: Path, *argumen
         "TANDEM_AUDIT_KEY": str(folder / "key.pem"),
     }
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "from cli.main import main; main()", "erase", *arguments),
+        *(sys.executable, "-c", "from cli.main import main; main()", *arguments),
         env=environment,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
@@ -42,12 +42,17 @@ async def _erase(kafka: KafkaSettings, database_url: str, folder: Path, *argumen
     return Done(process.returncode or 0, out.decode(), err.decode())
 
 
+def _text(file: Path) -> str:
+    return file.read_text("utf-8")
+
+
 async def test_a_person_is_erased(kafka_settings: KafkaSettings, database_url: str, tmp_path: Path) -> None:
     who = ("--reason", "request 4711", "--by", "dpo")
 
     async def erase(*arguments: str) -> Done:
-        return await _erase(kafka_settings, database_url, tmp_path, *arguments, *who)
+        return await _tandem(kafka_settings, database_url, tmp_path, "erase", *arguments, *who)
 
+    file = tmp_path / "ana.json"
     make_key(tmp_path / "key.pem")
     events = [body(n, who={"email": "ana@example.org", "user_id": "ana"}) for n in range(5)]
     await produce(kafka_settings, [("marketing", 0, value) for value in [*events, body(9)]])
@@ -60,6 +65,13 @@ async def test_a_person_is_erased(kafka_settings: KafkaSettings, database_url: s
         await until(applied)
         assert "names no person" in (await erase("account:example.org")).err
         assert "nothing is stored" in (await erase("email:nobody@example.org")).err
+        exported = await _tandem(
+            kafka_settings, database_url, tmp_path, "export", "person", "email:Ana@example.org", "-o", str(file)
+        )
+        assert exported.code == 0, exported
+        found = json.loads(_text(file))
+        assert [one["event"] for one in found["events"]] == [json.loads(value) for value in events]
+        assert found["journey"]["version"] == 5
         tried = await erase("email:ana@example.org", "--dry-run")
         assert "email:ana@example.org" in tried.err
         assert "user_id:ana" in tried.err

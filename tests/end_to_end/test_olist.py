@@ -108,6 +108,7 @@ def test_the_true_funnel_twice_and_after_a_restart(stack: Stack) -> None:
     check_pages(stack.addresses["api"])
     check_a_killed_worker_comes_back(stack)
     check_the_sdk(stack)
+    check_what_an_auditor_asks(stack)
 
 
 def check_funnel(funnel: dict[str, Any]) -> None:
@@ -153,6 +154,22 @@ def check_the_sdk(stack: Stack) -> None:
         assert client.journey("email", "first@example.org")["stage"] == "opportunity"
     bad = httpx.post(f"{api}/v1/events", content=b'{"id": 1}')
     assert bad.status_code == 422
+
+
+def check_what_an_auditor_asks(stack: Stack) -> None:
+    live = stack.json("digest")["sha256"]
+    assert stack.json("replay", "--into", "archived")["sha256"] == live
+    assert stack.json("replay", "--into", "logged", "--from-kafka")["sha256"] == live
+    assert stack.json("verify")["sound"]
+    assert stack.json("verify", "--from-kafka")["sound"]
+    stack.run("audit", "sign", "--once")
+    proven = stack.json("audit", "verify")
+    assert (proven["sound"], proven["signed"]) == (True, proven["size"])
+    stack.run("audit", "report", "--from", "2020-01-01", "-o", "report.html")
+    assert "as it was signed" in stack.run("audit", "check", "report.html")
+    assert stack.json("projections", "list") == [
+        {"projection": name, "events": done, "of": done} for name, done in (("archived", 8844), ("logged", 17686))
+    ]
 
 
 def test_shuffled_rows_and_deals_first_give_the_same_digest(own_folder: Path) -> None:
