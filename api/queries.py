@@ -11,13 +11,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api.access import caller_of, record, refuse_hidden, window_of
-from api.context import Context, context_of
+from api.beside import Beside, reading
+from api.context import context_of
 from api.identifiers import key_of
 from api.past import journey_as_of
 from api.policy import topics_of
 from api.times import instant
 from api.veils import refuse_veiled
 from projections.identifiers import normalise
+from projections.playbook import Rules
 from projections.view import journey_view, time_text
 from store import queries as store
 from store.queries import Filter
@@ -64,17 +66,18 @@ async def journeys(
     channel: Text = None,
     owner: Text = None,
     changed_since: Annotated[datetime | None, Query()] = None,
+    projection: Beside = None,
     cursor: Text = None,
     limit: Limit = 50,
 ) -> Response:
-    """In the order of journey ids. `next_cursor` is null on the last page."""
+    """In the order of journey ids. `next_cursor` is null on the last page. `projection`: one beside the live one."""
     asked = {"account": account, "channel": channel, "owner": owner}
     refuse_hidden(request, *(name for name, value in asked.items() if value is not None))
     context = context_of(request)
     since = None if changed_since is None else instant(changed_since, "changed_since")
-    wanted = Filter(_stage(stage, context), account, channel, owner, since)
-    async with context.pool.acquire() as connection:
-        items = await store.list_journeys(connection, context.rules, context.clock(), wanted, _after(cursor), limit + 1)
+    async with reading(context, projection) as asked_of:
+        wanted = Filter(_stage(stage, asked_of.rules), account, channel, owner, since)
+        items = await store.list_journeys(*asked_of, wanted, _after(cursor), limit + 1)
     more = len(items) > limit
     items = items[:limit]
     await record(request, [item["journey_id"] for item in items])
@@ -82,12 +85,12 @@ async def journeys(
     return _json(window_of(request).show(page))
 
 
-def _stage(name: str | None, context: Context) -> int | None:
+def _stage(name: str | None, rules: Rules) -> int | None:
     if name is None:
         return None
-    if name not in context.rules.names:
-        raise HTTPException(422, f"there is no stage {name[:64]!r}: choose one of {', '.join(context.rules.names)}")
-    return context.rules.names.index(name)
+    if name not in rules.names:
+        raise HTTPException(422, f"there is no stage {name[:64]!r}: choose one of {', '.join(rules.names)}")
+    return rules.names.index(name)
 
 
 def _cursor(journey_id: str) -> str:
@@ -104,13 +107,20 @@ def _after(cursor: str | None) -> uuid.UUID | None:
 
 
 @router.get("/funnel", summary="How many journeys reached each stage")
-async def funnel(request: Request, by: Annotated[Literal["channel", "campaign"] | None, Query()] = None) -> Response:
-    """Counts, conversion and median time between the stages of the main line; split by first touchpoint."""
+async def funnel(
+    request: Request,
+    by: Annotated[Literal["channel", "campaign"] | None, Query()] = None,
+    projection: Beside = None,
+) -> Response:
+    """Counts, conversion and median time between the stages of the main line; split by first touchpoint.
+
+    `projection`: one beside the live one.
+    """
     refuse_hidden(request, *([by] if by else []))
     context = context_of(request)
-    async with context.pool.acquire() as connection:
-        total = await store.funnel(connection, context.rules, context.clock(), None)
-        groups = await store.funnel(connection, context.rules, context.clock(), by) if by else []
+    async with reading(context, projection) as asked_of:
+        total = await store.funnel(*asked_of, None)
+        groups = await store.funnel(*asked_of, by) if by else []
     empty: dict[str, Any] = {"journeys": 0, "stages": [], "beside": {}, "value": {}}
     return _json(window_of(request).show({"total": total[0] if total else empty, "by": by, "groups": groups}))
 

@@ -49,6 +49,9 @@ class Point(NamedTuple):
         return self.known_at is None or one.committed_at <= self.known_at
 
 
+NOW = Point()
+
+
 async def recorded_of(connection: Reader, rules: Rules, key: bytes) -> tuple[list[Recorded], Erased]:
     """All archived events that name anybody who was ever tied to an identifier, and some others; and who is erased."""
     today = await everybody_ever_tied(connection, rules, [key])

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import asyncpg
 
 from audit.digest import ProjectionDigest, projection_digest
+from audit.past import NOW, Point
 from projections.agreement import ABOUT_PLAYBOOK
 from projections.erasure import ERASURE
 from projections.playbook import Rules
@@ -21,10 +22,11 @@ from projections.register import ABOUT_IDENTITY
 from schemas.canonical import body_hash
 from schemas.decode import decode
 from store.archive import Archived, DamagedBlock, LogRecord, open_block
+from store.erasure import read_erasures
 from store.loading import load_register
 from store.partitions import owners
 from store.rebuild import Place, StoredBlock, blocks_after, commit_rebuilt, create, joint_blocks, losers, place_of
-from store.session import open_connection, open_engine_connection, open_writer
+from store.session import closing, open_connection, open_engine_connection, open_writer
 from streams.pace import Pace
 from streams.preparation import Ahead, Effects, Preparation
 from streams.reader import Reader
@@ -69,17 +71,25 @@ class _Unpacked:
 
 
 async def rebuild(
-    database_url: str, rules: Rules, name: str, tell: Tell, pace: Pace | None = None, *, lasting: bool = True
+    database_url: str,
+    rules: Rules,
+    name: str,
+    tell: Tell,
+    pace: Pace | None = None,
+    *,
+    point: Point = NOW,
+    lasting: bool = True,
 ) -> ProjectionDigest:
     """Fold all that is archived by now into the projection `name`, and digest it. Begun before, it goes on.
 
-    Not `lasting`: for a comparison that is dropped at its end.
+    `point`: only what had happened, and was known, then. Not `lasting`: for a comparison that is dropped at its end.
 
-    Raises UnusableName, AnotherPlaybook, DamagedBlock, what asyncpg raises, and Stale where two rebuild the same.
+    Raises UnusableName, AnotherPlaybook, AnotherPoint, DamagedBlock, what asyncpg raises, and Stale where two
+    rebuild the same.
     """
     connection = await open_connection(database_url)
     try:
-        await create(connection, name, rules.digest, lasting=lasting)
+        await create(connection, name, rules.digest, *point, lasting=lasting)
     finally:
         await connection.close()
     async with AsyncExitStack() as stack:
@@ -93,9 +103,13 @@ async def rebuild(
         for reader in readers:
             stack.push_async_callback(reader.close)
         known = await owners(blocks)
-        preparation = Preparation(lookups, _Unpacked(), rules, known, await load_register(lookups))
+        register = await load_register(lookups)
+        async with closing(await open_engine_connection(database_url)) as live:
+            for erasure in await read_erasures(live):
+                register.erased.add(erasure)  # who is erased today is not in the past, either
+        preparation = Preparation(lookups, _Unpacked(), rules, known, register)
         lost: Losers = set()
-        for partition_id, payload in await losers(blocks):
+        for partition_id, payload in await losers(blocks, point.known_at):
             event = decode(payload, known[partition_id])
             lost.add((event.id, event.source, body_hash(payload)))
         await _work(_Rebuilding(writer, blocks, readers, preparation, known, lost), await place_of(writer), tell, pace)
@@ -142,12 +156,12 @@ async def _write(
 
 async def _fold_joint_events(parts: _Rebuilding, place: Place) -> Place:
     """Rulings and releases, before anybody is there whom they concern."""
-    blocks = await joint_blocks(parts.blocks, place.until_batch)
+    blocks = await joint_blocks(parts.blocks, place)
     records: list[LogRecord] = [event for block in blocks for event in _opened(block)]
     records = [record for record in records if parts.owners[record.partition_id] == "joint"]
     place = place._replace(bucket=0, batch_id=0)
     reading = await parts.readers[0].read(parts.owners, records)
-    found = [one for one in _live(reading, parts.losers) if one.moment.type in _JOINT_FIRST]
+    found = [one for one in _live(reading, parts.losers, place.at) if one.moment.type in _JOINT_FIRST]
     parts.preparation.recall(records, [one for one in found if one.moment.type == ERASURE])
     reading.found = [one for one in found if one.moment.type != ERASURE]
     effects = await parts.preparation.prepare(Ahead(records, reading, {}, {}, {}), None)
@@ -184,7 +198,7 @@ async def _read(parts: _Rebuilding, reader: Reader, blocks: list[StoredBlock], p
         for block in blocks:
             _opened(block)  # finds which one it is
         raise
-    reading.found = [one for one in _live(reading, parts.losers) if one.moment.type not in _JOINT_FIRST]
+    reading.found = [one for one in _live(reading, parts.losers, place.at) if one.moment.type not in _JOINT_FIRST]
     return _Chunk(reading, place)
 
 
@@ -209,11 +223,14 @@ def _of_some_size(page: list[StoredBlock]) -> Iterator[list[StoredBlock]]:
         yield some
 
 
-def _live(reading: Reading, lost: Losers) -> list[Found]:
-    """What was found, without bodies whose id another one has taken."""
+def _live(reading: Reading, lost: Losers, at: int | None) -> list[Found]:
+    """What was found and had happened by then, without bodies whose id another one has taken."""
+    found = reading.found
+    if at is not None:
+        found = [one for one in found if one.moment.at <= at]
     if not lost:
-        return reading.found
-    return [one for one in reading.found if (one.moment.id, one.moment.source, one.body_hash) not in lost]
+        return found
+    return [one for one in found if (one.moment.id, one.moment.source, one.body_hash) not in lost]
 
 
 async def _commit(writer: asyncpg.Connection, effects: Effects, place: Place) -> None:

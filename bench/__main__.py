@@ -12,7 +12,7 @@ from statistics import mean
 from rich.console import Console
 from rich.table import Table
 
-from bench.audit import measure_audit
+from bench.audit import cost_of_the_chain, everything, proofs
 from bench.costs import measure_costs
 from bench.feed import measure_feed
 from bench.identity import measure_identity
@@ -97,7 +97,9 @@ async def queue(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]
 
 async def audit(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
     """What proofs cost: the chain beside catch-up, the past of a journey, verification, replay."""
-    yield await measure_audit(on, args.events // 2, args.history, args.seed)
+    yield await everything(on, args.seed)
+    yield await proofs(on, args.history, args.seed)
+    yield await cost_of_the_chain(on, args.events // 2, args.seed)
 
 
 SETS = {

@@ -56,12 +56,7 @@ _WITHOUT = (
 )
 
 
-async def measure_audit(on: Servers, events: int, history: int, seed: int) -> dict[str, float]:
-    """Ratios of runs by turns, seconds and milliseconds."""
-    return await _cost_of_the_chain(on, events, seed) | await _proofs(on, history, seed) | await _everything(on, seed)
-
-
-async def _cost_of_the_chain(on: Servers, events: int, seed: int) -> dict[str, float]:
+async def cost_of_the_chain(on: Servers, events: int, seed: int) -> dict[str, float]:
     """Catch-up with and without it, by turns."""
     tree = _tree_without(on.folder / "without-chain")
     rates: dict[str, list[float]] = {"with": [], "without": []}
@@ -92,7 +87,7 @@ def _tree_without(target: Path) -> Path:
     return target
 
 
-async def _proofs(on: Servers, history: int, seed: int) -> dict[str, float]:
+async def proofs(on: Servers, history: int, seed: int) -> dict[str, float]:
     place = await make_place(on)
     caught = await catch_up(place, generate(Workload(history, _CUSTOMERS, seed)))
     rules = compile_rules(load_playbook())
@@ -120,7 +115,7 @@ async def _proofs(on: Servers, history: int, seed: int) -> dict[str, float]:
     return {name: round(figure, 2) for name, figure in figures.items()}
 
 
-async def _everything(on: Servers, seed: int) -> dict[str, float]:
+async def everything(on: Servers, seed: int) -> dict[str, float]:
     """A history with all that is hard, computed in four ways that must agree; one of them killed again and again."""
     place = await make_place(on)
     history = list(_hard_history(seed))

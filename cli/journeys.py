@@ -10,6 +10,11 @@ import typer
 from cli.asking import ApiUnreachable, AsJson, DataDir, api_client, identifier_of, print_items, time_of
 from cli.errors import UserError
 
+Projection = Annotated[
+    str | None,
+    typer.Option(help="A projection beside the live one, such as the past: see `tandem replay --known-at`."),
+]
+
 app = typer.Typer()
 
 
@@ -49,6 +54,7 @@ def journeys(
     changed_since: Annotated[
         str | None, typer.Option(help="Only journeys changed since this time: 2026-03-01T00:00:00Z.")
     ] = None,
+    projection: Projection = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -59,6 +65,7 @@ def journeys(
     """
     since = None if changed_since is None else time_of(changed_since, "--changed-since")
     wanted = {"stage": stage, "account": account, "channel": channel, "owner": owner, "changed_since": since}
+    wanted["projection"] = projection
     with api_client(data_dir) as client:
         found = list(islice(client.journeys(**wanted), limit))
     print_items(
@@ -72,6 +79,7 @@ def funnel(
     last_hour: Annotated[
         bool, typer.Option("--last-hour", help="Only the transitions of the last hour, as the agents count them.")
     ] = False,
+    projection: Projection = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -87,7 +95,7 @@ def funnel(
     if by not in (None, "channel", "campaign"):
         raise UserError(f"--by is {by!r}: choose channel or campaign")
     with api_client(data_dir) as client:
-        found = client.funnel(by)
+        found = client.funnel(by, projection=projection)
     if as_json:
         typer.echo(json.dumps(found))
     else:

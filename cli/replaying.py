@@ -3,12 +3,16 @@
 import asyncio
 import json
 import time
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.asking import AsJson, DataDir
+from cli.asking import AsJson, DataDir, time_of
+
+if TYPE_CHECKING:
+    from audit.past import Point
 
 app = typer.Typer()
 projections = typer.Typer(
@@ -30,6 +34,10 @@ def replay(
     playbook: Annotated[
         Path | None, typer.Option(help="Playbook to fold by; TANDEM_PLAYBOOK, or the default one.")
     ] = None,
+    at: Annotated[
+        str | None, typer.Option(help="RFC 3339: only what had happened by then, by all that is known today.")
+    ] = None,
+    known_at: Annotated[str | None, typer.Option(help="RFC 3339: only what Tandem had committed by then.")] = None,
     rate: Annotated[
         float | None, typer.Option(min=1, help="Events a second at most, so that live work goes on undisturbed.")
     ] = None,
@@ -39,7 +47,8 @@ def replay(
     """Fold the archive, or Kafka's log, again into a projection beside the live one, and print its digest.
 
     The live projection goes on meanwhile. A replay that was interrupted goes on where it was when it is started again;
-    events that come after its first start are not in it. Equal facts give the digest that `tandem digest` prints.
+    events that come after its first start are not in it. Equal facts give the digest that `tandem digest` prints. With
+    --at or --known-at it is the past, which `tandem funnel --projection NAME` and `tandem journeys` then read.
 
     Example: tandem replay --into check --rate 5000 && tandem projections drop check
     """
@@ -55,7 +64,9 @@ def replay(
     )
 
     from audit.from_kafka import replay_from_kafka
+    from audit.past import NOW
     from audit.rebuild import rebuild
+    from cli.errors import UserError
     from cli.settings import load_settings
     from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
     from streams.garbage import look_seldom
@@ -65,6 +76,9 @@ def replay(
     rules = compile_rules(load_playbook(playbook or settings.playbook or DEFAULT_PLAYBOOK))
     look_seldom()
     pace = None if rate is None else Pace(rate)
+    point = _point(at, known_at)
+    if from_kafka and point != NOW:
+        raise UserError("the log is read as a whole: leave out --from-kafka for a point in the past")
     console = Console(stderr=True)
     columns = (TextColumn("folding"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     began = time.monotonic()
@@ -77,13 +91,22 @@ def replay(
         if from_kafka:
             work = replay_from_kafka(settings.kafka, settings.database_url, rules, into, tell, pace)
         else:
-            work = rebuild(settings.database_url, rules, into, tell, pace)
+            work = rebuild(settings.database_url, rules, into, tell, pace, point=point)
         found = uvloop.run(work)
     seconds = round(time.monotonic() - began, 2)
     if as_json:
         typer.echo(json.dumps({"projection": into, **found._asdict(), "seconds": seconds}))
     else:
         typer.echo(f"{found.sha256}  {found.journeys} journeys in {into}, {seconds} s")
+
+
+def _point(at: str | None, known_at: str | None) -> "Point":
+    from api.times import micros
+    from audit.past import Point
+
+    happened = None if at is None else datetime.fromisoformat(time_of(at, "--at"))
+    known = None if known_at is None else datetime.fromisoformat(time_of(known_at, "--known-at"))
+    return Point(None if happened is None else micros(happened), known)
 
 
 @app.command()

@@ -44,7 +44,10 @@ class JourneyRow(NamedTuple):
 
 
 def row_of(journey: Journey, rules: Rules) -> JourneyRow:
-    """The row that the journey's present state makes."""
+    """The row that the journey's present state makes.
+
+    It shares nothing that the fold changes in place: while it is written, the next batch is folded.
+    """
     life = journey.life
     assert life is not None, "a journey is derived before it is written"
     owner = last_said([fact for fact in journey.facts.values() if fact.kind == "owner"]) if journey.facts else None
@@ -60,7 +63,7 @@ def row_of(journey: Journey, rules: Rules) -> JourneyRow:
         stage=life.stage,
         stage_since=entered.at,
         due=due,
-        reached=life.reached,
+        reached=life.reached.copy(),
         first_seen=life.history[0].at,
         last_seen=max(journey.last_seen, life.history[0].at),
         events=journey.events,
@@ -71,9 +74,9 @@ def row_of(journey: Journey, rules: Rules) -> JourneyRow:
         accounts=sorted({stay.account for stay in stays}) if stays else [],
         stays=stays,
         score=life.score,
-        value=life.value,
+        value=life.value.copy(),
         audiences=audiences,
-        handoffs=future.handoffs,
+        handoffs=future.handoffs.copy(),
         state=journey.encode(),
     )
 

@@ -1,6 +1,7 @@
 """A second projection beside the live one: tables of its own in a schema of its own, filled from the archive."""
 
 import re
+from datetime import datetime
 from typing import NamedTuple
 
 import asyncpg
@@ -12,6 +13,7 @@ from schemas.errors import TandemError
 from store.archive import BUCKETS
 from store.commit import write_journeys, write_register
 from store.handoffs import write_handoffs
+from store.session import Reader
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _RESERVED = frozenset({"public", "information_schema"})
@@ -38,6 +40,10 @@ class AnotherPlaybook(TandemError):
     """The projection was begun under another playbook."""
 
 
+class AnotherPoint(TandemError):
+    """The projection was begun as of another point in the past."""
+
+
 class NoSuchProjection(TandemError):
     """There is no projection of that name beside the live one."""
 
@@ -50,6 +56,8 @@ class Place(NamedTuple):
     events: int  #: of the blocks so far
     until_batch: int  #: the last batch that is rebuilt
     total: int  #: events up to there
+    at: int | None  #: only what had occurred by then, in microseconds since 1970 UTC; None: all
+    known_at: datetime | None  #: only what had been committed by then; None: all
 
 
 class StoredBlock(NamedTuple):
@@ -70,12 +78,14 @@ _CREATE = """
         bucket smallint NOT NULL, batch_id bigint NOT NULL, events bigint NOT NULL,
         until_batch bigint NOT NULL, total bigint NOT NULL
     );
+    ALTER TABLE {name}.rebuild ADD COLUMN IF NOT EXISTS at bigint, ADD COLUMN IF NOT EXISTS known_at timestamptz;
     INSERT INTO {name}.projection (log_epoch, cluster_id, playbook)
     SELECT log_epoch, cluster_id, $playbook${playbook}$playbook$ FROM public.projection ON CONFLICT DO NOTHING;
     LOCK TABLE public.partitions IN SHARE MODE; -- a batch of a lower number may not be committed yet: wait for it
     INSERT INTO {name}.rebuild
-    SELECT -1, 0, 0, coalesce(max(batch_id), 0), coalesce(sum(events), 0) FROM archive
-    WHERE NOT EXISTS (SELECT FROM {name}.rebuild)
+    SELECT -1, 0, 0, coalesce(max(batch_id), 0), coalesce(sum(events), 0), {at}, {known_at} FROM archive
+    WHERE NOT EXISTS (SELECT FROM {name}.rebuild) AND ({known_at} IS NULL OR batch_id IN (
+        SELECT batch_id FROM public.batches WHERE committed_at <= {known_at}))
 """
 _FOREIGN = """
     SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AND to_regclass(quote_ident($1) || '.rebuild') IS NULL
@@ -94,23 +104,33 @@ _NAMES = """
     WHERE c.relname = 'rebuild' AND c.relkind = 'r' AND n.nspname ~ '^[a-z][a-z0-9_]{0,39}$' ORDER BY 1
 """
 _PROGRESS = "SELECT events, total FROM {name}.rebuild"
-_PLACE = "SELECT bucket, batch_id, events, until_batch, total FROM rebuild"
+_PLACE = "SELECT bucket, batch_id, events, until_batch, total, at, known_at FROM rebuild"
+_POINT = "SELECT events, total, at, known_at FROM {name}.rebuild"
+_TABLES_OF = "SELECT to_regclass(quote_ident($1) || '.rebuild') IS NOT NULL"
+_KNOWN = (
+    "({known_at}::timestamptz IS NULL OR batch_id IN (SELECT batch_id FROM batches WHERE committed_at <= {known_at}))"
+)
 _MOVE = "UPDATE rebuild SET bucket = $1, batch_id = $2, events = $3"
 
 _BLOCKS = f"""
     SELECT bucket, batch_id, events, payload FROM archive
-    WHERE (bucket, batch_id) > ($1, $2) AND batch_id <= $3 ORDER BY bucket, batch_id LIMIT {_PAGE_BLOCKS}
+    WHERE (bucket, batch_id) > ($1, $2) AND batch_id <= $3 AND {_KNOWN.format(known_at="$4")}
+    ORDER BY bucket, batch_id LIMIT {_PAGE_BLOCKS}
 """
-_JOINT_BLOCKS = """
+_JOINT_BLOCKS = f"""
     SELECT bucket, batch_id, events, payload
     FROM (
         SELECT DISTINCT b.batch_id FROM batches b JOIN partitions p USING (partition_id)
         WHERE p.owner_room = 'joint' AND b.batch_id <= $1
     ) AS joint
     CROSS JOIN generate_series(0, $2::int) AS bucket JOIN archive USING (bucket, batch_id)
+    WHERE {_KNOWN.format(known_at="$3")}
     ORDER BY batch_id, bucket
 """
-_LOSERS = "SELECT partition_id, payload FROM dead_letters WHERE reason = 'conflict' AND payload IS NOT NULL"
+_LOSERS = f"""
+    SELECT partition_id, payload FROM dead_letters
+    WHERE reason = 'conflict' AND payload IS NOT NULL AND {_KNOWN.format(known_at="$1")}
+"""
 
 
 async def forget(connection: asyncpg.Connection, name: str) -> None:
@@ -127,20 +147,39 @@ async def check_name(connection: asyncpg.Connection, name: str) -> None:
         raise UnusableName(f"the database has a schema {name!r} that is no projection: choose another name")
 
 
-async def create(connection: asyncpg.Connection, name: str, playbook: str, *, lasting: bool) -> None:
+async def create(
+    connection: asyncpg.Connection,
+    name: str,
+    playbook: str,
+    at: int | None,
+    known_at: datetime | None,
+    *,
+    lasting: bool,
+) -> None:
     """Make the tables, or find those of a rebuild that was interrupted. Raises UnusableName or AnotherPlaybook.
 
-    Not `lasting`: for a comparison that is dropped at its end. It has no write-ahead log, and no indexes for lists.
+    `at` and `known_at`: as of which point, see Place. Not `lasting`: for a comparison that is dropped at its end; it
+    has no write-ahead log, and no indexes for lists. Raises AnotherPoint, too.
     """
     await check_name(connection, name)
     schema = quoted(name)
     kind = "" if lasting else "UNLOGGED"
+    point = {
+        "at": "NULL::bigint" if at is None else str(at),
+        "known_at": "NULL::timestamptz" if known_at is None else f"'{known_at.isoformat()}'::timestamptz",
+    }
     tables = "\n".join(_TABLE.format(name=schema, table=table, kind=kind) for table in _TABLES)
     async with connection.transaction():
-        await connection.execute(_CREATE.format(name=schema, tables=tables, playbook=playbook))
+        await connection.execute(_CREATE.format(name=schema, tables=tables, playbook=playbook, **point))
         if not lasting:
             for row in await connection.fetch(_FOR_LISTS, name):
                 await connection.execute(f"DROP INDEX {row['name']}")
+    begun = await connection.fetchrow(_POINT.format(name=schema))
+    if begun is not None and (begun["at"], begun["known_at"]) != (at, known_at):
+        raise AnotherPoint(
+            f"the projection {name!r} was begun as of another point in the past: choose another name, or drop it "
+            f"(tandem projections drop {name}) and begin again"
+        )
     begun_with = await connection.fetchval(_BEGUN_WITH.format(name=schema))
     if begun_with is not None and begun_with != playbook:
         raise AnotherPlaybook(
@@ -176,18 +215,39 @@ async def place_of(connection: asyncpg.Connection) -> Place:
 
 async def blocks_after(connection: asyncpg.Connection, place: Place) -> list[StoredBlock]:
     """The next blocks of the archive; none at the end."""
-    rows = await connection.fetch(_BLOCKS, place.bucket, place.batch_id, place.until_batch)
+    rows = await connection.fetch(_BLOCKS, place.bucket, place.batch_id, place.until_batch, place.known_at)
     return [StoredBlock(*row) for row in rows]
 
 
-async def joint_blocks(connection: asyncpg.Connection, until_batch: int) -> list[StoredBlock]:
+async def joint_blocks(connection: asyncpg.Connection, place: Place) -> list[StoredBlock]:
     """All blocks that may hold joint events."""
-    return [StoredBlock(*row) for row in await connection.fetch(_JOINT_BLOCKS, until_batch, BUCKETS - 1)]
+    rows = await connection.fetch(_JOINT_BLOCKS, place.until_batch, BUCKETS - 1, place.known_at)
+    return [StoredBlock(*row) for row in rows]
 
 
-async def losers(connection: asyncpg.Connection) -> list[tuple[int, bytes]]:
-    """(partition id, bytes) of events whose id another body has taken: the archive may hold them."""
-    return [(row["partition_id"], row["payload"]) for row in await connection.fetch(_LOSERS)]
+async def losers(connection: asyncpg.Connection, known_at: datetime | None) -> list[tuple[int, bytes]]:
+    """(partition id, bytes) of events whose id another body had taken by then: the archive may hold them."""
+    return [(row["partition_id"], row["payload"]) for row in await connection.fetch(_LOSERS, known_at)]
+
+
+class Beside(NamedTuple):
+    """A projection beside the live one, as of a point in the past; None is no bound."""
+
+    done: bool
+    at: int | None  #: microseconds since 1970 UTC
+    known_at: datetime | None
+    playbook: str  #: digest of the one that it was built with
+
+
+async def look_at(connection: Reader, name: str) -> Beside:
+    """Let the rest of a transaction read a projection beside the live one. Raises NoSuchProjection."""
+    if not _NAME.fullmatch(name) or not await connection.fetchval(_TABLES_OF, name):
+        raise NoSuchProjection(f"there is no projection {name!r} beside the live one: see `tandem projections list`")
+    row = await connection.fetchrow(_POINT.format(name=quoted(name)))
+    assert row is not None, "it was created with a place"
+    playbook = await connection.fetchval(_BEGUN_WITH.format(name=quoted(name)))
+    await connection.execute(f"SET LOCAL search_path = {quoted(name)}, public")
+    return Beside(row["events"] >= row["total"], row["at"], row["known_at"], playbook)
 
 
 async def commit_rebuilt(

@@ -9,7 +9,7 @@ _SCHEMA = """
     CREATE SCHEMA IF NOT EXISTS {name};
     CREATE TABLE IF NOT EXISTS {name}.rebuild (
         bucket smallint NOT NULL, batch_id bigint NOT NULL, events bigint NOT NULL,
-        until_batch bigint NOT NULL, total bigint NOT NULL
+        until_batch bigint NOT NULL, total bigint NOT NULL, at bigint, known_at timestamptz
     );
 """
 _HERE, _BACK = "SET search_path = {name}", "RESET search_path"
@@ -21,7 +21,7 @@ _ENDS = """
     INSERT INTO {name}.replay
     SELECT topic, partition, next_offset FROM public.partitions
     WHERE log_epoch = (SELECT max(log_epoch) FROM public.partitions) AND NOT EXISTS (SELECT FROM {name}.replay);
-    INSERT INTO {name}.rebuild
+    INSERT INTO {name}.rebuild (bucket, batch_id, events, until_batch, total)
     SELECT -1, 0, 0, (SELECT coalesce(max(batch_id), 0) FROM public.batches), coalesce(sum(until_offset), 0)
     FROM {name}.replay WHERE NOT EXISTS (SELECT FROM {name}.rebuild);
 """

@@ -68,13 +68,16 @@ class AsyncClient:
         return checked(await self._client.get(f"/v1/explain/{_named(type_, value)}", params=_given(stage=stage)))
 
     async def journeys(self, **filters: Any) -> AsyncIterator[Json]:
-        """All journeys that fit stage=, account=, channel=, owner=, changed_since=; pages are turned as needed."""
+        """All journeys that fit stage=, account=, channel=, owner=, changed_since=; pages are turned as needed.
+
+        projection=: of a projection beside the live one, such as one of the past.
+        """
         async for item in self._pages("/v1/journeys", **filters):
             yield item
 
-    async def funnel(self, by: str | None = None) -> Json:
-        """The funnel; `by` is "channel" or "campaign"."""
-        return checked(await self._client.get("/v1/funnel", params=_given(by=by)))
+    async def funnel(self, by: str | None = None, *, projection: str | None = None) -> Json:
+        """The funnel; `by` is "channel" or "campaign". `projection`: of one beside the live one."""
+        return checked(await self._client.get("/v1/funnel", params=_given(by=by, projection=projection)))
 
     async def attribution(self, model: str | None = None, by: str = "channel") -> Json:
         """Credit for what was booked; `by` is "channel" or "campaign", `model` the playbook's if none is named."""
@@ -282,12 +285,15 @@ class Client:
         return checked(self._client.get(f"/v1/explain/{_named(type_, value)}", params=_given(stage=stage)))
 
     def journeys(self, **filters: Any) -> Iterator[Json]:
-        """All journeys that fit stage=, account=, channel=, owner=, changed_since=; pages are turned as needed."""
+        """All journeys that fit stage=, account=, channel=, owner=, changed_since=; pages are turned as needed.
+
+        projection=: of a projection beside the live one, such as one of the past.
+        """
         yield from self._pages("/v1/journeys", **filters)
 
-    def funnel(self, by: str | None = None) -> Json:
-        """The funnel; `by` is "channel" or "campaign"."""
-        return checked(self._client.get("/v1/funnel", params=_given(by=by)))
+    def funnel(self, by: str | None = None, *, projection: str | None = None) -> Json:
+        """The funnel; `by` is "channel" or "campaign". `projection`: of one beside the live one."""
+        return checked(self._client.get("/v1/funnel", params=_given(by=by, projection=projection)))
 
     def attribution(self, model: str | None = None, by: str = "channel") -> Json:
         """Credit for what was booked; `by` is "channel" or "campaign", `model` the playbook's if none is named."""

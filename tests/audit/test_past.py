@@ -13,18 +13,21 @@ import asyncpg
 import pytest
 
 from api.app import create_app
+from api.times import micros
 from audit.past import Point, fold_at, recorded_of
+from audit.rebuild import rebuild
 from deploy.embedded.process import free_port
 from projections.fold import subject_of
 from projections.identifiers import key_at
 from projections.journey import Journey
-from projections.memory import fold_events
+from projections.memory import digest_of_workspace, fold_events
 from projections.reasons import reasons_of
 from projections.register import RULINGS
 from projections.view import journey_view
 from projections.workspace import Workspace
 from schemas.decode import decode
 from schemas.event import Event
+from store.rebuild import AnotherPoint
 from store.session import open_engine_connection
 from streams.kafka import KafkaSettings
 from tandem import ApiError, AsyncClient, NotFound
@@ -103,12 +106,28 @@ async def test_as_of_is_the_fold_of_exactly_what_had_happened_or_was_known(proje
     assert seen > _PAIRS, "most of the pairs must find somebody"
 
 
+async def test_a_projection_of_the_past_is_the_fold_of_it(projected: Projected) -> None:
+    chance = random.Random(SEED)
+    times = sorted(event.occurred_at for event in projected.events)
+    points = [(Point(at=at), [e for e in projected.events if e.occurred_at <= at]) for at in chance.sample(times, 3)]
+    points += [(Point(known_at=time), projected.events[:known]) for time, known in chance.sample(projected.commits, 3)]
+    time, known = projected.commits[4]
+    both = Point(at=times[200], known_at=time)
+    points.append((both, [event for event in projected.events[:known] if event.occurred_at <= times[200]]))
+    for number, (point, truth) in enumerate(points):
+        found = await rebuild(projected.database_url, RULES, f"past{number}", lambda *_: None, point=point)
+        assert found.sha256 == digest_of_workspace(fold_events(truth, RULES)), point
+    with pytest.raises(AnotherPoint):
+        await rebuild(projected.database_url, RULES, "past0", lambda *_: None)
+
+
 class World(NamedTuple):
     """The running API, and its clock."""
 
     address: str
     client: AsyncClient
     known: list[datetime]
+    database_url: str
 
 
 _MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -138,7 +157,7 @@ async def world(kafka_settings: KafkaSettings, database_url: str) -> AsyncIterat
     app, port = create_app(database_url=database_url, kafka=kafka_settings), free_port()
     address = f"http://127.0.0.1:{port}"
     async with served(app, port), AsyncClient(address) as client:
-        yield World(address, client, known)
+        yield World(address, client, known, database_url)
 
 
 async def test_what_was_true_and_what_was_known(world: World) -> None:
@@ -151,6 +170,33 @@ async def test_what_was_true_and_what_was_known(world: World) -> None:
     assert (both["stage"], both["version"]) == ("engaged", 1)
     with pytest.raises(NotFound, match="by then"):
         await world.client.journey(*ANA, at=(_MONDAY - timedelta(hours=1)).isoformat())
+
+
+async def test_lists_and_the_funnel_of_the_past(world: World) -> None:
+    morning = micros(_MONDAY + timedelta(hours=20))
+    for name, point in (("true", Point(at=morning)), ("known", Point(known_at=world.known[0]))):
+        await rebuild(world.database_url, RULES, f"as_{name}", lambda *_: None, point=point)
+    for name, stage, reached, version in (
+        ("as_true", "engaged", 0, 2),
+        ("as_known", "engaged", 0, 1),
+        (None, "marketing-qualified", 1, 3),
+    ):
+        [ana] = [one async for one in world.client.journeys(projection=name)]
+        assert (ana["stage"], ana["version"]) == (stage, version), name
+        assert [one async for one in world.client.journeys(projection=name, stage="customer")] == []
+        stages = {one["stage"]: one for one in (await world.client.funnel(projection=name))["total"]["stages"]}
+        assert stages["marketing-qualified"]["reached"] == reached
+    for nothing in ("nowhere", "public", "pg_catalog", "as_true; DROP"):
+        with pytest.raises(NotFound, match="there is no projection"):
+            await world.client.funnel(projection=nothing)
+    connection = await asyncpg.connect(world.database_url)
+    await connection.execute("UPDATE as_true.rebuild SET events = 0")
+    with pytest.raises(ApiError, match="is not finished"):
+        await world.client.funnel(projection="as_true")
+    await connection.execute("UPDATE as_known.projection SET playbook = 'another'")
+    with pytest.raises(ApiError, match="with another playbook"):
+        await world.client.funnel(projection="as_known")
+    await connection.close()
 
 
 async def test_a_diff_names_the_events_that_made_the_difference(world: World) -> None:

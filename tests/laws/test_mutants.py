@@ -163,6 +163,10 @@ MUTANTS = {
         ),
         ("tests/api/test_changes.py::test_who_commits_late_is_not_passed_over",),
     ),
+    "a row in flight shares what the next batch changes": Mutant(
+        (("projections/row.py", "handoffs=future.handoffs.copy(),", "handoffs=future.handoffs,"),),
+        ("tests/projections/test_row.py::test_rows_do_not_change_while_the_fold_goes_on",),
+    ),
     "late events bring an erased person back": Mutant(
         (("streams/preparation.py", "        if self._workspace.register.erased:\n", "        if False:\n"),),
         ("tests/audit/test_erase.py::test_nobody_is_brought_back_by_what_comes_late_or_again",),
