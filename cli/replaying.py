@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 projections = typer.Typer(
     no_args_is_help=True,
-    help="Projections beside the live one: list and drop them.",
+    help="Projections beside the live one: list, switch and drop them.",
     rich_markup_mode=None,
     add_completion=False,
 )
@@ -178,6 +178,44 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     for name, done, total in found:
         table.add_row(name, f"{done:,}", f"{total:,}")
     Console().print(table)
+
+
+@projections.command()
+def switch(
+    name: Annotated[str, typer.Argument(help="Name of a projection beside the live one.")],
+    playbook: Annotated[
+        Path | None, typer.Option(help="Playbook that it was built with; TANDEM_PLAYBOOK, or the default one.")
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a projection take the place of the live one, which takes its place: switching again switches back.
+
+    It is brought up to date first; then, in one transaction, the tables change places, and subscribers are told to
+    begin again. With another playbook, start workers, API and publisher again with it afterwards (TANDEM_PLAYBOOK).
+
+    Example: tandem replay --into next && tandem projections switch next
+    """
+    import uvloop
+    from rich.console import Console
+
+    from audit.switch import switch
+    from cli.settings import load_settings
+    from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
+
+    settings = load_settings(data_dir)
+    rules = compile_rules(load_playbook(playbook or settings.playbook or DEFAULT_PLAYBOOK))
+    console = Console(stderr=True)
+    with console.status("catching up") as status:
+
+        def tell(done: int, _: int) -> None:
+            status.update(f"catching up: {done:,} events")
+
+        found = uvloop.run(switch(settings.database_url, rules, name, tell))
+    if as_json:
+        typer.echo(json.dumps(found._asdict()))
+    else:
+        typer.echo(f"{name} is live, after {found.caught_up:,} events that it was behind; what was live is in {name}")
 
 
 @projections.command()

@@ -18,7 +18,8 @@ from store.session import Reader
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _RESERVED = frozenset({"public", "information_schema"})
 _PAGE_BLOCKS = 256
-_TABLES = (
+#: What a projection is made of; all else is of the log, or of the feed.
+TABLES = (
     "journeys",
     "identifiers",
     "rulings",
@@ -74,6 +75,8 @@ _CREATE = """
     {tables}
     ALTER TABLE {name}.journeys SET (fillfactor = 70, toast_tuple_target = 8160);
     ALTER TABLE {name}.identifiers SET (fillfactor = 80);
+    ALTER TABLE {name}.handoffs SET (fillfactor = 80);
+    ALTER TABLE {name}.projection SET (fillfactor = 50);
     CREATE TABLE IF NOT EXISTS {name}.rebuild (
         bucket smallint NOT NULL, batch_id bigint NOT NULL, events bigint NOT NULL,
         until_batch bigint NOT NULL, total bigint NOT NULL
@@ -84,8 +87,8 @@ _CREATE = """
     LOCK TABLE public.partitions IN SHARE MODE; -- a batch of a lower number may not be committed yet: wait for it
     INSERT INTO {name}.rebuild
     SELECT -1, 0, 0, coalesce(max(batch_id), 0), coalesce(sum(events), 0), {at}, {known_at} FROM archive
-    WHERE NOT EXISTS (SELECT FROM {name}.rebuild) AND ({known_at} IS NULL OR batch_id IN (
-        SELECT batch_id FROM public.batches WHERE committed_at <= {known_at}))
+    WHERE {known_at} IS NULL OR batch_id IN (SELECT batch_id FROM public.batches WHERE committed_at <= {known_at})
+    HAVING NOT EXISTS (SELECT FROM {name}.rebuild) -- an aggregate without HAVING gives a row for nothing, too
 """
 _FOREIGN = """
     SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AND to_regclass(quote_ident($1) || '.rebuild') IS NULL
@@ -110,7 +113,7 @@ _TABLES_OF = "SELECT to_regclass(quote_ident($1) || '.rebuild') IS NOT NULL"
 _KNOWN = (
     "({known_at}::timestamptz IS NULL OR batch_id IN (SELECT batch_id FROM batches WHERE committed_at <= {known_at}))"
 )
-_MOVE = "UPDATE rebuild SET bucket = $1, batch_id = $2, events = $3"
+_MOVE = "UPDATE rebuild SET bucket = $1, batch_id = $2, events = $3, until_batch = $4, total = $5"
 
 _BLOCKS = f"""
     SELECT bucket, batch_id, events, payload FROM archive
@@ -168,7 +171,7 @@ async def create(
         "at": "NULL::bigint" if at is None else str(at),
         "known_at": "NULL::timestamptz" if known_at is None else f"'{known_at.isoformat()}'::timestamptz",
     }
-    tables = "\n".join(_TABLE.format(name=schema, table=table, kind=kind) for table in _TABLES)
+    tables = "\n".join(_TABLE.format(name=schema, table=table, kind=kind) for table in TABLES)
     async with connection.transaction():
         await connection.execute(_CREATE.format(name=schema, tables=tables, playbook=playbook, **point))
         if not lasting:
@@ -265,4 +268,4 @@ async def commit_rebuilt(
         await write_journeys(connection, journeys, gone, moved)
         await write_handoffs(connection, journeys, had_handoffs)
         await write_register(connection, entries, Consulted([], []), register_version, 0, place.until_batch)
-        await connection.execute(_MOVE, place.bucket, place.batch_id, place.events)
+        await connection.execute(_MOVE, *place[:5])

@@ -23,7 +23,7 @@ _ENDS = """
     WHERE log_epoch = (SELECT max(log_epoch) FROM public.partitions) AND NOT EXISTS (SELECT FROM {name}.replay);
     INSERT INTO {name}.rebuild (bucket, batch_id, events, until_batch, total)
     SELECT -1, 0, 0, (SELECT coalesce(max(batch_id), 0) FROM public.batches), coalesce(sum(until_offset), 0)
-    FROM {name}.replay WHERE NOT EXISTS (SELECT FROM {name}.rebuild);
+    FROM {name}.replay HAVING NOT EXISTS (SELECT FROM {name}.rebuild);
 """
 _READ_ENDS = "SELECT topic, partition, until_offset FROM {name}.replay ORDER BY 1, 2"
 _PROGRESS = """

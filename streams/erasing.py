@@ -1,6 +1,6 @@
 """What of an erased person is stored, and where: what a batch with an erasure takes out of the database."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from projections.erasure import Erased
@@ -44,15 +44,25 @@ class ArchivedEvent(NamedTuple):
 
 
 async def stored_naming(
-    connection: Reader, journeys: Iterable[Journey], owners: Mapping[int, str], rules: Rules, *, nobodys: bool = False
+    connection: Reader,
+    journeys: Iterable[Journey],
+    owners: Mapping[int, str],
+    rules: Rules,
+    *,
+    nobodys: bool = False,
+    more: Collection[bytes] = (),
+    until_batch: int | None = None,
 ) -> list[ArchivedEvent]:
     """All archived events that name any identifier of the journeys, and some others.
 
-    `nobodys`: also those that are archived and not folded.
+    `nobodys`: also those that are archived and not folded. `more`: identifiers, without releases, of no journey.
     """
     bases = {identifier_key(known.type, known.value) for j in journeys for known in j.identifiers.values()}
+    bases.update(more)
     found = []
     for bucket, batch_id, archived in await read_named(connection, bases | {NOBODY} if nobodys else bases):
+        if until_batch is not None and batch_id > until_batch:
+            continue
         event = decode(archived.value, owners[archived.partition_id])
         found.append(ArchivedEvent(bucket, batch_id, archived, event, subject_of(event, rules)))
     return found

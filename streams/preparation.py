@@ -11,12 +11,12 @@ from projections.agreement import ABOUT_PLAYBOOK, said_of
 from projections.corrections import Credit, corrections, credit_of
 from projections.erasure import ERASURE, Erasure, erasure_of
 from projections.feed import DETAILED
-from projections.fold import apply, erase, released, subject_of, take, take_out
-from projections.identifiers import key_at
+from projections.fold import apply, erase, released, rule, subject_of, take, take_out
+from projections.identifiers import key_at, later_key
 from projections.identity import Subject, renewed
 from projections.journey import BREAKER, Journey, Stored
 from projections.playbook import Rules
-from projections.register import ABOUT_IDENTITY, RELEASE, Register, nothing_new
+from projections.register import ABOUT_IDENTITY, RELEASE, RULINGS, Register, nothing_new
 from projections.row import JourneyRow, row_of
 from projections.workspace import Consulted, Harvest, Workspace
 from schemas.decode import decode
@@ -418,6 +418,53 @@ class Preparation:
                 "restore the table `secrets` from a backup; until then nothing is applied, for nobody can say whom "
                 "it is about"
             )
+
+    async def refold(self, events: list[Event], losers: list[Event], until_batch: int) -> None:
+        """Fold everybody again whom archived events name, by all that was archived up to a batch.
+
+        Rulings, releases, erasures and what was said of playbooks are taken among them. `losers`: bodies whose id these
+        events have taken; they may have been folded. `reap` takes what it comes to.
+        """
+        workspace, register = self._workspace, self._workspace.register
+        workspace.judge()
+        releases = dict(register.releases)
+        subjects = [
+            (event, subject) for event in [*events, *losers] if (subject := subject_of(event, self._rules)) is not None
+        ]
+        keys = {one.key for event, subject in subjects for one in renewed(subject, event.occurred_at, releases).persons}
+        named = set(keys)
+        for erasure in [erasure_of(event) for event in events if event.type == ERASURE]:
+            for found in await stored_keys(self._connection, register.erased.of_one(erasure), releases):
+                keys |= set(found)
+            keys |= await self._named_in(erasure.events)
+        await self._load_tied(keys)
+        everybody: dict[bytes, Journey] = {}
+        for key in sorted(keys & workspace.home.keys()):
+            everybody |= workspace.everybody_tied_to(workspace.home[key])
+        members = take_out(workspace, everybody) | named
+        self._take_joint(events)
+        bases = {person.key for _, subject in subjects for person in subject.persons}
+        stored = await stored_naming(
+            self._connection, everybody.values(), self._owners, self._rules, more=bases, until_batch=until_batch
+        )
+        self._apply_again([one.event for one in self._counting(stored, members, releases)])
+
+    def _take_joint(self, events: list[Event]) -> None:
+        """Take what holds whatever journey it is about; whom it concerns is folded again by the caller."""
+        workspace, register = self._workspace, self._workspace.register
+        for event in events:
+            subject, order = subject_of(event, self._rules), (event.occurred_at, event.id, event.source)
+            if event.type in ABOUT_PLAYBOOK:
+                workspace.agree(said_of(event))
+            elif event.type == ERASURE:
+                register.erase(erasure_of(event))
+            elif subject is not None and event.type in RULINGS:
+                rule(workspace, event.type, subject, order)
+            elif subject is not None and event.type == RELEASE:
+                for person in subject.persons:
+                    if register.release(person.key, event.occurred_at):
+                        for key in {person.key, later_key(person.key, event.occurred_at)}:
+                            workspace.disturb(key, afresh=True)
 
     def recall(self, records: list[LogRecord], found: list[Found]) -> None:
         """Take erasures before anybody is there whom they concern."""

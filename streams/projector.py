@@ -23,7 +23,7 @@ from store.commit import Advance, Batch, Fenced, Hole, Stale, commit_batch
 from store.feed import hint
 from store.leases import dismiss, enrol, heartbeat, release, take
 from store.loading import load_register
-from store.partitions import owners
+from store.partitions import check_playbook, owners
 from store.session import CONNECTION_LOST, closing, open_engine_connection, open_writer
 from streams.look_ahead import LookAhead
 from streams.pace import Pace
@@ -132,6 +132,7 @@ class Projector:
             stack.push_async_callback(consumer.stop)
             await enrol(control, self._worker, writer.get_server_pid())
             register = await load_register(reader)
+            await check_playbook(control, self._rules.digest)  # another projection may have taken the place
             known = await owners(control)
             look_ahead = LookAhead(ahead, self._reader, known)
             preparation = Preparation(reader, self._reader, self._rules, known, register)

@@ -45,6 +45,9 @@ async def test_a_rebuild_of_a_hostile_history_equals_the_live_projection(
     assert heard[-1][0] == heard[-1][1] == len(await _archived(database_url))
     assert all(before[0] <= after[0] for before, after in pairwise(heard) if after[0] > before[0])
     assert await _rows(database_url, "beside") == await _rows(database_url, "public")
+    assert len((await _rows(database_url, "beside", "rebuild"))["rebuild"]) == 1, (
+        "there is one place that it goes on from"
+    )
 
 
 async def test_a_rebuild_disturbs_nothing_and_can_be_dropped(kafka_settings: KafkaSettings, database_url: str) -> None:

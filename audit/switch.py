@@ -1,0 +1,119 @@
+"""Switch: a projection beside the live one takes its place, in one transaction, and can be switched back.
+
+It is brought up to date in rounds: everybody whom a new event names is folded again from the archive. While the last
+round runs, no batch is committed; then the tables change places.
+"""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import NamedTuple
+
+import asyncpg
+
+from projections.playbook import Rules
+from schemas.decode import decode
+from store.archive import open_block
+from store.loading import load_register
+from store.partitions import owners
+from store.rebuild import AnotherPlaybook, commit_rebuilt, look_at, place_of
+from store.session import closing, open_connection, open_engine_connection, open_writer
+from store.switch import Behind, behind, blocks_between, check_kind, exchange, hold, losers_between
+from streams.preparation import Preparation
+from streams.reading import Packed
+
+_FEW = 5_000  #: events: so many are folded while nothing is committed
+
+Tell = Callable[[int, int], None]
+
+
+class Switched(NamedTuple):
+    """What a switch came to."""
+
+    projection: str  #: where the live one is now
+    caught_up: int  #: events that it was behind when the switch began
+
+
+class _Unpacked:
+    """Packs nothing: what is folded is in the archive already."""
+
+    async def pack(self, batch: int, known: set[int], superseding: set[int], sources: dict[str, int]) -> Packed:
+        """Nothing."""
+        return Packed([], b"")
+
+
+class _Parts(NamedTuple):
+    """The connections of a switch."""
+
+    control: asyncpg.Connection
+    writer: asyncpg.Connection
+    lookups: asyncpg.Connection
+    preparation: Preparation
+    owners: dict[int, str]
+
+
+async def switch(database_url: str, rules: Rules, name: str, tell: Tell) -> Switched:
+    """Let the projection take the place of the live one. `rules`: those that it was built with.
+
+    Raises NoSuchProjection, NotSwitchable, AnotherPlaybook, and what asyncpg raises.
+    """
+    async with AsyncExitStack() as stack:
+        control = await stack.enter_async_context(closing(await open_connection(database_url)))
+        async with control.transaction(readonly=True):
+            built_with = (await look_at(control, name)).playbook
+        if built_with != rules.digest:
+            raise AnotherPlaybook(
+                f"the projection {name!r} was built with the playbook {built_with[:12]}, not with {rules.digest[:12]}: "
+                "name that one with --playbook"
+            )
+        writer = await stack.enter_async_context(closing(await open_writer(database_url, name)))
+        lookups = await stack.enter_async_context(closing(await open_engine_connection(database_url, name)))
+        await check_kind(control, name, await place_of(writer))
+        known = await owners(lookups)
+        preparation = Preparation(lookups, _Unpacked(), rules, known, await load_register(lookups))
+        parts = _Parts(control, writer, lookups, preparation, known)
+        done = await _nearly(parts, tell)
+        async with control.transaction():
+            await hold(control)
+            while (missing := await behind(control, await place_of(writer))) is not None:
+                done += await _catch_up(parts, missing)
+            await exchange(control, name)
+    return Switched(name, done)
+
+
+async def _nearly(parts: _Parts, tell: Tell) -> int:
+    """Bring it up to date while batches go on being committed, until it is nearly there. Returns of how many events."""
+    done = 0
+    while True:
+        async with parts.control.transaction():
+            await hold(parts.control)
+            missing = await behind(parts.control, await place_of(parts.writer))
+        if missing is None or missing.events <= _FEW:
+            return done
+        done += await _catch_up(parts, missing)
+        tell(done, done)
+
+
+async def _catch_up(parts: _Parts, missing: Behind) -> int:
+    """Fold everybody again whom the events of some batches name. Returns how many events there are."""
+    place = await place_of(parts.writer)
+    blocks = await blocks_between(parts.lookups, place.until_batch, missing.until_batch)
+    archived = [event for block in blocks for event in open_block(block.payload)]
+    events = [decode(one.value, parts.owners[one.partition_id]) for one in archived]
+    effects = parts.preparation.effects()
+    taken = await losers_between(parts.lookups, place.until_batch, missing.until_batch)
+    losers = [decode(payload, parts.owners[partition_id]) for partition_id, payload in taken]
+    await parts.preparation.refold(events, losers, missing.until_batch)
+    await parts.preparation.reap(effects)
+    total = place.total + sum(block.events for block in blocks)
+    harvest = effects.harvest
+    await commit_rebuilt(
+        parts.writer,
+        effects.rows,
+        harvest.gone,
+        harvest.moved,
+        effects.had_handoffs,
+        harvest.entries,
+        effects.register_version,
+        place._replace(until_batch=missing.until_batch, events=total, total=total),
+    )
+    return len(events)
