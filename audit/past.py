@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from projections.agreement import agreed_rules
 from projections.erasure import Erased
+from projections.fold import subject_of
 from projections.identifiers import identifier_key
 from projections.memory import MemoryFold
 from projections.playbook import Rules
@@ -23,6 +24,7 @@ from store.archive import Archived, read_named
 from store.identity import Place, committed_at, everybody_ever_tied, places_of
 from store.session import Reader
 from streams.intake import precedes
+from streams.spelling import may_name
 
 
 class Recorded(NamedTuple):
@@ -53,17 +55,24 @@ NOW = Point()
 
 
 async def recorded_of(connection: Reader, rules: Rules, key: bytes) -> tuple[list[Recorded], Erased]:
-    """All archived events that name anybody who was ever tied to an identifier, and some others; and who is erased."""
+    """All archived events that name anybody who was ever tied to an identifier; and who is erased."""
     today = await everybody_ever_tied(connection, rules, [key])
-    bases = {identifier_key(k.type, k.value) for j in today.journeys.values() for k in j.identifiers.values()}
-    archived = await read_named(connection, bases | {key})
+    people = [known for journey in today.journeys.values() for known in journey.identifiers.values()]
+    bases = {identifier_key(known.type, known.value) for known in people}
+    archived = await read_named(connection, bases | {key}, may_name(people))
     places = await places_of(connection, {one.partition_id for _, _, one in archived})
     committed = await committed_at(connection, {batch_id for _, batch_id, _ in archived})
     recorded = [
         Recorded(decode(one.value, places[one.partition_id].owner), one, committed[batch_id], places[one.partition_id])
         for _, batch_id, one in archived
     ]
-    return recorded, today.register.erased
+    return [one for one in recorded if _names_any(one.event, bases, rules)], today.register.erased
+
+
+def _names_any(event: Event, bases: set[bytes], rules: Rules) -> bool:
+    """Whether an event names any of these; of who else is in the same blocks nothing is asked."""
+    subject = subject_of(event, rules)
+    return subject is not None and any(person.key in bases for person in subject.persons)
 
 
 async def rules_known(connection: Reader, first: Rules, known_at: datetime | None) -> Rules:

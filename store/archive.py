@@ -180,12 +180,21 @@ async def read_sealed(connection: Reader, bucket: int, batch_id: int) -> list[Se
     return open_sealed(payload) if payload is not None else []
 
 
-async def read_named(connection: Reader, keys: Collection[bytes]) -> list[tuple[int, int, Archived]]:
-    """(bucket, batch id, event) of all events whose strongest identifier has one of these keys, and of some others."""
+async def read_named(
+    connection: Reader, keys: Collection[bytes], may_be: Callable[[bytes], bool] = lambda _: True
+) -> list[tuple[int, int, Archived]]:
+    """(bucket, batch id, event) of all events whose strongest identifier has one of these keys, and of some others.
+
+    `may_be`: whether an event's bytes may be wanted; those that are not are left out.
+    """
     buckets = sorted({bucket_of(key) for key in keys})
     names = sorted({name_of(key) for key in keys}) if len(keys) <= _FEW_KEYS else None
     rows = await connection.fetch(_NAMED, buckets, names)
-    return [(row["bucket"], row["batch_id"], event) for row in rows for event in open_block(row["payload"])]
+    return [
+        (row["bucket"], row["batch_id"], event)
+        for row in rows
+        for event in opened(one for one in open_sealed(row["payload"]) if one.value is not None and may_be(one.value))
+    ]
 
 
 async def read_all(connection: asyncpg.Connection) -> AsyncIterator[Archived]:

@@ -17,7 +17,7 @@ from store.agreement import Swept, begin_sweep, move_sweep, write_said
 from store.archive import Block
 from store.chain import Step, content_of, letter_seal, link_of
 from store.changes import Change, write_changes
-from store.erasure import Erasing, take_out, write_erasures
+from store.erasure import Erasing, somebody_came, take_out, write_erasures
 from store.handoffs import write_handoffs
 from store.silence import retold
 
@@ -234,11 +234,13 @@ async def commit_batch(connection: asyncpg.Connection, batch: Batch) -> int:
         if batch.events or batch.superseded or batch.swept:
             changes = await retold(connection, batch.changes, batch.journeys)
             changes += await write_handoffs(connection, batch.journeys, batch.had_handoffs)
-            if batch.erasing is not None:
-                await take_out(connection, batch.erasing, batch_id)
             first = await write_register(
                 connection, batch.entries, batch.consulted, batch.register_version, len(changes), batch_id
             )
+            if batch.erasing is not None:
+                if await somebody_came(connection, batch.erasing, first):
+                    raise Stale(_STALE)
+                await take_out(connection, batch.erasing, batch_id)
             if batch.swept and not await move_sweep(connection, batch.swept):
                 raise Stale(_STALE)
             await write_changes(connection, changes, first, batch_id)

@@ -54,6 +54,10 @@ _FEED = """
 """
 _RELATED = "UPDATE changes SET related = NULL WHERE related = ANY ($1::uuid[])"
 _ANNOUNCED = "DELETE FROM announced WHERE journey_id = ANY ($1::uuid[])"
+_HEAD = "SELECT feed_seq FROM projection"
+_SINCE = """
+    SELECT DISTINCT i.key FROM changes c JOIN identifiers i USING (journey_id) WHERE c.seq > $1 AND c.seq < $2
+"""
 _VICTIMS = "DELETE FROM victims WHERE victim = ANY ($1::uuid[])"
 _READS = """
     UPDATE reads SET asked = '{"erased": true}'
@@ -99,6 +103,8 @@ class Erasing(NamedTuple):
     letters: Places  #: dead letters
     journeys: list[bytes]  #: ids that the person's journeys ever had
     values: list[str]  #: the person's identifiers: to be found in no record of reads
+    seen: int  #: number of the feed's last change when it was looked for what is stored
+    names: Callable[[list[bytes]], bool]  #: whether any of some identifiers is the person's
 
     def plus(self, other: "Erasing") -> "Erasing":
         """Both, of one batch."""
@@ -110,6 +116,8 @@ class Erasing(NamedTuple):
             sorted({*self.letters, *other.letters}),
             sorted({*self.journeys, *other.journeys}),
             sorted({*self.values, *other.values}),
+            min(self.seen, other.seen),
+            lambda keys: self.names(keys) or other.names(keys),
         )
 
     @property
@@ -214,6 +222,17 @@ async def rewrite(connection: asyncpg.Connection) -> None:
     for table in _HELD:
         await connection.execute(f"VACUUM (FULL, ANALYZE) public.{table}")
     await connection.execute("CHECKPOINT")
+
+
+async def head(connection: Reader) -> int:
+    """The number of the feed's last change."""
+    return int(await connection.fetchval(_HEAD))
+
+
+async def somebody_came(connection: asyncpg.Connection, erasing: Erasing, before: int) -> bool:
+    """Whether another worker has written of the person since it was looked: up to the change numbered `before`."""
+    keys = [row["key"] for row in await connection.fetch(_SINCE, erasing.seen, before)]
+    return erasing.names(keys)
 
 
 async def take_out(connection: asyncpg.Connection, erasing: Erasing, batch_id: int) -> None:

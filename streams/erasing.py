@@ -1,6 +1,6 @@
 """What of an erased person is stored, and where: what a batch with an erasure takes out of the database."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from projections.erasure import Erased
@@ -18,8 +18,10 @@ from store.commit import DeadLetter
 from store.erasure import Erasing, Places, all_keys, all_letters
 from store.session import Reader
 from streams.intake import NOBODY, EventKey
+from streams.spelling import may_name
 
 ERASED = Rejection("erased", "", "it names somebody who was erased, at a time up to the erasure: it is not kept")
+_FEW = 20  #: identifiers: to look for more of them costs as much as decoding
 _LONG = 8  #: characters; shorter values are looked for in quotes only, for they may be part of anything
 
 
@@ -57,15 +59,21 @@ async def stored_naming(
 
     `nobodys`: also those that are archived and not folded. `more`: identifiers, without releases, of no journey.
     """
-    bases = {identifier_key(known.type, known.value) for j in journeys for known in j.identifiers.values()}
+    people = [known for journey in journeys for known in journey.identifiers.values()]
+    bases = {identifier_key(known.type, known.value) for known in people}
+    may_be = may_name(people) if bases.issuperset(more) and len(people) <= _FEW else _whoever
     bases.update(more)
     found = []
-    for bucket, batch_id, archived in await read_named(connection, bases | {NOBODY} if nobodys else bases):
+    for bucket, batch_id, archived in await read_named(connection, bases | {NOBODY} if nobodys else bases, may_be):
         if until_batch is not None and batch_id > until_batch:
             continue
         event = decode(archived.value, owners[archived.partition_id])
         found.append(ArchivedEvent(bucket, batch_id, archived, event, subject_of(event, rules)))
     return found
+
+
+def _whoever(_: bytes) -> bool:
+    return True
 
 
 async def stored_keys(
@@ -97,8 +105,13 @@ async def what_to_erase(
     erased: Erased,
     owners: Mapping[int, str],
     rules: Rules,
+    seen: int,
+    names: Callable[[list[bytes]], bool],
 ) -> Erasing:
-    """All that is stored of a person: `gone` of the archive, `people` with identifiers among `keys`."""
+    """All that is stored of a person: `gone` of the archive, `people` with identifiers among `keys`.
+
+    `seen` and `names`: see Erasing.
+    """
     blocks: dict[tuple[int, int], Places] = {}
     for one in gone:
         blocks.setdefault((one.bucket, one.batch_id), []).append(one.place)
@@ -116,6 +129,8 @@ async def what_to_erase(
         letters,
         sorted(homes | own),
         sorted(value for value in values if len(value) >= _LONG),
+        seen,
+        names,
     )
 
 

@@ -38,7 +38,7 @@ from store.changes import (
     audience_changes,
 )
 from store.commit import DeadLetter, EventRow, Stale
-from store.erasure import Erasing, UnknownSecret, read_secret
+from store.erasure import Erasing, UnknownSecret, head, read_secret
 from store.loading import KnownEvent, known_events, load_journeys, source_ids_of, victims_of
 from streams.erasing import (
     ERASED,
@@ -375,7 +375,7 @@ class Preparation:
         workspace, erasure = self._workspace, erasure_of(event)
         register = workspace.register
         await self._learn_secret(erasure)
-        one = register.erased.of_one(erasure)
+        one, seen = register.erased.of_one(erasure), await head(self._connection)
         keys, shared = await stored_keys(self._connection, one, register.releases)
         listed = await self._named_in(erasure.events)
         await self._load_tied({*keys, *shared, *listed})
@@ -388,7 +388,17 @@ class Preparation:
         places = {(one.archived.partition_id, one.archived.offset) for one in gone}
         left = [one for one in self._counting(stored, members) if one.place not in places]
         self._apply_again([one.event for one in left])
-        found = await what_to_erase(self._connection, gone, journeys, keys, erased, self._owners, self._rules)
+        found = await what_to_erase(
+            self._connection,
+            gone,
+            journeys,
+            keys,
+            erased,
+            self._owners,
+            self._rules,
+            seen,
+            lambda others: bool(one.among(others, register.releases)[0]),
+        )
         effects.erasing = found if effects.erasing is None else effects.erasing.plus(found)
 
     async def _named_in(self, events: Iterable[EventKey]) -> set[bytes]:

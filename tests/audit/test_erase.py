@@ -18,6 +18,7 @@ from audit.digest import projection_digest
 from audit.erase import SOURCE, NotErasable, Plan, certificate, erasure_event, plan, scan
 from audit.rebuild import rebuild
 from audit.verify import verify
+from projections.erasure import hidden
 from projections.identifiers import identifier_key, normalise
 from projections.journey import CONTESTED, decode_journey
 from projections.memory import MemoryFold, digest_of_workspace
@@ -27,9 +28,10 @@ from schemas.decode import decode
 from schemas.rejection import Rejection
 from store.erasure import UnknownSecret, erased_by, read_secret, rewrite
 from store.session import open_engine_connection
+from streams import preparation as preparation_module
 from streams.kafka import KafkaSettings
 from tests.laws.histories import long_hostile_history
-from tests.support import RULES, body, counts, fresh_database, produce, project, worker
+from tests.support import RULES, body, counts, fresh_database, produce, project, until, worker
 
 SEED = 41
 MAIL, PHONE, DEVICE, TABLET = (
@@ -314,6 +316,60 @@ async def test_without_the_secret_nothing_goes_on(world: World, kafka_settings: 
             await task
     assert await erased_by(connection, uuid.uuid4(), SOURCE) is None
     await connection.close()
+
+
+async def test_what_another_worker_writes_meanwhile_is_erased_as_well(
+    world: World, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address of hers that nothing stored names: an event with it comes while the other worker looks for her."""
+    planned = await world.plan(("email", MAIL))
+    connection = await asyncpg.connect(world.url)
+    look = preparation_module.stored_keys
+    fresh = body(70_200, who={"email": "ana.second@privacy.example.org"}, occurred_at=_at(10))
+    found = normalise("email", "ana.second@privacy.example.org")
+    secret = await read_secret(connection)
+    assert found is not None
+    assert secret is not None
+    planned.data["subjects"].append(hidden(secret, found.key))
+    event = erasure_event(planned, uuid.uuid4(), 1_771_000_000_000_000, "r", "dpo")
+    looked: list[int] = []
+
+    async def looking(*arguments: object) -> object:
+        answer = await look(*arguments)  # type: ignore[arg-type]
+        looked.append(1)
+        if len(looked) == 1:
+            own = await asyncpg.connect(world.url)
+            [place] = await own.fetch(_ELSEWHERE, f"{kafka_settings.topic_prefix}.joint.events")
+            await produce(kafka_settings, [(place["owner_room"], place["partition"], fresh)])
+            await until(lambda: _is_read(own, len(world.records) + 1))
+            await own.close()
+        return answer
+
+    async def shared() -> bool:
+        return await connection.fetchval("SELECT count(DISTINCT worker) FROM partitions") == 2
+
+    monkeypatch.setattr(preparation_module, "stored_keys", looking)
+    async with worker(kafka_settings, world.url), worker(kafka_settings, world.url):
+        await until(shared)
+        await produce(kafka_settings, [("joint", 0, event)])
+        await until(lambda: _is_read(connection, len(world.records) + 2))
+    assert len(looked) >= 2, "what it had found was void"
+    assert (await scan(connection, ["ana.second", "ana.forgotten"], lambda *_: None)).found == []
+    assert (await verify(world.url, RULES, lambda *_: None)).differences == []
+    await connection.close()
+
+
+#: A partition of marketing's that another worker holds than the joint topic's first one.
+_ELSEWHERE = """
+    SELECT p.owner_room, p.partition FROM partitions p
+    WHERE p.owner_room = 'marketing'
+      AND p.worker <> (SELECT worker FROM partitions WHERE topic = $1 AND partition = 0)
+    ORDER BY 2 LIMIT 1
+"""
+
+
+async def _is_read(connection: asyncpg.Connection, records: int) -> bool:
+    return bool(await connection.fetchval("SELECT sum(next_offset) FROM partitions") == records)
 
 
 async def test_whom_nobody_can_name_cannot_be_erased(world: World) -> None:

@@ -171,6 +171,10 @@ MUTANTS = {
         (("streams/preparation.py", "        if self._workspace.register.erased:\n", "        if False:\n"),),
         ("tests/audit/test_erase.py::test_nobody_is_brought_back_by_what_comes_late_or_again",),
     ),
+    "an erasure does not ask who came meanwhile": Mutant(
+        (("store/commit.py", "if await somebody_came(connection, batch.erasing, first):", "if False:"),),
+        ("tests/audit/test_erase.py::test_what_another_worker_writes_meanwhile_is_erased_as_well",),
+    ),
     "what is erased stays in the archive": Mutant(
         (("store/commit.py", "await take_out(connection, batch.erasing, batch_id)", "pass"),),
         ("tests/audit/test_erase.py::test_nothing_is_left_and_everybody_else_is_as_before",),
