@@ -12,7 +12,7 @@ Admit = Callable[[Event], None]  #: raises Rejection for an event that the calle
 _RULINGS = frozenset({"identity_joined", "identity_split", "identifier_released"})
 _BY_TOKEN = frozenset(
     {
-        *("playbook_proposed", "playbook_approved", "playbook_rejected", "playbook_commented", "subject_erased"),
+        *("playbook_proposed", "playbook_approved", "playbook_rejected", "playbook_commented"),
         *("handoff_offered", "handoff_accepted", "handoff_rejected", "handoff_withdrawn"),
     }
 )

@@ -35,6 +35,11 @@ class Erasure(NamedTuple):
     reason: str | None
     by: str | None
 
+    @property
+    def nobody(self) -> bool:
+        """Whether it erases nothing, as events of the first version do."""
+        return not (self.subjects or self.events)
+
 
 def erasure_of(event: Event) -> Erasure:
     """What an event says is erased."""

@@ -8,7 +8,7 @@ REASONS = frozenset(
         *("tombstone", "too_large", "not_utf8", "nul_byte", "lone_surrogate", "not_a_number", "too_deep", "not_json"),
         *("not_an_object", "missing_field", "wrong_type", "invalid_value", "unknown_version", "naive_time"),
         *("time_out_of_range", "invalid_id", "too_many_identities", "missing_identity", "wrong_owner", "conflict"),
-        "erased",
+        *("erased", "unknown_secret"),
     }
 )
 

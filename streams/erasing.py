@@ -21,6 +21,9 @@ from streams.intake import NOBODY, EventKey
 from streams.spelling import may_name
 
 ERASED = Rejection("erased", "", "it names somebody who was erased, at a time up to the erasure: it is not kept")
+UNKNOWN_SECRET = Rejection(
+    "unknown_secret", "data.secret", "nobody can say whom this erasure is about: make it with `tandem erase`"
+)
 _FEW = 20  #: identifiers: to look for more of them costs as much as decoding
 _LONG = 8  #: characters; shorter values are looked for in quotes only, for they may be part of anything
 

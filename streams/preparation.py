@@ -42,6 +42,7 @@ from store.erasure import Erasing, UnknownSecret, head, read_secret
 from store.loading import KnownEvent, known_events, load_journeys, source_ids_of, victims_of
 from streams.erasing import (
     ERASED,
+    UNKNOWN_SECRET,
     ArchivedEvent,
     is_erased,
     stored_keys,
@@ -52,6 +53,7 @@ from streams.erasing import (
 from streams.intake import Candidate, EventKey, Intake, conflict, dead_letter, precedes, same_body, take_in
 from streams.reading import Found, Packed, Reading, event_row
 
+_ABOUT_NOBODY = ABOUT_PLAYBOOK | {ERASURE}
 _SLICE = 256  #: events folded between two chances for the running commit to go on
 CACHED_JOURNEYS = 25_000  #: kept in memory between batches
 
@@ -135,7 +137,9 @@ class Preparation:
         if (known or releases or erasures) and in_flight is not None:
             await asyncio.shield(in_flight)
         for found in erasures:
-            await self._erase(self._candidate(ahead.records, found).event, effects)
+            if not await self._take_erasure(self._candidate(ahead.records, found), effects):
+                fresh = [one for one in fresh if one is not found]
+                old |= {place for place, one in enumerate(reading.found) if one is found}
         if self._workspace.register.erased:
             fresh, known = self._leave_out_erased(ahead, fresh, known, old, effects)
         superseding = set[int]()
@@ -370,11 +374,20 @@ class Preparation:
             if subject is not None and event.type not in ABOUT_IDENTITY:
                 apply(self._workspace, event, subject)
 
-    async def _erase(self, event: Event, effects: Effects) -> None:
+    async def _take_erasure(self, candidate: Candidate, effects: Effects) -> bool:
+        """Whether it can be told whom an erasure is about; else it is a dead letter. Raises UnknownSecret."""
+        erasure = erasure_of(candidate.event)
+        if erasure.nobody:
+            return True
+        if not await self._can_tell(erasure):
+            effects.dead_letters.append(dead_letter(candidate.record, UNKNOWN_SECRET, candidate.value))
+            return False
+        await self._erase(erasure, effects)
+        return True
+
+    async def _erase(self, erasure: Erasure, effects: Effects) -> None:
         """Fold everybody again who is tied to an erased person, and note what is taken out of the database."""
-        workspace, erasure = self._workspace, erasure_of(event)
-        register = workspace.register
-        await self._learn_secret(erasure)
+        workspace, register = self._workspace, self._workspace.register
         one, seen = register.erased.of_one(erasure), await head(self._connection)
         keys, shared = await stored_keys(self._connection, one, register.releases)
         listed = await self._named_in(erasure.events)
@@ -417,17 +430,18 @@ class Preparation:
                     found |= {person.key for person in own.persons}
         return found
 
-    async def _learn_secret(self, erasure: Erasure) -> None:
-        """The first erasure comes with a secret that was made after this worker had started. Raises UnknownSecret."""
+    async def _can_tell(self, erasure: Erasure) -> bool:
+        """Whether the erasure's hashes are under this database's secret. Raises UnknownSecret where it has none."""
         erased = self._workspace.register.erased
-        if erased.secret_name != erasure.secret:
-            erased.learn(await read_secret(self._connection) or b"")
-        if erased.secret_name != erasure.secret and (erasure.subjects or erasure.events):
-            raise UnknownSecret(
-                f"an erasure was made with the secret {erasure.secret}, and this database has {erased.secret_name}: "
-                "restore the table `secrets` from a backup; until then nothing is applied, for nobody can say whom "
-                "it is about"
-            )
+        if not erased.secret_name:  # it may have been made after this worker had started
+            secret = await read_secret(self._connection)
+            if secret is None:
+                raise UnknownSecret(
+                    f"an erasure was made with the secret {erasure.secret}, and this database has none: restore the "
+                    "table `secrets` from a backup. Until then nothing is applied: nobody could say whom it is about"
+                )
+            erased.learn(secret)
+        return erased.secret_name == erasure.secret
 
     async def refold(self, events: list[Event], losers: list[Event], until_batch: int) -> None:
         """Fold everybody again whom archived events name, by all that was archived up to a batch.
@@ -466,8 +480,8 @@ class Preparation:
             subject, order = subject_of(event, self._rules), (event.occurred_at, event.id, event.source)
             if event.type in ABOUT_PLAYBOOK:
                 workspace.agree(said_of(event))
-            elif event.type == ERASURE:
-                register.erase(erasure_of(event))
+            elif event.type == ERASURE and not (erasure := erasure_of(event)).nobody:
+                register.erase(erasure)
             elif subject is not None and event.type in RULINGS:
                 rule(workspace, event.type, subject, order)
             elif subject is not None and event.type == RELEASE:
@@ -478,8 +492,9 @@ class Preparation:
 
     def recall(self, records: list[LogRecord], found: list[Found]) -> None:
         """Take erasures before anybody is there whom they concern."""
-        for one in found:
-            self._workspace.register.erase(erasure_of(self._candidate(records, one).event))
+        for erasure in [erasure_of(self._candidate(records, one).event) for one in found]:
+            if not erasure.nobody:
+                self._workspace.register.erase(erasure)
 
     def _leave_out_erased(
         self, ahead: Ahead, fresh: list[Found], known: list[int], old: set[int], effects: Effects
@@ -488,7 +503,7 @@ class Preparation:
         register, subjects, gone = self._workspace.register, ahead.reading.subjects, set[int]()
         for place, found in enumerate(ahead.reading.found):
             moment = found.moment
-            if place in old or moment.type in ABOUT_PLAYBOOK or moment.type in (RELEASE, ERASURE):
+            if place in old or moment.type == RELEASE or (found.subject is None and moment.type in _ABOUT_NOBODY):
                 continue
             if found.subject is None:  # it may name somebody, and be excluded
                 event = self._candidate(ahead.records, found).event

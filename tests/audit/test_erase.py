@@ -372,6 +372,25 @@ async def _is_read(connection: asyncpg.Connection, records: int) -> bool:
     return bool(await connection.fetchval("SELECT sum(next_offset) FROM partitions") == records)
 
 
+async def test_erasures_that_nobody_can_tell_of(world: World) -> None:
+    """Of the first version, which names nobody; and under another secret, as somebody might make one up."""
+    await world.erase(("email", MAIL))
+    digest = await _digest(world.url)
+    first = body(70_300, "subject_erased", who={"email": MAIL}, occurred_at=_at(21), version=1, source="joint")
+    data = {"secret": "0123456789abcdef", "subjects": ["0" * 64]}
+    made_up = body(70_301, "subject_erased", who={}, occurred_at=_at(21), version=2, source="joint", data=data)
+    made_up = made_up.replace(b'"identities":[{"type":"anonymous_id","value":"d1"}]', b'"identities":[]')
+    await world.produce([("joint", 1, made_up)])
+    assert await _digest(world.url) == digest
+    connection = await asyncpg.connect(world.url)
+    [row] = await connection.fetch("SELECT payload FROM dead_letters WHERE reason = 'unknown_secret'")
+    assert row["payload"] == made_up
+    await world.produce([("joint", 2, first)])
+    assert (await verify(world.url, RULES, lambda *_: None)).differences == []
+    assert await connection.fetchval("SELECT count(*) FROM erasures") == 1
+    await connection.close()
+
+
 async def test_whom_nobody_can_name_cannot_be_erased(world: World) -> None:
     with pytest.raises(NotErasable, match="no event has named"):
         await world.plan(("email", "nobody@x.org"))
