@@ -34,6 +34,7 @@ from streams.reading import Found, Packed, Reading
 
 _CHUNK_EVENTS = 16_384
 _TOUCHED = 20_000  #: journeys that are changed before they are written: so few are written more than once
+_ONCE = 3  #: times as many where nobody goes on after an interruption
 _READERS = 2  #: processes that read chunks: one alone takes longer than it takes to fold
 
 #: What is folded before anybody is there whom it concerns.
@@ -60,6 +61,7 @@ class _Rebuilding(NamedTuple):
     preparation: Preparation
     owners: dict[int, str]
     losers: Losers
+    touched: int  #: journeys that are changed before they are written
 
 
 class _Unpacked:
@@ -112,7 +114,9 @@ async def rebuild(
         for partition_id, payload in await losers(blocks, point.known_at):
             event = decode(payload, known[partition_id])
             lost.add((event.id, event.source, body_hash(payload)))
-        await _work(_Rebuilding(writer, blocks, readers, preparation, known, lost), await place_of(writer), tell, pace)
+        touched = _TOUCHED if lasting else _ONCE * _TOUCHED
+        parts = _Rebuilding(writer, blocks, readers, preparation, known, lost, touched)
+        await _work(parts, await place_of(writer), tell, pace)
         return await projection_digest(writer)
 
 
@@ -131,7 +135,7 @@ async def _work(parts: _Rebuilding, place: Place, tell: Tell, pace: Pace | None)
             if pace is not None:
                 await pace.keep(place.events - done)
             tell(place.events, place.total)
-            if parts.preparation.touched >= _TOUCHED:
+            if parts.preparation.touched >= parts.touched:
                 commit, effects = await _write(parts, effects, place, commit), None
         if effects is not None:
             commit = await _write(parts, effects, place, commit)

