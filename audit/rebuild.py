@@ -165,7 +165,7 @@ async def _fold_joint_events(parts: _Rebuilding, place: Place) -> Place:
     records = [record for record in records if parts.owners[record.partition_id] == "joint"]
     place = place._replace(bucket=0, batch_id=0)
     reading = await parts.readers[0].read(parts.owners, records)
-    found = [one for one in _live(reading, parts.losers, place.at) if one.moment.type in _JOINT_FIRST]
+    found = [one for one in _live(reading, parts.losers, place.at) if _comes_first(one)]
     parts.preparation.recall(records, [one for one in found if one.moment.type == ERASURE])
     reading.found = [one for one in found if one.moment.type != ERASURE]
     effects = await parts.preparation.prepare(Ahead(records, reading, {}, {}, {}), None)
@@ -202,8 +202,14 @@ async def _read(parts: _Rebuilding, reader: Reader, blocks: list[StoredBlock], p
         for block in blocks:
             _opened(block)  # finds which one it is
         raise
-    reading.found = [one for one in _live(reading, parts.losers, place.at) if one.moment.type not in _JOINT_FIRST]
+    reading.found = [one for one in _live(reading, parts.losers, place.at) if not _comes_first(one)]
     return _Chunk(reading, place)
+
+
+def _comes_first(found: Found) -> bool:
+    """Whether it is folded before anybody is there; an erasure of the first version is a fact of somebody's."""
+    type_ = found.moment.type
+    return type_ in _JOINT_FIRST and (type_ != ERASURE or found.subject is None)
 
 
 def _opened(block: StoredBlock) -> list[Archived]:

@@ -67,6 +67,7 @@ def replay(
     from audit.past import NOW
     from audit.rebuild import rebuild
     from cli.errors import UserError
+    from cli.parts import log_to_stderr
     from cli.settings import load_settings
     from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
     from streams.garbage import look_seldom
@@ -89,6 +90,7 @@ def replay(
             bar.update(task, completed=done, total=total)
 
         if from_kafka:
+            log_to_stderr()
             work = replay_from_kafka(settings.kafka, settings.database_url, rules, into, tell, pace)
         else:
             work = rebuild(settings.database_url, rules, into, tell, pace, point=point)
@@ -129,6 +131,7 @@ def verify(
     from rich.progress import Progress
 
     from audit.verify import verify, verify_from_kafka
+    from cli.parts import log_to_stderr
     from cli.settings import load_settings
     from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
 
@@ -142,6 +145,7 @@ def verify(
             bar.update(task, completed=done, total=total)
 
         if from_kafka:
+            log_to_stderr()
             work = verify_from_kafka(settings.kafka, settings.database_url, rules, tell)
         else:
             work = verify(settings.database_url, rules, tell)

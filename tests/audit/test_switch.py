@@ -141,19 +141,19 @@ async def test_what_time_has_done_is_not_told_again(kafka_settings: KafkaSetting
     for n in range(30):
         who, time = {"user_id": f"u{n}"}, time_text(at(n % 10))
         facts.append(("marketing", 0, body(n, "lead_qualified", who=who, occurred_at=time)))
-        won = {"amount": 1, "currency": "EUR"}
-        facts.append(("sales", 1, body(100 + n, "opportunity_won", who=who, version=2, occurred_at=time, data=won)))
-        facts.append(("sales", 2, body(200 + n, "usage_reported", who=who, occurred_at=time)))
+        if n % 2:
+            won = {"amount": 1, "currency": "EUR"}
+            facts.append(("sales", 1, body(100 + n, "opportunity_won", who=who, version=2, occurred_at=time, data=won)))
+            facts.append(("sales", 2, body(200 + n, "usage_reported", who=who, occurred_at=time)))
     await produce(kafka_settings, facts)
     await project(kafka_settings, database_url, len(facts))
     connection = await open_engine_connection(database_url)
-    assert await _tick(connection, at(40)) > 0, "time has done something"
+    assert await _tick(connection, at(120)) > 0, "time has done something"
     await rebuild(database_url, RULES, "next", lambda *_: None)
     for _ in range(2):  # and back
         await switch(database_url, RULES, "next", lambda *_: None)
-        assert await _tick(connection, at(40)) == 0
+        assert await _tick(connection, at(120)) == 0
         assert (await project(kafka_settings, database_url, len(facts)))["read"] == len(facts)
-        assert await _tick(connection, at(41)) >= 0
     await _tick(connection, at(400))
     told = await connection.fetch("SELECT detail FROM changes WHERE kind = 5")
     names = [json.dumps(json.loads(row["detail"]), sort_keys=True) for row in told]
