@@ -97,9 +97,9 @@ async def queue(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]
 
 async def audit(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
     """What proofs cost: the chain beside catch-up, the past of a journey, verification, replay."""
-    yield await everything(on, args.seed)
     yield await proofs(on, args.history, args.seed)
-    yield await cost_of_the_chain(on, args.events // 2, args.seed)
+    yield await everything(on, args.seed)
+    yield await cost_of_the_chain(on, args.events // 4, args.seed)
 
 
 SETS = {
