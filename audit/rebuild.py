@@ -64,7 +64,7 @@ class _Rebuilding(NamedTuple):
     touched: int  #: journeys that are changed before they are written
 
 
-class _Unpacked:
+class Unpacked:
     """Packs nothing: what is rebuilt is in the archive already."""
 
     async def pack(self, batch: int, known: set[int], superseding: set[int], sources: dict[str, int]) -> Packed:
@@ -109,7 +109,7 @@ async def rebuild(
         async with closing(await open_engine_connection(database_url)) as live:
             for erasure in await read_erasures(live):
                 register.erased.add(erasure)  # who is erased today is not in the past, either
-        preparation = Preparation(lookups, _Unpacked(), rules, known, register)
+        preparation = Preparation(lookups, Unpacked(), rules, known, register)
         lost: Losers = set()
         for partition_id, payload in await losers(blocks, point.known_at):
             event = decode(payload, known[partition_id])

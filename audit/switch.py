@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import asyncpg
 
+from audit.rebuild import Unpacked
 from projections.playbook import Rules
 from schemas.decode import decode
 from store.archive import open_block
@@ -19,7 +20,6 @@ from store.rebuild import AnotherPlaybook, commit_rebuilt, look_at, place_of
 from store.session import closing, open_connection, open_engine_connection, open_writer
 from store.switch import Behind, behind, blocks_between, check_kind, exchange, hold, losers_between
 from streams.preparation import Preparation
-from streams.reading import Packed
 
 _FEW = 5_000  #: events: so many are folded while nothing is committed
 
@@ -31,14 +31,6 @@ class Switched(NamedTuple):
 
     projection: str  #: where the live one is now
     caught_up: int  #: events that it was behind when the switch began
-
-
-class _Unpacked:
-    """Packs nothing: what is folded is in the archive already."""
-
-    async def pack(self, batch: int, known: set[int], superseding: set[int], sources: dict[str, int]) -> Packed:
-        """Nothing."""
-        return Packed([], b"")
 
 
 class _Parts(NamedTuple):
@@ -69,7 +61,7 @@ async def switch(database_url: str, rules: Rules, name: str, tell: Tell) -> Swit
         lookups = await stack.enter_async_context(closing(await open_engine_connection(database_url, name)))
         await check_kind(control, name, await place_of(writer))
         known = await owners(lookups)
-        preparation = Preparation(lookups, _Unpacked(), rules, known, await load_register(lookups))
+        preparation = Preparation(lookups, Unpacked(), rules, known, await load_register(lookups))
         parts = _Parts(control, writer, lookups, preparation, known)
         done = await _nearly(parts, tell)
         async with control.transaction():

@@ -21,7 +21,7 @@ from audit.digest import projection_digest
 from audit.from_kafka import replay_from_kafka
 from audit.rebuild import rebuild
 from audit.verify import verify
-from bench.scenarios import catch_up
+from bench.scenarios import catch_up, until_ready
 from bench.services import Servers, make_place
 from bench.workload import Workload, generate
 from deploy.embedded.process import free_port
@@ -209,7 +209,7 @@ async def _as_of(database_url: str, port: int, seed: int) -> dict[str, float]:
     await connection.close()
     chance, figures = random.Random(seed), dict[str, float]()
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
-        await _ready(session)
+        await until_ready(session)
         for axis in ("at", "known_at"):
             took = []
             for _ in range(_ASKED):
@@ -230,14 +230,3 @@ async def _as_of(database_url: str, port: int, seed: int) -> dict[str, float]:
 
 def _text(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()
-
-
-async def _ready(session: aiohttp.ClientSession) -> None:
-    while True:
-        try:
-            async with session.get("/readyz") as response:
-                if response.status == 200:
-                    return
-        except aiohttp.ClientError:
-            pass
-        await asyncio.sleep(0.1)

@@ -64,6 +64,17 @@ def identifier_of(text: str) -> tuple[str, str]:
     return type_, value
 
 
+def person_key(text: str) -> bytes:
+    """The key of an identifier that names a person, as people write it. Raises UserError."""
+    from projections.identifiers import PERSON_TYPES, normalise
+
+    type_, value = identifier_of(text)
+    found = normalise(type_, value) if type_ in PERSON_TYPES else None
+    if found is None:
+        raise UserError(f"{text} names no person: use one of {', '.join(PERSON_TYPES)}")
+    return found.key
+
+
 def time_of(text: str, option: str) -> str:
     """A time as the API takes it. Raises UserError, which shows the form."""
     try:

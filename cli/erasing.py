@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.asking import AsJson, DataDir, identifier_of
+from cli.asking import AsJson, DataDir, person_key
 from cli.auditing import signed_document
 
 if TYPE_CHECKING:
@@ -51,19 +51,14 @@ def erase(
     from datetime import UTC, datetime
 
     from audit.erase import erasure_event
-    from cli.errors import UserError
     from cli.settings import load_settings
-    from projections.identifiers import normalise
     from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
 
     settings = load_settings(data_dir)
-    type_, value = identifier_of(identifier)
+    key = person_key(identifier)
     rules = compile_rules(load_playbook(settings.playbook or DEFAULT_PLAYBOOK))
-    found = normalise(type_, value) if type_ in _person_types() else None
-    if found is None:
-        raise UserError(f"{identifier} names no person: use one of {', '.join(_person_types())}")
     at = int(datetime.now(UTC).timestamp() * 1_000_000)
-    planned = asyncio.run(_plan(settings, rules, found.key, identifier, at))
+    planned = asyncio.run(_plan(settings, rules, key, identifier, at))
     _tell(planned, quiet=as_json)
     if dry_run:
         return
@@ -84,12 +79,6 @@ def erase(
     if signed["found"]:
         typer.echo("identifiers were found after the erasure: see `found` in the certificate", err=True)
         raise typer.Exit(1)
-
-
-def _person_types() -> tuple[str, ...]:
-    from projections.identifiers import PERSON_TYPES
-
-    return PERSON_TYPES
 
 
 def _tell(planned: "Plan", *, quiet: bool) -> None:

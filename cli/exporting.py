@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.asking import DataDir, identifier_of
+from cli.asking import DataDir, person_key
 
 if TYPE_CHECKING:
     from cli.settings import Settings
@@ -34,16 +34,11 @@ def person(
 
     Example: tandem export person email:ana@example.com -o ana.json
     """
-    from cli.errors import UserError
     from cli.settings import load_settings
-    from projections.identifiers import PERSON_TYPES, normalise
 
     settings = load_settings(data_dir)
-    type_, value = identifier_of(identifier)
-    found = normalise(type_, value) if type_ in PERSON_TYPES else None
-    if found is None:
-        raise UserError(f"{identifier} names no person: use one of {', '.join(PERSON_TYPES)}")
-    text = json.dumps(asyncio.run(_export(settings, found.key, identifier)), indent=2) + "\n"
+    found = asyncio.run(_export(settings, person_key(identifier), identifier))
+    text = json.dumps(found, indent=2) + "\n"
     if output is None:
         typer.echo(text, nl=False)
     else:

@@ -235,15 +235,17 @@ async def somebody_came(connection: asyncpg.Connection, erasing: Erasing, before
     return erasing.names(keys)
 
 
+def _columns(places: Places) -> tuple[list[int], list[int]]:
+    return [partition_id for partition_id, _ in places], [offset for _, offset in places]
+
+
 async def take_out(connection: asyncpg.Connection, erasing: Erasing, batch_id: int) -> None:
     """Take what was written of a person out of the database, within a batch's transaction; seals stay."""
     for bucket, of_batch, places in erasing.blocks:
         payload = await connection.fetchval(_BLOCK, bucket, of_batch)
         await connection.execute(_REWRITE, bucket, of_batch, without(open_sealed(payload), set(places)))
-    for statement, places in ((_BLANK, erasing.letters), (_NOTE, erasing.records)):
-        partitions, offsets = [place[0] for place in places], [place[1] for place in places]
-        arguments = (batch_id, partitions, offsets) if statement is _NOTE else (partitions, offsets)
-        await connection.execute(statement, *arguments)
+    await connection.execute(_BLANK, *_columns(erasing.letters))
+    await connection.execute(_NOTE, batch_id, *_columns(erasing.records))
     for statement in (_FEED, _RELATED, _ANNOUNCED, _VICTIMS):
         await connection.execute(statement, erasing.journeys)
     await connection.execute(_READS, erasing.journeys, erasing.values)

@@ -398,7 +398,7 @@ class Preparation:
         stored = await stored_naming(self._connection, journeys, self._owners, self._rules, nobodys=True)
         erased = register.erased
         gone = [one for one in stored if is_erased(erased, one.event, self._rules)]
-        places = {(one.archived.partition_id, one.archived.offset) for one in gone}
+        places = {one.place for one in gone}
         left = [one for one in self._counting(stored, members) if one.place not in places]
         self._apply_again([one.event for one in left])
         found = await what_to_erase(

@@ -84,7 +84,8 @@ class Projector:
         self._consumer_options = consumer_options
         self._database_url = database_url
         self._rules = rules
-        self._log_epoch = log_epoch
+        #: of the logs that are read
+        self.log_epoch = log_epoch
         self._worker = worker
         self._positions: dict[TopicPartition, Position] = {}
         self._reader = Reader(rules)
@@ -272,7 +273,7 @@ class Projector:
         """Take free partitions, or give back what is more than a fair share."""
         held = [position.lease.partition_id for position in self._positions.values()]
         async with self._control_lock:
-            leases, share = await take(control, self._worker, self._log_epoch, held)
+            leases, share = await take(control, self._worker, self.log_epoch, held)
         surplus = list(self._positions)[share:] if len(held) > share else []
         if not leases and not surplus:
             return

@@ -26,15 +26,8 @@ async def run(kafka: KafkaSettings, database_url: str, rules: Rules, stop: async
     or recreated, topics that lose records.
     """
     await ensure_topics(kafka)
-    log_epoch = await _prepare(kafka, database_url, rules.digest)
-    projector = Projector(
-        consumer_options=consumer_options(kafka),
-        database_url=database_url,
-        rules=rules,
-        log_epoch=log_epoch,
-        worker=uuid4().bytes,
-    )
-    log.info("worker is ready", playbook=rules.digest[:12], log_epoch=log_epoch)
+    projector = await _projector(kafka, database_url, rules)
+    log.info("worker is ready", playbook=rules.digest[:12], log_epoch=projector.log_epoch)
     await projector.run(stop)
 
 
@@ -61,21 +54,31 @@ async def run_until(
     pace: Pace | None,
 ) -> None:
     """Project into a schema of its own, up to some offsets, until `stop` is set. Raises what `run` raises."""
-    log_epoch = await _prepare(kafka, database_url, rules.digest, projection)
-    projector = Projector(
+    projector = await _projector(kafka, database_url, rules, projection, ends, pace)
+    await projector.run(stop)
+
+
+async def _projector(
+    kafka: KafkaSettings,
+    database_url: str,
+    rules: Rules,
+    projection: str = "public",
+    ends: Mapping[TopicPartition, int] | None = None,
+    pace: Pace | None = None,
+) -> Projector:
+    return Projector(
         consumer_options=consumer_options(kafka),
         database_url=database_url,
         rules=rules,
-        log_epoch=log_epoch,
+        log_epoch=await _prepare(kafka, database_url, rules.digest, projection),
         worker=uuid4().bytes,
         projection=projection,
         ends=ends,
         pace=pace,
     )
-    await projector.run(stop)
 
 
-async def _prepare(kafka: KafkaSettings, database_url: str, playbook: str, projection: str = "public") -> int:
+async def _prepare(kafka: KafkaSettings, database_url: str, playbook: str, projection: str) -> int:
     """Write down what is projected from where. Returns the log epoch."""
     cluster_id, places = await describe(kafka)
     connection = await open_engine_connection(database_url, projection)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from projections.journey import decode_journey
 from projections.memory import MemoryFold, digest_of_workspace, fold_events
 from projections.playbook import Rules, compile_rules, load_playbook
+from projections.register import Register
 from projections.row import row_of
 from projections.terms import DAY
 from projections.workspace import Workspace
@@ -42,9 +43,13 @@ def restarted(workspace: Workspace) -> Workspace:
 
 
 def fold_with_restarts(
-    events: list[Event], restart_after: list[bool], settle_each: bool = False, rules: Rules = RULES
+    events: list[Event],
+    restart_after: list[bool],
+    settle_each: bool = False,
+    rules: Rules = RULES,
+    register: Register | None = None,
 ) -> Workspace:
-    fold = MemoryFold(Workspace(rules))
+    fold = MemoryFold(Workspace(rules, register))
     for event, restart in zip(events, restart_after, strict=True):
         fold.add(event)
         if settle_each:

@@ -15,7 +15,7 @@ from projections.workspace import Workspace
 from schemas.decode import decode
 from schemas.event import Event
 from tests.laws.histories import decoded, hostile_histories
-from tests.laws.test_convergence import RULES, STRICT, restarted, states
+from tests.laws.test_convergence import RULES, STRICT, fold_with_restarts, states
 
 SECRET = bytes(range(32))
 
@@ -38,18 +38,6 @@ def erasure_event(number: int, at: str, subjects: list[str], shared: list[str], 
         "data": data,
     }
     return decode(msgspec.json.encode(body), "joint")
-
-
-def _fold(events: list[Event], restarts: list[bool], rules: Rules, *, settle_each: bool) -> Workspace:
-    fold = MemoryFold(Workspace(rules, Register(SECRET)))
-    for event, restart in zip(events, restarts, strict=True):
-        fold.add(event)
-        if settle_each:
-            fold.workspace.harvest()
-        if restart:
-            fold.workspace = restarted(fold.workspace)
-    fold.workspace.harvest()
-    return fold.workspace
 
 
 @settings(max_examples=2_000)
@@ -85,7 +73,7 @@ def test_an_erasure_at_any_time_leaves_the_fold_of_what_is_not_erased(
         fold.add(event)
     fold.workspace.harvest()
 
-    again = _fold(shuffled, restarts, rules, settle_each=settle_each)
+    again = fold_with_restarts(shuffled, restarts, settle_each, rules, Register(SECRET))
     assert states(again) == states(fold.workspace)
     assert again.home == fold.workspace.home
     assert again.register.quarantined == fold.workspace.register.quarantined
