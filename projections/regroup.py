@@ -118,14 +118,16 @@ def _pieces(whole: Piece, register: Register) -> list[Piece]:
                 links_of[end].append(link)
     for key in whole.identifiers:
         neighbours[key] += [other for other in register.joined_to(key) if other in whole.identifiers]
-    left = dict.fromkeys(whole.identifiers)
+    left = set(whole.identifiers)
     pieces = []
-    while left:
-        todo, found = [next(iter(left))], {}
+    for first in whole.identifiers:
+        if first not in left:
+            continue
+        todo, found = [first], {}
         while todo:
             key = todo.pop()
             if key in left:
-                del left[key]
+                left.remove(key)
                 found[key] = whole.identifiers[key]
                 todo += neighbours[key]
         pieces.append(Piece(found, {(link.a, link.b): link for key in found for link in links_of[key]}))

@@ -210,16 +210,20 @@ class Workspace:
     def judge(self) -> None:
         """Judge again who is one person in all components in which that may have changed: once for each."""
         while self._disturbed:
-            key = next(iter(self._disturbed))
-            if key not in self.home:
-                del self._disturbed[key]  # an identifier of a ruling that nobody uses yet
-                continue
-            old = self.component(self.home[key])
-            self._judged |= old.keys()
-            keys = [key for journey in old.values() for key in journey.identifiers]
-            afresh = [self._disturbed.pop(key) for key in keys if key in self._disturbed]
-            loose = [self._loose.pop(key) for key in keys if key in self._loose]
-            regroup(self, old, loose, afresh=any(afresh))
+            for key in list(self._disturbed):  # to ask a dict for its first key takes long once many were taken out
+                if key in self._disturbed:
+                    self._judge(key)
+
+    def _judge(self, key: bytes) -> None:
+        if key not in self.home:
+            del self._disturbed[key]  # an identifier of a ruling that nobody uses yet
+            return
+        old = self.component(self.home[key])
+        self._judged |= old.keys()
+        keys = [key for journey in old.values() for key in journey.identifiers]
+        afresh = [self._disturbed.pop(key) for key in keys if key in self._disturbed]
+        loose = [self._loose.pop(key) for key in keys if key in self._loose]
+        regroup(self, old, loose, afresh=any(afresh))
 
     def name(self, identifier: Identifier, order: Order) -> None:
         """Note that an event names an identifier. One that is new gets a journey of its own, until it is judged."""
