@@ -33,8 +33,7 @@ from streams.reader import Reader
 from streams.reading import Found, Packed, Reading
 
 _CHUNK_EVENTS = 16_384
-_TOUCHED = 20_000  #: journeys that are changed before they are written: so few are written more than once
-_ONCE = 3  #: times as many where nobody goes on after an interruption
+_TOUCHED = 5_000  #: journeys that are changed before they are written: so few are written more than once
 _READERS = 2  #: processes that read chunks: one alone takes longer than it takes to fold
 
 #: What is folded before anybody is there whom it concerns.
@@ -61,7 +60,6 @@ class _Rebuilding(NamedTuple):
     preparation: Preparation
     owners: dict[int, str]
     losers: Losers
-    touched: int  #: journeys that are changed before they are written
 
 
 class Unpacked:
@@ -80,11 +78,27 @@ async def rebuild(
     pace: Pace | None = None,
     *,
     point: Point = NOW,
-    lasting: bool = True,
 ) -> ProjectionDigest:
     """Fold all that is archived by now into the projection `name`, and digest it. Begun before, it goes on.
 
-    `point`: only what had happened, and was known, then. Not `lasting`: for a comparison that is dropped at its end.
+    `point`: only what had happened, and was known, then. Raises what `fold_archive` raises.
+    """
+    await fold_archive(database_url, rules, name, tell, pace, point=point)
+    async with closing(await open_engine_connection(database_url, name)) as connection:
+        return await projection_digest(connection)
+
+
+async def fold_archive(
+    database_url: str,
+    rules: Rules,
+    name: str,
+    tell: Tell,
+    pace: Pace | None = None,
+    *,
+    point: Point = NOW,
+    lasting: bool = True,
+) -> None:
+    """The same without the digest. Not `lasting`: for a comparison that is dropped at its end.
 
     Raises UnusableName, AnotherPlaybook, AnotherPoint, DamagedBlock, what asyncpg raises, and Stale where two
     rebuild the same.
@@ -114,10 +128,8 @@ async def rebuild(
         for partition_id, payload in await losers(blocks, point.known_at):
             event = decode(payload, known[partition_id])
             lost.add((event.id, event.source, body_hash(payload)))
-        touched = _TOUCHED if lasting else _ONCE * _TOUCHED
-        parts = _Rebuilding(writer, blocks, readers, preparation, known, lost, touched)
+        parts = _Rebuilding(writer, blocks, readers, preparation, known, lost)
         await _work(parts, await place_of(writer), tell, pace)
-        return await projection_digest(writer)
 
 
 async def _work(parts: _Rebuilding, place: Place, tell: Tell, pace: Pace | None) -> None:
@@ -135,7 +147,7 @@ async def _work(parts: _Rebuilding, place: Place, tell: Tell, pace: Pace | None)
             if pace is not None:
                 await pace.keep(place.events - done)
             tell(place.events, place.total)
-            if parts.preparation.touched >= parts.touched:
+            if parts.preparation.touched >= _TOUCHED:
                 commit, effects = await _write(parts, effects, place, commit), None
         if effects is not None:
             commit = await _write(parts, effects, place, commit)

@@ -1,5 +1,6 @@
 """Verify: whether the live projection is the result of the recorded facts. Recomputes all of it, while live goes on."""
 
+import asyncio
 import uuid
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,16 +8,16 @@ from typing import NamedTuple
 import asyncpg
 import msgspec
 
-from audit.digest import ProjectionDigest
+from audit.digest import ProjectionDigest, projection_digest
 from audit.from_kafka import replay_from_kafka
-from audit.rebuild import rebuild
+from audit.rebuild import fold_archive
 from projections.journey import UnknownStateFormat, decode_journey
 from projections.playbook import Rules
 from projections.view import time_text
 from store.archive import DamagedBlock
-from store.rebuild import Place, forget, place_of
+from store.rebuild import forget, place_of
 from store.session import closing, open_connection, open_engine_connection
-from store.verification import Differing, both_states, counts, differing, letters_differing
+from store.verification import Counts, Differing, both_states, counts, differing, letters_differing
 from streams.kafka import KafkaSettings
 
 _NAME = "verification"  #: of the projection that is built beside the live one, and dropped
@@ -49,18 +50,17 @@ class Verdict(NamedTuple):
 
 
 async def verify(database_url: str, rules: Rules, tell: Tell) -> Verdict:
-    """Rebuild from the archive, compare row by row, drop what was built. Raises what `rebuild` raises.
+    """Rebuild from the archive, compare row by row, drop what was built. Raises what `fold_archive` raises.
 
     The archive itself may be damaged in such a way that nothing can be rebuilt: that is a difference, too.
     """
     await _forget(database_url)
     try:
         try:
-            found = await rebuild(database_url, rules, _NAME, tell, lasting=False)
+            await fold_archive(database_url, rules, _NAME, tell, lasting=False)
         except (DamagedBlock, msgspec.MsgspecError, ValueError, asyncpg.DataError) as error:
             return Verdict(0, "", 0, 0, [Difference("archive", "", None, f"the archive cannot be read: {error}")])
-        async with closing(await open_engine_connection(database_url, _NAME)) as connection:
-            return await _compared(connection, await place_of(connection), found, [])
+        return await _compared(database_url, [])
     finally:
         await _forget(database_url)
 
@@ -69,28 +69,38 @@ async def verify_from_kafka(kafka: KafkaSettings, database_url: str, rules: Rule
     """The same against Kafka's log, dead letters included. Raises what `replay_from_kafka` raises."""
     await _forget(database_url)
     try:
-        found = await replay_from_kafka(kafka, database_url, rules, _NAME, tell)
+        await replay_from_kafka(kafka, database_url, rules, _NAME, tell)
         async with closing(await open_engine_connection(database_url, _NAME)) as connection:
-            place = await place_of(connection)
             letters = [
                 Difference("dead_letters", where, None, f"it is {live or 'not there'}; Kafka's log makes it {again}")
                 for where, live, again in await letters_differing(connection, _NAME)
             ]
-            return await _compared(connection, place, found, letters)
+        return await _compared(database_url, letters)
     finally:
         await _forget(database_url)
 
 
-async def _compared(
-    connection: asyncpg.Connection, place: Place, found: ProjectionDigest, more: list[Difference]
-) -> Verdict:
-    """Compare what was built beside the live projection with it, row by row."""
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        sums = await counts(connection, place.until_batch)
-        rows = await differing(connection, _NAME, place.until_batch)
-        differences = [Difference("counts", "", None, text) for text in sums.objections()]
-        differences += [await _described(connection, row) for row in rows]
+async def _compared(database_url: str, more: list[Difference]) -> Verdict:
+    """Compare what was built beside the live projection with it, row by row, and digest it meanwhile."""
+    async with (
+        closing(await open_engine_connection(database_url, _NAME)) as connection,
+        closing(await open_engine_connection(database_url, _NAME)) as other,
+    ):
+        place = await place_of(connection)
+        rows, (sums, found) = await asyncio.gather(
+            _compared_rows(connection, place.until_batch), _summed(other, place.until_batch)
+        )
+    differences = [Difference("counts", "", None, text) for text in sums.objections()] + rows
     return Verdict(found.journeys, found.sha256, place.total, sums.meanwhile, differences + more)
+
+
+async def _compared_rows(connection: asyncpg.Connection, until_batch: int) -> list[Difference]:
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        return [await _described(connection, row) for row in await differing(connection, _NAME, until_batch)]
+
+
+async def _summed(connection: asyncpg.Connection, until_batch: int) -> tuple[Counts, ProjectionDigest]:
+    return await counts(connection, until_batch), await projection_digest(connection)
 
 
 async def _forget(database_url: str) -> None:

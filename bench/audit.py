@@ -29,13 +29,14 @@ from projections.memory import digest_of_workspace, fold_events
 from projections.playbook import Rules, compile_rules, load_playbook
 from schemas.decode import decode
 from store.session import open_connection, open_engine_connection
+from streams.garbage import look_seldom
 from tests.plans import agree
 from tests.support import produce
 
 _ROOT = Path(__file__).parents[1]
 _ROOMS = ("schemas", "projections", "store", "streams", "audit", "cli", "api", "deploy", "sdk")
 _PAIRS = 5
-_VERIFIED = 2  #: rebuilds and verifications, by turns
+_VERIFIED = 3  #: rebuilds and verifications, by turns
 _ASKED = 400  #: journeys at a time in the past
 _CUSTOMERS = 20_000
 _HARD = 300_000
@@ -93,6 +94,7 @@ async def proofs(on: Servers, history: int, seed: int) -> dict[str, float]:
     place = await make_place(on)
     caught = await catch_up(place, generate(Workload(history, _CUSTOMERS, seed)))
     rules = compile_rules(load_playbook())
+    look_seldom()  # as the commands do
     figures: dict[str, float] = {"audit_events": history, "audit_catch_up_s": round(history / caught.events_per_s, 1)}
     with place.running("serve", "--port", str(port := free_port())):
         figures |= await _as_of(place.database_url, port, seed)

@@ -134,9 +134,11 @@ def verify(
     from cli.parts import log_to_stderr
     from cli.settings import load_settings
     from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
+    from streams.garbage import look_seldom
 
     settings = load_settings(data_dir)
     rules = compile_rules(load_playbook(settings.playbook or DEFAULT_PLAYBOOK))
+    look_seldom()
     console = Console(stderr=True)
     with Progress(console=console, disable=as_json or not console.is_terminal, transient=True) as bar:
         task = bar.add_task("recomputing", total=None)

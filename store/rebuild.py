@@ -73,10 +73,7 @@ class StoredBlock(NamedTuple):
 _CREATE = """
     CREATE SCHEMA IF NOT EXISTS {name};
     {tables}
-    ALTER TABLE {name}.journeys SET (fillfactor = 70, toast_tuple_target = 8160);
-    ALTER TABLE {name}.identifiers SET (fillfactor = 80);
-    ALTER TABLE {name}.handoffs SET (fillfactor = 80);
-    ALTER TABLE {name}.projection SET (fillfactor = 50);
+    ALTER TABLE {name}.journeys SET (toast_tuple_target = 8160);
     CREATE TABLE IF NOT EXISTS {name}.rebuild (
         bucket smallint NOT NULL, batch_id bigint NOT NULL, events bigint NOT NULL,
         until_batch bigint NOT NULL, total bigint NOT NULL
@@ -89,6 +86,13 @@ _CREATE = """
     SELECT -1, 0, 0, coalesce(max(batch_id), 0), coalesce(sum(events), 0), {at}, {known_at} FROM archive
     WHERE {known_at} IS NULL OR batch_id IN (SELECT batch_id FROM public.batches WHERE committed_at <= {known_at})
     HAVING NOT EXISTS (SELECT FROM {name}.rebuild) -- an aggregate without HAVING gives a row for nothing, too
+"""
+#: Room for new versions of a row beside the old one, where rows go on being written.
+_ROOM = """
+    ALTER TABLE {name}.journeys SET (fillfactor = 70);
+    ALTER TABLE {name}.identifiers SET (fillfactor = 80);
+    ALTER TABLE {name}.handoffs SET (fillfactor = 80);
+    ALTER TABLE {name}.projection SET (fillfactor = 50);
 """
 _FOREIGN = """
     SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AND to_regclass(quote_ident($1) || '.rebuild') IS NULL
@@ -162,7 +166,7 @@ async def create(
     """Make the tables, or find those of a rebuild that was interrupted. Raises UnusableName or AnotherPlaybook.
 
     `at` and `known_at`: as of which point, see Place. Not `lasting`: for a comparison that is dropped at its end; it
-    has no write-ahead log, and no indexes for lists. Raises AnotherPoint, too.
+    has no write-ahead log, no indexes for lists and no room for new versions. Raises AnotherPoint, too.
     """
     await check_name(connection, name)
     schema = quoted(name)
@@ -174,7 +178,9 @@ async def create(
     tables = "\n".join(_TABLE.format(name=schema, table=table, kind=kind) for table in TABLES)
     async with connection.transaction():
         await connection.execute(_CREATE.format(name=schema, tables=tables, playbook=playbook, **point))
-        if not lasting:
+        if lasting:
+            await connection.execute(_ROOM.format(name=schema))
+        else:
             for row in await connection.fetch(_FOR_LISTS, name):
                 await connection.execute(f"DROP INDEX {row['name']}")
     begun = await connection.fetchrow(_POINT.format(name=schema))

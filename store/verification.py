@@ -66,7 +66,10 @@ _LETTERS_OF = """
       AND p.log_epoch = (SELECT max(log_epoch) FROM {schema}.partitions)
 """
 #: The engine's connections may not hash or scan; here everything is read once.
-_WHOLE = "SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL enable_seqscan = on"
+_WHOLE = """
+    SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL enable_seqscan = on;
+    SET LOCAL work_mem = '64MB'
+"""
 _STATES = """
     SELECT (SELECT state FROM public.journeys WHERE journey_id = $1) AS live,
            (SELECT state FROM {beside}.journeys WHERE journey_id = $1) AS again
