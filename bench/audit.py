@@ -40,7 +40,7 @@ _VERIFIED = 3  #: rebuilds and verifications, by turns
 _ASKED = 400  #: journeys at a time in the past
 _CUSTOMERS = 20_000
 _HARD = 300_000
-_KILLED_AFTER = (2.0, 4.0, 6.0, 8.0, 9.0)  #: seconds
+_KILLED_AFTER = (2.0, 2.5, 3.0, 3.5, 4.0)  #: seconds
 #: What makes the chain: without it, the archive and the commit are as they were before there was one.
 _ARCHIVE, _COMMIT = "store/archive.py", "store/commit.py"
 _WITHOUT = (

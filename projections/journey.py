@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
+from sys import intern
 from typing import Any, NamedTuple
 
 import msgspec
@@ -197,7 +198,8 @@ class Journey:
             if known is not None:
                 self._repeat(known, moment, rules)
                 return
-            self.groups[group] = moment
+            share(moment, self.identifiers)
+            self.groups[moment.group or group] = moment
         self.moments.append(moment)
         if self.settled and self.life is not None and self._newest():
             self._step(self.life, moment, rules)
@@ -349,12 +351,29 @@ def decode_journey(journey_id: bytes, rev: int, state: bytes) -> Journey:
     journey.identifiers = {known.key: known for known in stored.identifiers}
     journey.links = {(link.a, link.b): link for link in stored.links}
     journey.moments = stored.moments
+    for moment in journey.moments:
+        share(moment, journey.identifiers)
     journey.groups = groups_of(stored.moments)
     journey.facts = {fact.place: fact for fact in stored.facts}
     journey.life = stored.life
     journey.settled = True
     journey.count()
     return journey
+
+
+def share(moment: Moment, identifiers: Mapping[bytes, Known]) -> None:
+    """Let what many moments have in common be one object in memory: each was decoded by itself, and has its own."""
+    moment.source, moment.type = intern(moment.source), intern(moment.type)
+    if moment.channel is not None:
+        moment.channel = intern(moment.channel)
+    if moment.campaign is not None:
+        moment.campaign = intern(moment.campaign)
+    anchor = identifiers.get(moment.anchor)
+    if anchor is not None:
+        moment.anchor = anchor.key
+    device = None if moment.device is None else identifiers.get(moment.device)
+    if device is not None:
+        moment.device = device.key
 
 
 def groups_of(moments: Iterable[Moment]) -> dict[GroupKey, Moment]:

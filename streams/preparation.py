@@ -55,7 +55,8 @@ from streams.reading import Found, Packed, Reading, event_row
 
 _ABOUT_NOBODY = ABOUT_PLAYBOOK | {ERASURE}
 _SLICE = 256  #: events folded between two chances for the running commit to go on
-CACHED_JOURNEYS = 25_000  #: kept in memory between batches
+#: Kept in memory between batches: journeys at most, and moments of them at most (some 640 bytes each).
+CACHED_JOURNEYS, CACHED_MOMENTS = 25_000, 500_000
 
 
 class Ahead(NamedTuple):
@@ -121,6 +122,9 @@ class Preparation:
         #: body hashes of the last two batches: when the next one was looked up, while the later of them was folded and
         #: the earlier one committed, the database may not have known them yet
         self._in_flight: deque[dict[EventKey, int]] = deque(maxlen=2)
+        #: ids of the journeys that the batch before touched: it may not be committed yet
+        self._committing = set[bytes]()
+        self._grown = 0  #: moments taken in since the cache was measured
 
     def effects(self) -> Effects:
         """Of nothing yet."""
@@ -213,6 +217,7 @@ class Preparation:
 
     async def _fold(self, fresh: list[Found], subjects: list[Subject]) -> None:
         workspace = self._workspace
+        self._grown += len(fresh)
         for start in range(0, len(fresh), _SLICE):
             for found in fresh[start : start + _SLICE]:
                 if found.subject is not None and found.moment.type != RELEASE:
@@ -272,6 +277,7 @@ class Preparation:
                     journey.stored = journey.stored._replace(credit=credit_of(journey, workspace.rules))
                 journey.settled = workspace.register.swept_until is None
                 workspace.put(journey)
+                self._grown += len(journey.moments)
             elif known.rev < journey.rev:
                 raise Stale("another worker has changed a journey since it was read: fold again")
 
@@ -589,19 +595,33 @@ class Preparation:
         return Change(row.journey_id, SPLIT if split else CREATED, None, row.stage, origin if split else None, cause)
 
     def _evict(self, just_touched: list[Journey]) -> None:
-        """Let go of the journeys that were not used for longest; those being committed stay."""
+        """Let go of the journeys that were not used for longest; those that are not committed yet stay."""
         journeys = self._workspace.journeys
         for journey in just_touched:
             journeys[journey.journey_id] = journeys.pop(journey.journey_id)
-        excess = len(journeys) - max(CACHED_JOURNEYS, 2 * len(just_touched))
-        if excess <= 0:
-            return
-        busy = {journey.journey_id for journey in just_touched}
-        for journey_id in [journey_id for journey_id, _ in zip(journeys, range(excess), strict=False)]:
+        touched = {journey.journey_id for journey in just_touched}
+        busy, self._committing = self._committing | touched, touched
+        for journey_id in self._excess():
             tied = self._workspace.component(journey_id) if journey_id in journeys else {}
             if busy.isdisjoint(tied):
                 for tied_id in tied:
                     self._workspace.evict(tied_id)
+
+    def _excess(self) -> list[bytes]:
+        """The journeys that were not used for longest: as many as are too many, or remember too much."""
+        journeys, much = self._workspace.journeys, 0
+        many = len(journeys) - CACHED_JOURNEYS
+        if self._grown > CACHED_MOMENTS // 8:  # to measure the cache takes as long as it is large: not at every batch
+            self._grown = 0
+            much = sum([len(journey.moments) for journey in journeys.values()]) - CACHED_MOMENTS
+        found = list[bytes]()
+        for journey_id, journey in journeys.items():
+            if many <= 0 and much <= 0:
+                break
+            found.append(journey_id)
+            many -= 1
+            much -= len(journey.moments)
+        return found
 
 
 class ArchiveDamaged(TandemError):
