@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -20,7 +20,6 @@ from api.guard import guard, refusal
 from api.hub import Hub
 from api.keys import KeyRing
 from api.lookup import Lookup
-from api.parameters import only_known
 from api.problems import on_http_error, on_invalid_request, on_unexpected
 from api.reading import ReadLog
 from api.tokens import Tokens
@@ -112,7 +111,6 @@ def create_app(
         version="1",
         summary="Customer journeys computed from the facts of marketing and sales.",
         lifespan=lifespan,
-        dependencies=[Depends(only_known)],
         docs_url=None,
         redoc_url=None,
     )

@@ -5,17 +5,18 @@ from contextlib import aclosing
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from api.access import refuse_hidden, window_of
 from api.context import context_of
+from api.parameters import strict_router
 from projections.attribution import Attribution, By
 from projections.paths import moments_of
 from projections.playbook import AttributionModel
 from store.scan import scan_pages
 
-router = APIRouter(prefix="/v1")
+router = strict_router("/v1")
 
 
 @router.get("/attribution", summary="Which channels or campaigns have credit for what was booked")

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 import orjson
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import Header, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -20,6 +20,7 @@ from api.cursor import Cursor, InvalidCursor, parse_cursor
 from api.following import NOTHING, FeedNotReady, FeedReset, Following
 from api.hub import Message
 from api.identifiers import key_of
+from api.parameters import strict_router
 from api.problems import problem
 from api.veils import refuse_veiled
 from projections.feed import KINDS
@@ -29,7 +30,7 @@ from projections.windows import Window
 
 Kind = Literal["changed", "created", "merged", "vanished", "split", "handoff", "entered", "left", "credit"]
 
-router = APIRouter(prefix="/v1")
+router = strict_router("/v1")
 
 Text = Annotated[str | None, Query(max_length=512, pattern=r"^[^\x00]*$")]
 _STREAM = "text/event-stream"

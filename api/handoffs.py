@@ -5,13 +5,14 @@ import uuid
 from typing import Annotated, Any, Literal
 
 import orjson
-from fastapi import APIRouter, Body, Query, Request
+from fastapi import Body, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api.access import record, window_of
 from api.context import Context, context_of
+from api.parameters import strict_router
 from api.policy import DEPARTMENTS
 from api.problems import problem
 from api.speaking import Department, speaker
@@ -28,7 +29,7 @@ from store.handoff_report import handoff_report
 from store.handoffs import Waiting
 from streams.gateway import BrokerUnavailable
 
-router = APIRouter(prefix="/v1")
+router = strict_router("/v1")
 
 Limit = Annotated[int, Query(ge=1, le=200)]
 Name = Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00]*$")]

@@ -1,16 +1,17 @@
 """Whether the process lives, whether it can work, and its figures."""
 
 import asyncpg
-from fastapi import APIRouter, Request
+from fastapi import Request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from starlette.responses import Response
 
 from api.context import context_of
+from api.parameters import strict_router
 from api.problems import problem
 from store.identity import count_quarantined
 from store.status import has_tables, progress
 
-router = APIRouter()
+router = strict_router()
 
 
 @router.get("/healthz", summary="The process lives")

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import orjson
-from fastapi import APIRouter, Body, Query, Request
+from fastapi import Body, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -14,6 +14,7 @@ from starlette.responses import Response
 from api.access import caller_of, record, window_of
 from api.context import Context, context_of
 from api.identifiers import key_of
+from api.parameters import strict_router
 from api.problems import problem
 from api.times import instant, micros
 from api.veils import Veil, merged, refuse_veiled, veil_over
@@ -21,6 +22,7 @@ from audit.past import Point, fold_at, recorded_of, rules_known
 from projections.explain import Explanation, Step, explain
 from projections.identifiers import key_at
 from projections.identity_view import AUTHORITIES, identity_view, preview_view, reason_text
+from projections.ids import id_text
 from projections.journey import Order
 from projections.preview import Preview, preview
 from projections.register import Ruling
@@ -30,7 +32,7 @@ from store import identity as store
 from store.session import Reader
 from streams.gateway import BrokerUnavailable
 
-router = APIRouter(prefix="/v1/identity")
+router = strict_router("/v1/identity")
 
 _Identifier = Annotated[str, Field(max_length=600, pattern=r"^[^\x00]*$")]
 Identifier = Annotated[str, Query(max_length=600, pattern=r"^[^\x00]*$")]
@@ -105,7 +107,7 @@ def _own_conflicts(workspace: Workspace, journey_id: bytes) -> list[Step]:
 def _conflict(workspace: Workspace, step: Step) -> dict[str, Any]:
     return {
         "identifiers": [_name(workspace, step.a), _name(workspace, step.b)],
-        "journeys": [str(uuid.UUID(bytes=workspace.home[end])) for end in (step.a, step.b)],
+        "journeys": [id_text(workspace.home[end]) for end in (step.a, step.b)],
         **_step(step),
     }
 
@@ -115,7 +117,7 @@ def _step(step: Step) -> dict[str, Any]:
     return {
         "authority": AUTHORITIES[step.authority],
         "at": time_text(at),
-        "event": {"id": str(uuid.UUID(bytes=id_)), "source": source},
+        "event": {"id": id_text(id_), "source": source},
         "holds": step.refused is None,
         "reason": step.refused,
     }
@@ -146,7 +148,7 @@ async def victims(request: Request, identifier: Identifier, cursor: Cursor = Non
     key = key_of(identifier, context.rules)
     async with context.raw_pool.acquire() as connection:
         found = await store.list_victims(connection, key, _after(cursor), limit)
-    items = [{"journey_id": str(uuid.UUID(bytes=entry.journey_id)), "at": time_text(entry.at)} for entry in found]
+    items = [{"journey_id": id_text(entry.journey_id), "at": time_text(entry.at)} for entry in found]
     await record(request, [item["journey_id"] for item in items])
     return _json({"items": items, "next_cursor": found[-1].key.hex() if len(found) == limit else None})
 
@@ -192,7 +194,7 @@ def _newest(workspace: Workspace, key: bytes) -> bytes:
 
 def _journey_id(workspace: Workspace, key: bytes) -> str | None:
     home = workspace.home.get(key)
-    return None if home is None else str(uuid.UUID(bytes=home))
+    return None if home is None else id_text(home)
 
 
 def _because(answer: Explanation, unknown: list[str], keys: list[bytes]) -> str:
@@ -226,7 +228,7 @@ async def _ruling_view(connection: Reader, joined: bool, order: Order) -> dict[s
         "at": time_text(at),
         "reason": getattr(said, "reason", None),
         "by": getattr(said, "by", None),
-        "event": {"id": str(uuid.UUID(bytes=id_)), "source": source},
+        "event": {"id": id_text(id_), "source": source},
         "place": None if found is None else _place(found),
     }
 

@@ -4,17 +4,18 @@ import zlib
 from typing import Annotated, Literal
 
 import orjson
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from api.access import Refused, caller_of
 from api.admission import admission_of
 from api.context import context_of
+from api.parameters import strict_router
 from api.policy import may_publish
 from api.problems import problem
 from streams.gateway import MAX_BODY, BrokerUnavailable, InvalidBody
 
-router = APIRouter()
+router = strict_router()
 
 
 class TooLarge(Exception):

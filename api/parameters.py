@@ -1,16 +1,38 @@
 """Parameters of requests: one that nobody knows, or that stands twice, is a mistake and is not passed over."""
 
-from fastapi import Request
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
 
-async def only_known(request: Request) -> None:
-    """A misspelt filter would filter nothing. Raises HTTPException 422."""
-    route = request.scope.get("route")
-    if not request.query_params or not isinstance(route, APIRoute):
-        return
-    known = {field.alias for field in route.dependant.query_params}
+class StrictRoute(APIRoute):
+    """A route that refuses parameters it does not have: a misspelt filter would filter nothing.
+
+    As a dependency, the same costs a tenth of a single read.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler, behind the check."""
+        handle, known = super().get_route_handler(), {field.alias for field in self.dependant.query_params}
+
+        async def checked(request: Request) -> Response:
+            _check(request, known)
+            return await handle(request)
+
+        return checked
+
+
+def strict_router(prefix: str = "") -> APIRouter:
+    """A router of such routes."""
+    return APIRouter(prefix=prefix, route_class=StrictRoute)
+
+
+def _check(request: Request, known: set[str]) -> None:
+    """Raises HTTPException 422."""
     for name in request.query_params:
         if name not in known:
             has = f"it has {', '.join(sorted(known))}" if known else "it has none"

@@ -1,24 +1,25 @@
 """The past over HTTP: a journey as of a time, what made the difference between two, and why it is in its stages."""
 
-import uuid
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, NamedTuple
 
 import orjson
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api.access import record, window_of
 from api.context import Context, context_of
 from api.identifiers import key_of
+from api.parameters import strict_router
 from api.times import instant, micros
 from api.veils import Veil, refuse_veiled, veil_over
 from audit.past import Point, Recorded, distinct, fold_at, recorded_of, rules_known
 from projections.difference import difference
 from projections.fold import subject_of
 from projections.identifiers import key_at
+from projections.ids import id_text
 from projections.journey import Journey
 from projections.lifecycle import advance, copy_of
 from projections.playbook import Rules
@@ -28,7 +29,7 @@ from projections.workspace import Workspace
 from store import identity as store
 from store.status import first_commit
 
-router = APIRouter(prefix="/v1")
+router = strict_router("/v1")
 
 Time = Annotated[datetime | None, Query()]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -163,7 +164,7 @@ def _made_it(
 def event_view(one: Recorded) -> dict[str, Any]:
     """An event and where it lies, without what is in it."""
     return {
-        "id": str(uuid.UUID(bytes=one.event.id)),
+        "id": id_text(one.event.id),
         "source": one.event.source,
         "type": one.event.type,
         "occurred_at": time_text(one.event.occurred_at),
@@ -198,7 +199,7 @@ async def explain_journey(
                 if reason.entry.id is not None and reason.entry.source is not None:
                     found = await store.find_event(connection, reason.entry.id, reason.entry.source)
                 items.append(_reason_view(reason, name, found))
-    journey_id = str(uuid.UUID(bytes=journey.journey_id))
+    journey_id = id_text(journey.journey_id)
     await record(request, [journey_id])
     return _json({"journey_id": journey_id, "stages": items})
 
@@ -212,7 +213,7 @@ def _reason_view(reason: Reason, stage: str, found: store.Found | None) -> dict[
         "event": None
         if entry.id is None
         else {
-            "id": str(uuid.UUID(bytes=entry.id)),
+            "id": id_text(entry.id),
             "source": entry.source,
             "type": None if found is None else found.event.type,
             "topic": None if found is None else found.topic,
@@ -221,7 +222,7 @@ def _reason_view(reason: Reason, stage: str, found: store.Found | None) -> dict[
         },
         "playbook": {
             "digest": terms.digest,
-            "proposal": None if terms.proposal is None else str(uuid.UUID(bytes=terms.proposal)),
+            "proposal": None if terms.proposal is None else id_text(terms.proposal),
             "in_force_since": None if terms.proposal is None else time_text(terms.since),
         },
     }

@@ -9,12 +9,13 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import orjson
-from fastapi import APIRouter, Body, Query, Request
+from fastapi import Body, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api.context import Context, context_of
+from api.parameters import strict_router
 from api.policy import PLANS_FOR
 from api.problems import problem
 from api.speaking import Department, speaker
@@ -25,7 +26,7 @@ from projections.playbook_view import proposal_view, state_of, stray_view, terms
 from projections.view import time_text
 from streams.gateway import BrokerUnavailable
 
-router = APIRouter(prefix="/v1/playbook")
+router = strict_router("/v1/playbook")
 
 By = Annotated[str, Field(min_length=1, max_length=256)]
 Words = Annotated[str, Field(min_length=1, max_length=2048)]

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import orjson
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import Path, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -14,6 +14,7 @@ from api.access import caller_of, record, refuse_hidden, window_of
 from api.beside import Beside, reading
 from api.context import context_of
 from api.identifiers import key_of
+from api.parameters import strict_router
 from api.past import journey_as_of
 from api.policy import topics_of
 from api.times import instant
@@ -24,7 +25,7 @@ from projections.view import journey_view, time_text
 from store import queries as store
 from store.queries import Filter
 
-router = APIRouter(prefix="/v1")
+router = strict_router("/v1")
 
 Limit = Annotated[int, Query(ge=1, le=200)]
 Text = Annotated[str | None, Query(max_length=512, pattern=r"^[^\x00]*$")]

@@ -5,18 +5,19 @@ from datetime import datetime
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api.access import record
 from api.context import Context, context_of
 from api.identifiers import key_of
+from api.parameters import strict_router
 from api.times import instant, micros
 from projections.view import time_text
 from store.reads import ReadEntry, ReadFilter, list_reads
 
-router = APIRouter(prefix="/v1")
+router = strict_router("/v1")
 
 Text = Annotated[str | None, Query(max_length=600, pattern=r"^[^\x00]*$")]
 

@@ -1,10 +1,10 @@
 """Identifiers that are hidden because somebody withdrew consent, in answers about several people."""
 
-import uuid
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from api.access import Refused
+from projections.ids import id_text
 from projections.journey import Journey
 from projections.traits import consent_of
 from projections.windows import Name, Window
@@ -29,7 +29,7 @@ def veil_over(workspace: Workspace, window: Window) -> Veil:
         for known in journey.identifiers.values()
         if known.type in types
     ]
-    return Veil(frozenset(names), frozenset(str(uuid.UUID(bytes=one)) for one in workspace.journeys))
+    return Veil(frozenset(names), frozenset(id_text(one) for one in workspace.journeys))
 
 
 def merged(veils: Iterable[Veil]) -> Veil:

@@ -5,20 +5,21 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Body, Request
+from fastapi import Body, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 from api.access import window_of
 from api.context import Context, context_of
+from api.parameters import strict_router
 from api.times import instant, micros
 from audit.what_if import Question, WhatIfFailed, ask
 from projections.agreement import read_proposal
 from projections.playbook import InvalidPlaybook, to_yaml
 from projections.windows import Window
 
-router = APIRouter(prefix="/v1/playbook")
+router = strict_router("/v1/playbook")
 
 _Time = Annotated[str, Field(max_length=40)] | None
 

@@ -2,12 +2,12 @@
 
 import asyncio
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 import orjson
 
 from projections.identifiers import key_at
+from projections.ids import id_text
 from projections.playbook import Rules
 from projections.view import journey_view, time_text
 from schemas.errors import TandemError
@@ -66,7 +66,7 @@ async def export_person(
             {"read_at": one.read_at.isoformat(), "reader": one.reader, "role": one.role, "endpoint": one.endpoint}
             for one in reads
         ],
-        "journey_id": str(UUID(bytes=journey.journey_id)),
+        "journey_id": id_text(journey.journey_id),
     }
 
 

@@ -1,7 +1,6 @@
 """Verify: whether the live projection is the result of the recorded facts. Recomputes all of it, while live goes on."""
 
 import asyncio
-import uuid
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ import msgspec
 from audit.digest import ProjectionDigest, projection_digest
 from audit.from_kafka import replay_from_kafka
 from audit.rebuild import fold_archive
+from projections.ids import id_text
 from projections.journey import UnknownStateFormat, decode_journey
 from projections.playbook import Rules
 from projections.view import time_text
@@ -109,7 +109,7 @@ async def _forget(database_url: str) -> None:
 
 
 async def _described(connection: asyncpg.Connection, row: Differing) -> Difference:
-    journey_id = None if row.journey_id is None else str(uuid.UUID(bytes=row.journey_id))
+    journey_id = None if row.journey_id is None else id_text(row.journey_id)
     if not row.lives:
         what = "the facts make it, and it is missing"
     elif not row.rebuilt:
@@ -118,7 +118,7 @@ async def _described(connection: asyncpg.Connection, row: Differing) -> Differen
         what = _of_states(*await both_states(connection, _NAME, row.key), row.key)
     else:
         what = "it is not what the facts make of it"
-    return Difference(row.table, str(uuid.UUID(bytes=row.key)), journey_id, what)
+    return Difference(row.table, id_text(row.key), journey_id, what)
 
 
 def _of_states(live: bytes | None, again: bytes | None, key: bytes) -> str:
@@ -136,6 +136,6 @@ def _of_states(live: bytes | None, again: bytes | None, key: bytes) -> str:
         if one != other:
             moment = other or one
             assert moment is not None, "they differ"
-            named = f"{moment.type} of {moment.source}, {uuid.UUID(bytes=moment.id)}, {time_text(moment.at)}"
+            named = f"{moment.type} of {moment.source}, {id_text(moment.id)}, {time_text(moment.at)}"
             return f"the first event of which it says something else: {named}"
     return "the events are right, and what is derived from them (identity, stages, hand-offs) is not"

@@ -1,10 +1,10 @@
 """Hand-offs as people and programs read them, at a time."""
 
-import uuid
 from typing import Any
 
 from projections.handoffs import ACCEPTED, OFFERED, SUPERSEDED, Handoff, Ignored, breaches_at, next_due, state_at
 from projections.handoffs import STATES as _STATES
+from projections.ids import id_text
 from projections.times import time_text
 
 
@@ -15,7 +15,7 @@ def handoff_view(one: Handoff, at: int) -> dict[str, Any] | None:
         return None
     due = next_due(one) if state in (OFFERED, ACCEPTED) else None
     return {
-        "handoff": str(uuid.UUID(bytes=one.id)),
+        "handoff": id_text(one.id),
         "kind": one.kind,
         "from": one.from_,
         "to": one.to,
@@ -26,7 +26,7 @@ def handoff_view(one: Handoff, at: int) -> dict[str, Any] | None:
         "owner": one.owner,
         "rival": one.rival,
         "note": one.note,
-        "superseded_by": str(uuid.UUID(bytes=one.successor)) if state == SUPERSEDED and one.successor else None,
+        "superseded_by": id_text(one.successor) if state == SUPERSEDED and one.successor else None,
         "offered_at": time_text(one.offered_at),
         "touched_at": _text(one.touched_at),
         "remind_at": _text(one.remind_at),
@@ -36,7 +36,7 @@ def handoff_view(one: Handoff, at: int) -> dict[str, Any] | None:
         "due_at": _text(due),
         "overdue": due is not None and due <= at,
         "breaches": breaches_at(one, at),
-        "event": None if one.event is None else {"id": str(uuid.UUID(bytes=one.event)), "source": one.source},
+        "event": None if one.event is None else {"id": id_text(one.event), "source": one.source},
     }
 
 
@@ -48,7 +48,7 @@ def ignored_view(one: Ignored) -> dict[str, Any]:
         "handoff": one.handoff,
         "by": one.by,
         "because": one.reason,
-        "event": {"id": str(uuid.UUID(bytes=one.id)), "source": one.source},
+        "event": {"id": id_text(one.id), "source": one.source},
     }
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from projections.handoff_rules import ACCEPT, OFFER, REJECT, RESOLVE, TOUCH, WITHDRAW, HandoffTerms, Kind, Tier
+from projections.ids import id_text
 from projections.moments import Moment
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def _by_people(life: "Lifecycle", moment: Moment, terms: HandoffTerms) -> None:
     role = _DECISIONS.get(moment.type)
     if role is None:
         return
-    n = next((n for n, one in enumerate(life.handoffs) if str(uuid.UUID(bytes=one.id)) == about), None)
+    n = next((n for n, one in enumerate(life.handoffs) if id_text(one.id) == about), None)
     if n is None:
         _ignore(life, moment, "there is no such hand-off")
         return

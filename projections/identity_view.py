@@ -1,9 +1,9 @@
 """Identity as people and programs read it: a person's identifiers, links and rulings; what a ruling would move."""
 
-import uuid
 from typing import Any
 
 from projections.identity import CRM, FORM, LOGIN, MERGE
+from projections.ids import id_text
 from projections.journey import Journey, Link
 from projections.preview import Preview, Side
 from projections.view import time_text
@@ -30,10 +30,10 @@ def reason_text(reason: str | None) -> str:
 def identity_view(journey: Journey, workspace: Workspace) -> dict[str, Any]:
     """A person's identity as a JSON object."""
     names = {key: f"{known.type}:{known.value}" for key, known in journey.identifiers.items()}
-    former = sorted(str(uuid.UUID(bytes=key)) for key in names if key != journey.journey_id)
+    former = sorted(id_text(key) for key in names if key != journey.journey_id)
     register = workspace.register
     return {
-        "journey_id": str(uuid.UUID(bytes=journey.journey_id)),
+        "journey_id": id_text(journey.journey_id),
         "also_found_by": former,
         "events": journey.events,
         "identifiers": [
@@ -60,7 +60,7 @@ def _ruled(pairs: dict[bytes, set[bytes]], names: dict[bytes, str], workspace: W
 
 
 def _name(key: bytes, workspace: Workspace) -> str:
-    return workspace.text_of(key) or f"journey:{uuid.UUID(bytes=key)}"
+    return workspace.text_of(key) or f"journey:{id_text(key)}"
 
 
 def _link(link: Link, workspace: Workspace) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _link(link: Link, workspace: Workspace) -> dict[str, Any]:
         "identifiers": [_name(link.a, workspace), _name(link.b, workspace)],
         "authority": AUTHORITIES[link.authority],
         "at": time_text(link.at),
-        "event": {"id": str(uuid.UUID(bytes=link.id)), "source": link.source},
+        "event": {"id": id_text(link.id), "source": link.source},
         "holds": link.refused is None,
         "reason": link.refused,
     }
@@ -87,7 +87,7 @@ def preview_view(found: Preview) -> dict[str, Any]:
 
 def _side(side: Side) -> dict[str, Any]:
     return {
-        "journey_id": str(uuid.UUID(bytes=side.journey_id)),
+        "journey_id": id_text(side.journey_id),
         "identifiers": side.identifiers,
         "events": side.events,
         "stage": side.stage,

@@ -340,7 +340,7 @@ def _ends(link: Link) -> tuple[bytes, bytes]:
 
 
 def decode_journey(journey_id: bytes, rev: int, state: bytes) -> Journey:
-    """The working copy of a stored journey. Raises UnknownStateFormat."""
+    """A stored journey, to be looked at: `resume` makes it ready to be folded on. Raises UnknownStateFormat."""
     stored = _decoder.decode(state)
     if stored.format != FORMAT:
         raise UnknownStateFormat(
@@ -351,13 +351,18 @@ def decode_journey(journey_id: bytes, rev: int, state: bytes) -> Journey:
     journey.identifiers = {known.key: known for known in stored.identifiers}
     journey.links = {(link.a, link.b): link for link in stored.links}
     journey.moments = stored.moments
-    for moment in journey.moments:
-        share(moment, journey.identifiers)
-    journey.groups = groups_of(stored.moments)
     journey.facts = {fact.place: fact for fact in stored.facts}
     journey.life = stored.life
     journey.settled = True
     journey.count()
+    return journey
+
+
+def resume(journey: Journey) -> Journey:
+    """Make a journey that was decoded ready to be folded on."""
+    for moment in journey.moments:
+        share(moment, journey.identifiers)
+    journey.groups = groups_of(journey.moments)
     return journey
 
 

@@ -1,10 +1,10 @@
 """The joint playbook as people and programs read it: what is in force, what is proposed, what became of it."""
 
-import uuid
 from collections.abc import Iterable
 from typing import Any
 
 from projections.agreement import APPROVED, PROPOSED, Decision, Proposal, Said
+from projections.ids import id_text
 from projections.playbook import Rules
 from projections.view import time_text
 
@@ -26,7 +26,7 @@ def proposal_view(proposal: Proposal, at: int) -> dict[str, Any]:
     """A proposal as a JSON object, as it is at `at`, microseconds since 1970 UTC; without the playbook's text."""
     said = proposal.said
     return {
-        "proposal": _id(said.proposal),
+        "proposal": id_text(said.proposal),
         "name": None if proposal.playbook is None else proposal.playbook.name,
         "state": state_of(proposal, at),
         "reason": proposal.void or (None if proposal.rejected is None else proposal.rejected.text),
@@ -54,7 +54,7 @@ def _said(said: Said) -> dict[str, Any]:
         "by": said.by,
         "at": time_text(at),
         "text": said.text if said.type != APPROVED else None,
-        "event": {"id": _id(event_id), "source": source},
+        "event": {"id": id_text(event_id), "source": source},
     }
 
 
@@ -64,7 +64,7 @@ def stray_view(said: Iterable[Said]) -> list[dict[str, Any]]:
     return [
         _said(one)
         | {
-            "proposal": _id(one.proposal) if one.proposal else None,
+            "proposal": id_text(one.proposal) if one.proposal else None,
             "counts": False,
             "because": "there is no such proposal",
         }
@@ -78,15 +78,15 @@ def terms_view(rules: Rules, at: int) -> dict[str, Any]:
     return {
         "name": terms.playbook.name,
         "in_force_since": time_text(terms.since) if terms.proposal is not None else None,
-        "proposal": None if terms.proposal is None else _id(terms.proposal),
+        "proposal": None if terms.proposal is None else id_text(terms.proposal),
         "digest": terms.digest,
         "next": [
-            {"proposal": _id(one.proposal or b""), "name": one.playbook.name, "in_force_since": time_text(one.since)}
+            {
+                "proposal": id_text(one.proposal or b""),
+                "name": one.playbook.name,
+                "in_force_since": time_text(one.since),
+            }
             for one in rules.terms
             if one.since > at
         ],
     }
-
-
-def _id(key: bytes) -> str:
-    return str(uuid.UUID(bytes=key))

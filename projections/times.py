@@ -1,10 +1,23 @@
 """Times as text."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = 1_000_000
+_MINUTE = 60 * _SECOND
+_HOUR = 60 * _MINUTE
 
 
 def time_text(micros: int) -> str:
-    """RFC 3339 in UTC with microseconds."""
-    return (_EPOCH + timedelta(microseconds=micros)).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    """RFC 3339 in UTC with microseconds. Raises OverflowError outside of the years 1 to 9999."""
+    hours, rest = divmod(micros, _HOUR)
+    minutes, rest = divmod(rest, _MINUTE)
+    seconds, rest = divmod(rest, _SECOND)
+    return f"{_hour_text(hours)}:{minutes:02}:{seconds:02}.{rest:06}Z"
+
+
+@lru_cache(maxsize=4096)
+def _hour_text(hours: int) -> str:
+    """A journey shows dozens of times, of few hours."""
+    return (_EPOCH + timedelta(hours=hours)).isoformat(timespec="hours").removesuffix("+00:00")

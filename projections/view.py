@@ -1,10 +1,10 @@
 """The read model: one stored journey as people and programs read it, at a time T."""
 
-import uuid
 from typing import Any
 
 from projections.handoff_view import handoff_view, ignored_view
 from projections.identity import CRM, FORM, LOGIN, MERGE
+from projections.ids import id_text
 from projections.journey import Fact, Journey, Link
 from projections.kept import MILESTONES
 from projections.lifecycle import Entry, Lifecycle, advance, copy_of
@@ -27,7 +27,7 @@ def journey_view(journey: Journey, rules: Rules, at: int) -> dict[str, Any]:
     owner = last_said(facts_by_name(journey, "owner").get("", []))
     traits = {name: winner(name, facts, rules) for name, facts in facts_by_name(journey, "trait").items()}
     return {
-        "journey_id": str(uuid.UUID(bytes=journey.journey_id)),
+        "journey_id": id_text(journey.journey_id),
         "version": journey.events,
         "stage": rules.names[life.stage],
         "stage_since": time_text(life.history[-1].at),
@@ -77,7 +77,7 @@ def flags(life: Lifecycle, rules: Rules, at: int) -> list[str]:
 
 
 def _entry(entry: Entry, rules: Rules) -> dict[str, Any]:
-    event = {"id": str(uuid.UUID(bytes=entry.id)), "source": entry.source} if entry.id is not None else None
+    event = {"id": id_text(entry.id), "source": entry.source} if entry.id is not None else None
     cause = "silence" if event is None else "event"
     return {"stage": rules.names[entry.stage], "at": time_text(entry.at), "cause": cause, "event": event}
 
@@ -99,7 +99,7 @@ def _provenance(journey: Journey, winners: dict[str, Fact | None]) -> dict[str, 
             {
                 "value": fact.value,
                 "at": time_text(fact.at),
-                "event": {"id": str(uuid.UUID(bytes=fact.id)), "source": fact.source},
+                "event": {"id": id_text(fact.id), "source": fact.source},
                 "holds": fact is winners[name],
             }
             for fact in facts
@@ -109,7 +109,7 @@ def _provenance(journey: Journey, winners: dict[str, Fact | None]) -> dict[str, 
 
 
 def _refused(link: Link, journey: Journey) -> dict[str, Any]:
-    ends = [str(uuid.UUID(bytes=end)) for end in (link.a, link.b)]
+    ends = [id_text(end) for end in (link.a, link.b)]
     own = [f"{known.type}:{known.value}" for end in (link.a, link.b) if (known := journey.identifiers.get(end))]
     return {
         "identifiers": own,
@@ -117,7 +117,7 @@ def _refused(link: Link, journey: Journey) -> dict[str, Any]:
         "reason": link.refused,
         "authority": _AUTHORITIES[link.authority],
         "at": time_text(link.at),
-        "event": {"id": str(uuid.UUID(bytes=link.id)), "source": link.source},
+        "event": {"id": id_text(link.id), "source": link.source},
     }
 
 
@@ -129,7 +129,7 @@ def _touchpoint(moment: Moment) -> dict[str, Any]:
         "campaign": moment.campaign,
         "count": moment.count,
         "cost": moment.cost,
-        "event": {"id": str(uuid.UUID(bytes=moment.id)), "source": moment.source},
+        "event": {"id": id_text(moment.id), "source": moment.source},
     }
 
 
@@ -140,7 +140,7 @@ def _milestone(moment: Moment) -> dict[str, Any]:
         "amount": moment.amount,
         "currency": moment.currency,
         "note": moment.note,
-        "event": {"id": str(uuid.UUID(bytes=moment.id)), "source": moment.source},
+        "event": {"id": id_text(moment.id), "source": moment.source},
     }
 
 

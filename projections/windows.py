@@ -1,12 +1,12 @@
 """Windows: what each department, and the auditor, sees of a journey. The playbook says so, not the code."""
 
 import re
-import uuid
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from projections.identifiers import identifier_key
+from projections.ids import id_text
 
 #: What a window may hide: fields of a journey as the API shows it. Those that say the same are hidden with it.
 HIDEABLE: dict[str, tuple[str, ...]] = {
@@ -159,7 +159,7 @@ def _pattern(type_: str, values: Iterable[str], keep: Collection[str]) -> re.Pat
     for value in values:
         text = re.escape(value)
         ways.append(rf"(?:{type_}:)?{text}" if len(value) >= _SHORT else rf"{type_}:{text}|^{text}$")
-        key = str(uuid.UUID(bytes=identifier_key(type_, value)))
+        key = id_text(identifier_key(type_, value))
         if key not in keep:
             ways.append(key)
     # not within another word: ana@x.org is neither in mariana@x.org nor in ana@x.org.br

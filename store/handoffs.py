@@ -13,6 +13,7 @@ import asyncpg
 import orjson
 
 from projections.handoffs import NEVER, Handoff, Happening, happenings, next_due, open_until
+from projections.ids import id_text
 from projections.row import JourneyRow
 from store.changes import EVENT, HANDOFF, TIME, Change, write_changes
 from store.session import Reader
@@ -120,8 +121,8 @@ def _record(journey: JourneyRow, one: Handoff, told: list[str]) -> tuple[dict[st
     now_told = [what for what in told if what in names] + [found.what for found in fresh]
     alarms = [found for found in all_ if found.by_time]
     record = {
-        "handoff_id": str(uuid.UUID(bytes=one.id)),
-        "journey_id": str(uuid.UUID(bytes=journey.journey_id)),
+        "handoff_id": id_text(one.id),
+        "journey_id": id_text(journey.journey_id),
         "kind": one.kind,
         "sender": one.from_,
         "receiver": one.to,
@@ -139,7 +140,7 @@ def _record(journey: JourneyRow, one: Handoff, told: list[str]) -> tuple[dict[st
         "open_until": open_until(one),
         "note": one.note,
         "rival": one.rival,
-        "successor": None if one.successor is None else str(uuid.UUID(bytes=one.successor)),
+        "successor": None if one.successor is None else id_text(one.successor),
         "alarms": [[found.at, found.what] for found in alarms],
         "told": now_told,
         "alarm_at": _next(alarms, now_told),

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from projections.journey import Journey, Stored, decode_journey
+from projections.journey import Journey, Stored, decode_journey, resume
 from projections.register import Register, Ruling, Victim
 from store.agreement import read_said
 from store.erasure import read_erasures, read_secret
@@ -102,7 +102,7 @@ async def victims_of(connection: Reader, keys: Sequence[bytes]) -> list[bytes]:
 
 
 def _journey(row: asyncpg.Record) -> Journey:
-    journey = decode_journey(row["journey_id"], row["rev"], row["state"])
+    journey = resume(decode_journey(row["journey_id"], row["rev"], row["state"]))
     journey.component = row["component"]
     journey.stored = Stored(row["stage"], row["audiences"], row["handoffs"], {})
     return journey

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from projections.journey import decode_journey
+from projections.journey import decode_journey, resume
 from projections.memory import MemoryFold, digest_of_workspace, fold_events
 from projections.playbook import Rules, compile_rules, load_playbook
 from projections.register import Register
@@ -36,7 +36,7 @@ def restarted(workspace: Workspace) -> Workspace:
     workspace.harvest()
     again = Workspace(workspace.rules, workspace.register)
     for journey in workspace.journeys.values():
-        copy = decode_journey(journey.journey_id, journey.rev, journey.encode())
+        copy = resume(decode_journey(journey.journey_id, journey.rev, journey.encode()))
         copy.component = journey.component
         again.put(copy)
     return again
