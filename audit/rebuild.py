@@ -30,7 +30,7 @@ from store.session import closing, open_connection, open_engine_connection, open
 from streams.pace import Pace
 from streams.preparation import Ahead, Effects, Preparation
 from streams.reader import Reader
-from streams.reading import Found, Packed, Reading
+from streams.reading import Found, Reading
 
 _CHUNK_EVENTS = 16_384
 _TOUCHED = 5_000  #: journeys that are changed before they are written: so few are written more than once
@@ -60,14 +60,6 @@ class _Rebuilding(NamedTuple):
     preparation: Preparation
     owners: dict[int, str]
     losers: Losers
-
-
-class Unpacked:
-    """Packs nothing: what is rebuilt is in the archive already."""
-
-    async def pack(self, batch: int, known: set[int], superseding: set[int], sources: dict[str, int]) -> Packed:
-        """Nothing."""
-        return Packed([], b"")
 
 
 async def rebuild(
@@ -123,7 +115,7 @@ async def fold_archive(
         async with closing(await open_engine_connection(database_url)) as live:
             for erasure in await read_erasures(live):
                 register.erased.add(erasure)  # who is erased today is not in the past, either
-        preparation = Preparation(lookups, Unpacked(), rules, known, register)
+        preparation = Preparation(lookups, None, rules, known, register)
         lost: Losers = set()
         for partition_id, payload in await losers(blocks, point.known_at):
             event = decode(payload, known[partition_id])

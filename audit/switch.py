@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import asyncpg
 
-from audit.rebuild import Unpacked
 from projections.playbook import Rules
 from schemas.decode import decode
 from store.archive import open_block
@@ -61,7 +60,7 @@ async def switch(database_url: str, rules: Rules, name: str, tell: Tell) -> Swit
         lookups = await stack.enter_async_context(closing(await open_engine_connection(database_url, name)))
         await check_kind(control, name, await place_of(writer))
         known = await owners(lookups)
-        preparation = Preparation(lookups, Unpacked(), rules, known, await load_register(lookups))
+        preparation = Preparation(lookups, None, rules, known, await load_register(lookups))
         parts = _Parts(control, writer, lookups, preparation, known)
         done = await _nearly(parts, tell)
         async with control.transaction():

@@ -18,7 +18,7 @@ from projections.journey import BREAKER, Journey, Stored
 from projections.playbook import Rules
 from projections.register import ABOUT_IDENTITY, RELEASE, RULINGS, Register, nothing_new
 from projections.row import JourneyRow, row_of
-from projections.workspace import Consulted, Harvest, Workspace
+from projections.workspace import Consulted, Gone, Harvest, Workspace
 from schemas.decode import decode
 from schemas.errors import TandemError
 from schemas.event import Event
@@ -108,11 +108,12 @@ class Preparation:
     def __init__(
         self,
         connection: asyncpg.Connection,
-        packer: Packer,
+        packer: Packer | None,
         rules: Rules,
         owners: dict[int, str],
         register: Register | None = None,
     ) -> None:
+        """`packer`: None where the events are archived already, and the feed has told what they changed."""
         self._connection = connection
         self._packer = packer
         self._rules = rules
@@ -146,26 +147,23 @@ class Preparation:
                 old |= {place for place, one in enumerate(reading.found) if one is found}
         if self._workspace.register.erased:
             fresh, known = self._leave_out_erased(ahead, fresh, known, old, effects)
-        superseding = set[int]()
-        for place in known:
-            candidate = self._candidate(ahead.records, reading.found[place])
-            if await self._judge_conflict(candidate, ahead.sources, effects):
-                superseding.add(place)
-            else:
-                old.add(place)
+        superseding = await self._judge_conflicts(ahead, known, effects)
+        old |= set(known) - superseding
         for found in fresh:
             if found.moment.type in ABOUT_PLAYBOOK:
                 self._workspace.agree(said_of(self._candidate(ahead.records, found).event))
         for found in releases:
             await self._release(self._candidate(ahead.records, found))
         await self._load(reading.subjects)
-        effects.packing = asyncio.create_task(self._packer.pack(reading.batch, old, superseding, ahead.sources))
+        if self._packer is not None:
+            effects.packing = asyncio.create_task(self._packer.pack(reading.batch, old, superseding, ahead.sources))
         try:
             await self._fold(fresh, reading.subjects)
             effects.applied = fresh
             await self.reap(effects)
         except BaseException:
-            effects.packing.cancel()
+            if effects.packing is not None:
+                effects.packing.cancel()
             raise
         for place in old:
             moment = reading.found[place].moment
@@ -291,6 +289,11 @@ class Preparation:
             tied = {key for component in journeys for journey in component for key in _ends(journey)}
             quarantined = tied & workspace.register.quarantined
             keys = (tied | set(await victims_of(self._connection, sorted(quarantined)))) - seen
+
+    async def _judge_conflicts(self, ahead: Ahead, known: list[int], effects: Effects) -> set[int]:
+        """The places of those events that take the place of what is known under their ids."""
+        candidates = [(place, self._candidate(ahead.records, ahead.reading.found[place])) for place in known]
+        return {place for place, one in candidates if await self._judge_conflict(one, ahead.sources, effects)}
 
     async def _judge_conflict(self, candidate: Candidate, sources: Mapping[str, int], effects: Effects) -> bool:
         """An event that is known with other bytes: the same in other words, the loser, or the winner of the two.
@@ -554,26 +557,24 @@ class Preparation:
     async def reap(self, effects: Effects) -> None:
         """Turn what the fold has touched into rows and changes, and let go of journeys that were not used for long."""
         effects.harvest = harvest = self._workspace.harvest()
+        rules, tells = self._workspace.rules, self._packer is not None
         for start in range(0, len(harvest.touched), _SLICE):
             for journey in harvest.touched[start : start + _SLICE]:
-                row = row_of(journey, self._workspace.rules)
+                row = row_of(journey, rules)
                 effects.rows.append(row)
-                credit = credit_of(journey, self._workspace.rules)
-                effects.changes += self._changes(journey, row, credit)
+                credit = credit_of(journey, rules) if tells else {}
+                if tells:
+                    effects.changes += self._changes(journey, row, credit)
                 if journey.stored is not None and journey.stored.handoffs:
                     effects.had_handoffs.append(journey.journey_id)
                 journey.stored = Stored(row.stage, row.audiences, len(row.handoffs), credit)
                 journey.inherited = None
             await asyncio.sleep(0)
         for gone in harvest.gone:
-            kind = VANISHED if gone.successor is None else MERGED
-            stage = None if gone.stored is None else gone.stored.stage
-            effects.changes.append(Change(gone.journey_id, kind, stage, None, gone.successor, IDENTITY))
-            if gone.stored is not None:
-                effects.changes += audience_changes(gone.journey_id, None, gone.stored.audiences, (), IDENTITY)
-                effects.changes += _corrections(gone.journey_id, None, gone.stored.credit, {}, IDENTITY)
-                if gone.stored.handoffs:
-                    effects.had_handoffs.append(gone.journey_id)
+            if gone.stored is not None and gone.stored.handoffs:
+                effects.had_handoffs.append(gone.journey_id)
+            if tells:
+                effects.changes += _changes_of(gone)
         self._evict(harvest.touched)
 
     def _changes(self, journey: Journey, row: JourneyRow, credit: Credit) -> list[Change]:
@@ -626,6 +627,18 @@ class Preparation:
 
 class ArchiveDamaged(TandemError):
     """The archive does not hold what the table `events` says it holds."""
+
+
+def _changes_of(gone: Gone) -> list[Change]:
+    """What the feed says of a journey that is no more."""
+    kind = VANISHED if gone.successor is None else MERGED
+    if gone.stored is None:
+        return [Change(gone.journey_id, kind, None, None, gone.successor, IDENTITY)]
+    return [
+        Change(gone.journey_id, kind, gone.stored.stage, None, gone.successor, IDENTITY),
+        *audience_changes(gone.journey_id, None, gone.stored.audiences, (), IDENTITY),
+        *_corrections(gone.journey_id, None, gone.stored.credit, {}, IDENTITY),
+    ]
 
 
 def _corrections(journey_id: bytes, stage: int | None, before: Credit, now: Credit, cause: int) -> list[Change]:
