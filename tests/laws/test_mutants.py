@@ -167,6 +167,16 @@ MUTANTS = {
         (("projections/row.py", "handoffs=future.handoffs.copy(),", "handoffs=future.handoffs,"),),
         ("tests/projections/test_row.py::test_rows_do_not_change_while_the_fold_goes_on",),
     ),
+    "the cache lets go of what is not committed yet": Mutant(
+        (
+            (
+                "streams/preparation.py",
+                "busy, self._committing = self._committing | touched, touched",
+                "busy, self._committing = touched, touched",
+            ),
+        ),
+        ("tests/streams/test_preparation.py::test_what_is_not_committed_yet_stays_in_memory",),
+    ),
     "late events bring an erased person back": Mutant(
         (("streams/preparation.py", "        if self._workspace.register.erased:\n", "        if False:\n"),),
         ("tests/audit/test_erase.py::test_nobody_is_brought_back_by_what_comes_late_or_again",),
