@@ -93,7 +93,7 @@ async def _catch_up(parts: _Parts, missing: Behind) -> int:
     effects = parts.preparation.effects()
     taken = await losers_between(parts.lookups, place.until_batch, missing.until_batch)
     losers = [decode(payload, parts.owners[partition_id]) for partition_id, payload in taken]
-    await parts.preparation.refold(events, losers, missing.until_batch)
+    await parts.preparation.refolding.refold(events, losers, missing.until_batch)
     await parts.preparation.reap(effects)
     total = place.total + sum(block.events for block in blocks)
     harvest = effects.harvest

@@ -1,29 +1,28 @@
-"""Preparation: a batch's candidates into the effects of one transaction. All folding of the projector happens here."""
+"""Preparation: a batch's candidates into the effects of one transaction."""
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 import asyncpg
 
 from projections.agreement import ABOUT_PLAYBOOK, said_of
 from projections.corrections import Credit, corrections, credit_of
-from projections.erasure import ERASURE, Erasure, erasure_of
+from projections.erasure import ERASURE, erasure_of
 from projections.feed import DETAILED
-from projections.fold import apply, erase, released, rule, subject_of, take, take_out
-from projections.identifiers import key_at, later_key
-from projections.identity import Subject, renewed
-from projections.journey import BREAKER, Journey, Stored
+from projections.fold import take
+from projections.identity import Subject
+from projections.journey import Journey, Stored
 from projections.playbook import Rules
-from projections.register import ABOUT_IDENTITY, RELEASE, RULINGS, Register, nothing_new
+from projections.register import RELEASE, Register, nothing_new
 from projections.row import JourneyRow, row_of
-from projections.workspace import Consulted, Gone, Harvest, Workspace
+from projections.workspace import Consulted, Gone, Harvest
 from schemas.decode import decode
 from schemas.errors import TandemError
 from schemas.event import Event
 from store.agreement import Swept, next_to_sweep, told_by_time
-from store.archive import Archived, LogRecord, opened, read_block, read_sealed
+from store.archive import Archived, LogRecord, opened, read_sealed
 from store.changes import (
     CHANGED,
     CREATED,
@@ -37,26 +36,17 @@ from store.changes import (
     Change,
     audience_changes,
 )
-from store.commit import DeadLetter, EventRow, Stale
-from store.erasure import Erasing, UnknownSecret, head, read_secret
-from store.loading import KnownEvent, known_events, load_journeys, source_ids_of, victims_of
-from streams.erasing import (
-    ERASED,
-    UNKNOWN_SECRET,
-    ArchivedEvent,
-    is_erased,
-    stored_keys,
-    stored_naming,
-    what_to_erase,
-    without_erased,
-)
+from store.commit import DeadLetter, EventRow
+from store.erasure import Erasing
+from store.loading import KnownEvent, known_events
+from streams.cache import Cache
+from streams.erasing import ERASED, UNKNOWN_SECRET, is_erased, without_erased
 from streams.intake import Candidate, EventKey, Intake, conflict, dead_letter, precedes, same_body, take_in
 from streams.reading import Found, Packed, Reading, event_row
+from streams.refolding import Refolding
 
 _ABOUT_NOBODY = ABOUT_PLAYBOOK | {ERASURE}
 _SLICE = 256  #: events folded between two chances for the running commit to go on
-#: Kept in memory between batches: journeys at most, and moments of them at most (some 640 bytes each).
-CACHED_JOURNEYS, CACHED_MOMENTS = 25_000, 500_000
 
 
 class Ahead(NamedTuple):
@@ -119,13 +109,13 @@ class Preparation:
         self._rules = rules
         #: partition id -> the department that writes there, for all partitions there ever were
         self._owners = owners
-        self._workspace = Workspace(rules, register)
+        self._cache = Cache(connection, rules, register)
+        self._workspace = self._cache.workspace
+        #: folds people again
+        self.refolding = Refolding(self._cache, rules, owners)
         #: body hashes of the last two batches: when the next one was looked up, while the later of them was folded and
         #: the earlier one committed, the database may not have known them yet
         self._in_flight: deque[dict[EventKey, int]] = deque(maxlen=2)
-        #: ids of the journeys that the batch before touched: it may not be committed yet
-        self._committing = set[bytes]()
-        self._grown = 0  #: moments taken in since the cache was measured
 
     def effects(self) -> Effects:
         """Of nothing yet."""
@@ -153,8 +143,8 @@ class Preparation:
             if found.moment.type in ABOUT_PLAYBOOK:
                 self._workspace.agree(said_of(self._candidate(ahead.records, found).event))
         for found in releases:
-            await self._release(self._candidate(ahead.records, found))
-        await self._load(reading.subjects)
+            await self.refolding.release(self._candidate(ahead.records, found))
+        await self._cache.load(reading.subjects)
         if self._packer is not None:
             effects.packing = asyncio.create_task(self._packer.pack(reading.batch, old, superseding, ahead.sources))
         try:
@@ -186,7 +176,7 @@ class Preparation:
         before = workspace.register.swept_until
         assert before is not None, "a sweep is under way"
         ids = await next_to_sweep(self._connection, before, limit)
-        await self._load_keys(ids)
+        await self._cache.load_keys(ids)
         for journey_id in ids:
             journey = workspace.journeys.get(journey_id)
             if journey is not None:
@@ -205,7 +195,7 @@ class Preparation:
 
     async def fold(self, reading: Reading) -> None:
         """Fold events that are known to be new, releases not among them. `reap` takes what several calls came to."""
-        await self._load(reading.subjects)
+        await self._cache.load(reading.subjects)
         await self._fold(reading.found, reading.subjects)
 
     @property
@@ -215,7 +205,7 @@ class Preparation:
 
     async def _fold(self, fresh: list[Found], subjects: list[Subject]) -> None:
         workspace = self._workspace
-        self._grown += len(fresh)
+        self._cache.grow(len(fresh))
         for start in range(0, len(fresh), _SLICE):
             for found in fresh[start : start + _SLICE]:
                 if found.subject is not None and found.moment.type != RELEASE:
@@ -250,46 +240,6 @@ class Preparation:
                 known.append(place)
         return fresh, known, old
 
-    async def _load(self, subjects: Iterable[Subject | None]) -> None:
-        """Bring in the journeys that these subjects' events touch, if they are not here."""
-        register = self._workspace.register
-        keys = {person.key for subject in subjects if subject for person in subject.persons}
-        if register.releases:
-            keys |= {key_at(key, at, register.releases) for key in keys for at in register.releases.get(key, ())}
-        if register.partners:
-            keys |= {other for key in keys for other in register.partners.get(key, ())}
-        await self._load_keys(keys)
-
-    async def _load_keys(self, keys: Iterable[bytes]) -> None:
-        workspace = self._workspace
-        wanted = sorted([key for key in keys if not workspace.knows(key)])
-        if not wanted:
-            return
-        for journey in await load_journeys(self._connection, wanted):
-            known = workspace.journeys.get(journey.journey_id)
-            if known is None:
-                if any(key in workspace.home for key in journey.identifiers):
-                    raise Stale("another worker has changed who is who since journeys were read: fold again")
-                # until the sweep has ended, what is stored may follow former terms
-                if journey.stored is not None and journey.life is not None and journey.life.value:
-                    journey.stored = journey.stored._replace(credit=credit_of(journey, workspace.rules))
-                journey.settled = workspace.register.swept_until is None
-                workspace.put(journey)
-                self._grown += len(journey.moments)
-            elif known.rev < journey.rev:
-                raise Stale("another worker has changed a journey since it was read: fold again")
-
-    async def _load_tied(self, keys: set[bytes]) -> None:
-        """Bring in everybody whom any link ties to these identifiers, those in quarantine and their victims too."""
-        workspace, seen = self._workspace, set[bytes]()
-        while keys:
-            seen |= keys
-            await self._load_keys(keys)
-            journeys = [workspace.everybody_here(key) for key in keys if key in workspace.home]
-            tied = {key for component in journeys for journey in component for key in _ends(journey)}
-            quarantined = tied & workspace.register.quarantined
-            keys = (tied | set(await victims_of(self._connection, sorted(quarantined)))) - seen
-
     async def _judge_conflicts(self, ahead: Ahead, known: list[int], effects: Effects) -> set[int]:
         """The places of those events that take the place of what is known under their ids."""
         candidates = [(place, self._candidate(ahead.records, ahead.reading.found[place])) for place in known]
@@ -310,9 +260,9 @@ class Preparation:
         elif precedes(archived.value, candidate.value):
             effects.dead_letters.append(dead_letter(candidate.record, conflict(candidate.event), candidate.value))
         else:
-            await self._supersede(archived, candidate)
-            effects.superseded.append(event_row(candidate, sources))
             loser = self._event(archived)
+            await self.refolding.supersede(loser, candidate)
+            effects.superseded.append(event_row(candidate, sources))
             effects.dead_letters.append(dead_letter(candidate.record, conflict(loser), archived.value))
             return True
         return False
@@ -334,170 +284,17 @@ class Preparation:
     def _event(self, archived: Archived) -> Event:
         return decode(archived.value, self._owners[archived.partition_id])
 
-    async def _supersede(self, old: Archived, winner: Candidate) -> None:
-        """Fold everyone whom the old or the new body names again from the archive, with the new body in its place."""
-        workspace = self._workspace
-        workspace.judge()
-        subjects = [subject_of(self._event(old), self._rules), winner.subject]
-        releases = workspace.register.releases
-        keys = {
-            person.key
-            for subject, event in zip(subjects, (self._event(old), winner.event), strict=True)
-            if subject is not None
-            for person in renewed(subject, event.occurred_at, releases).persons
-        }
-        await self._load(subjects)
-        await self._load_tied(keys)
-        journeys: dict[bytes, Journey] = {}
-        for home in {workspace.home[key] for key in keys if key in workspace.home}:
-            journeys |= workspace.everybody_tied_to(home)
-        members = take_out(workspace, journeys)
-        stored = await self._stored(journeys.values())
-        events = [one.event for one in self._counting(stored, members) if one.key != winner.key]
-        self._apply_again([*events, winner.event])
-
-    async def _release(self, candidate: Candidate) -> None:
-        """Take a release, and fold those again whom it concerns, if an event after it came before it."""
-        assert candidate.subject is not None, "a release names somebody"
-        workspace = self._workspace
-        releases = dict(workspace.register.releases)
-        workspace.judge()
-        await self._load([candidate.subject])
-        keys = {key_at(person.key, candidate.event.occurred_at, releases) for person in candidate.subject.persons}
-        if any(self._named_since(key, candidate.event.occurred_at) for key in keys):
-            await self._load_tied(keys)
-        before = dict(workspace.journeys)
-        members = released(workspace, candidate.event, candidate.subject)
-        if members:
-            journeys = [one for one in before.values() if not members.isdisjoint(one.identifiers)]
-            stored = await self._stored(journeys)
-            self._apply_again([one.event for one in self._counting(stored, members, releases)])
-
-    def _named_since(self, key: bytes, at: int) -> bool:
-        journey = self._workspace.journey_of(key)
-        return journey is not None and journey.identifiers[key].last >= at
-
-    def _apply_again(self, events: list[Event]) -> None:
-        for event in sorted(events, key=lambda event: (event.occurred_at, event.id, event.source)):
-            subject = subject_of(event, self._rules)
-            if subject is not None and event.type not in ABOUT_IDENTITY:
-                apply(self._workspace, event, subject)
-
     async def _take_erasure(self, candidate: Candidate, effects: Effects) -> bool:
         """Whether it can be told whom an erasure is about; else it is a dead letter. Raises UnknownSecret."""
         erasure = erasure_of(candidate.event)
         if erasure.nobody:
             return True
-        if not await self._can_tell(erasure):
+        if not await self.refolding.can_tell(erasure):
             effects.dead_letters.append(dead_letter(candidate.record, UNKNOWN_SECRET, candidate.value))
             return False
-        await self._erase(erasure, effects)
-        return True
-
-    async def _erase(self, erasure: Erasure, effects: Effects) -> None:
-        """Fold everybody again who is tied to an erased person, and note what is taken out of the database."""
-        workspace, register = self._workspace, self._workspace.register
-        one, seen = register.erased.of_one(erasure), await head(self._connection)
-        keys, shared = await stored_keys(self._connection, one, register.releases)
-        listed = await self._named_in(erasure.events)
-        await self._load_tied({*keys, *shared, *listed})
-        before = dict(workspace.journeys)
-        members = erase(workspace, erasure, listed)
-        journeys = [journey for journey in before.values() if not members.isdisjoint(journey.identifiers)]
-        stored = await stored_naming(self._connection, journeys, self._owners, self._rules, nobodys=True)
-        erased = register.erased
-        gone = [one for one in stored if is_erased(erased, one.event, self._rules)]
-        places = {one.place for one in gone}
-        left = [one for one in self._counting(stored, members) if one.place not in places]
-        self._apply_again([one.event for one in left])
-        found = await what_to_erase(
-            self._connection,
-            gone,
-            journeys,
-            keys,
-            erased,
-            self._owners,
-            self._rules,
-            seen,
-            lambda others: bool(one.among(others, register.releases)[0]),
-        )
+        found = await self.refolding.erase(erasure)
         effects.erasing = found if effects.erasing is None else effects.erasing.plus(found)
-
-    async def _named_in(self, events: Iterable[EventKey]) -> set[bytes]:
-        """The identifiers that archived events name."""
-        wanted = set(events)
-        names = await source_ids_of(self._connection, sorted({source for _, source in wanted}))
-        pairs = sorted((id_, names[source]) for id_, source in wanted if source in names)
-        known = await known_events(self._connection, [id_ for id_, _ in pairs], [source for _, source in pairs])
-        found = set[bytes]()
-        for bucket, batch_id in sorted({(one.bucket, one.batch_id) for one in known}):
-            for archived in await read_block(self._connection, bucket, batch_id):
-                event = self._event(archived)
-                subject = subject_of(event, self._rules) if (event.id, event.source) in wanted else None
-                if subject is not None:
-                    own = renewed(subject, event.occurred_at, self._workspace.register.releases)
-                    found |= {person.key for person in own.persons}
-        return found
-
-    async def _can_tell(self, erasure: Erasure) -> bool:
-        """Whether the erasure's hashes are under this database's secret. Raises UnknownSecret where it has none."""
-        erased = self._workspace.register.erased
-        if not erased.secret_name:  # it may have been made after this worker had started
-            secret = await read_secret(self._connection)
-            if secret is None:
-                raise UnknownSecret(
-                    f"an erasure was made with the secret {erasure.secret}, and this database has none: restore the "
-                    "table `secrets` from a backup. Until then nothing is applied: nobody could say whom it is about"
-                )
-            erased.learn(secret)
-        return erased.secret_name == erasure.secret
-
-    async def refold(self, events: list[Event], losers: list[Event], until_batch: int) -> None:
-        """Fold everybody again whom archived events name, by all that was archived up to a batch.
-
-        Rulings, releases, erasures and what was said of playbooks are taken among them. `losers`: bodies whose id these
-        events have taken; they may have been folded. `reap` takes what it comes to.
-        """
-        workspace, register = self._workspace, self._workspace.register
-        workspace.judge()
-        releases = dict(register.releases)
-        subjects = [
-            (event, subject) for event in [*events, *losers] if (subject := subject_of(event, self._rules)) is not None
-        ]
-        keys = {one.key for event, subject in subjects for one in renewed(subject, event.occurred_at, releases).persons}
-        named = set(keys)
-        for erasure in [erasure_of(event) for event in events if event.type == ERASURE]:
-            for found in await stored_keys(self._connection, register.erased.of_one(erasure), releases):
-                keys |= set(found)
-            keys |= await self._named_in(erasure.events)
-        await self._load_tied(keys)
-        everybody: dict[bytes, Journey] = {}
-        for key in sorted(keys & workspace.home.keys()):
-            everybody |= workspace.everybody_tied_to(workspace.home[key])
-        members = take_out(workspace, everybody) | named
-        self._take_joint(events)
-        bases = {person.key for _, subject in subjects for person in subject.persons}
-        stored = await stored_naming(
-            self._connection, everybody.values(), self._owners, self._rules, more=bases, until_batch=until_batch
-        )
-        self._apply_again([one.event for one in self._counting(stored, members, releases)])
-
-    def _take_joint(self, events: list[Event]) -> None:
-        """Take what holds whatever journey it is about; whom it concerns is folded again by the caller."""
-        workspace, register = self._workspace, self._workspace.register
-        for event in events:
-            subject, order = subject_of(event, self._rules), (event.occurred_at, event.id, event.source)
-            if event.type in ABOUT_PLAYBOOK:
-                workspace.agree(said_of(event))
-            elif event.type == ERASURE and not (erasure := erasure_of(event)).nobody:
-                register.erase(erasure)
-            elif subject is not None and event.type in RULINGS:
-                rule(workspace, event.type, subject, order)
-            elif subject is not None and event.type == RELEASE:
-                for person in subject.persons:
-                    if register.release(person.key, event.occurred_at):
-                        for key in {person.key, later_key(person.key, event.occurred_at)}:
-                            workspace.disturb(key, afresh=True)
+        return True
 
     def recall(self, records: list[LogRecord], found: list[Found]) -> None:
         """Take erasures before anybody is there whom they concern."""
@@ -531,29 +328,6 @@ class Preparation:
         lost = {id(ahead.reading.found[place]) for place in gone}
         return [found for found in fresh if id(found) not in lost], [place for place in known if place not in gone]
 
-    async def _stored(self, journeys: Iterable[Journey]) -> list[ArchivedEvent]:
-        return await stored_naming(self._connection, journeys, self._owners, self._rules)
-
-    def _counting(
-        self, stored: list[ArchivedEvent], members: set[bytes], releases: dict[bytes, list[int]] | None = None
-    ) -> list[ArchivedEvent]:
-        """Events that name one of `members`, each as the rule for conflicts has it.
-
-        `releases`: those by which members are named, where they are not those of now.
-        """
-        if releases is None:
-            releases = self._workspace.register.releases
-        found: dict[EventKey, ArchivedEvent] = {}
-        for one in stored:
-            if one.subject is None:
-                continue
-            if renewed(one.subject, one.event.occurred_at, releases).persons[0].key not in members:
-                continue
-            known = found.get(one.key)
-            if known is None or precedes(one.archived.value, known.archived.value):
-                found[one.key] = one
-        return list(found.values())
-
     async def reap(self, effects: Effects) -> None:
         """Turn what the fold has touched into rows and changes, and let go of journeys that were not used for long."""
         effects.harvest = harvest = self._workspace.harvest()
@@ -575,7 +349,7 @@ class Preparation:
                 effects.had_handoffs.append(gone.journey_id)
             if tells:
                 effects.changes += _changes_of(gone)
-        self._evict(harvest.touched)
+        self._cache.trim(harvest.touched)
 
     def _changes(self, journey: Journey, row: JourneyRow, credit: Credit) -> list[Change]:
         """What the feed says of a journey: of its stages, its audiences and the credit for what it booked."""
@@ -594,35 +368,6 @@ class Preparation:
         # an origin that is no more is told as merged into this journey
         split = origin is not None and origin in self._workspace.journeys
         return Change(row.journey_id, SPLIT if split else CREATED, None, row.stage, origin if split else None, cause)
-
-    def _evict(self, just_touched: list[Journey]) -> None:
-        """Let go of the journeys that were not used for longest; those that are not committed yet stay."""
-        journeys = self._workspace.journeys
-        for journey in just_touched:
-            journeys[journey.journey_id] = journeys.pop(journey.journey_id)
-        touched = {journey.journey_id for journey in just_touched}
-        busy, self._committing = self._committing | touched, touched
-        for journey_id in self._excess():
-            tied = self._workspace.component(journey_id) if journey_id in journeys else {}
-            if busy.isdisjoint(tied):
-                for tied_id in tied:
-                    self._workspace.evict(tied_id)
-
-    def _excess(self) -> list[bytes]:
-        """The journeys that were not used for longest: as many as are too many, or remember too much."""
-        journeys, much = self._workspace.journeys, 0
-        many = len(journeys) - CACHED_JOURNEYS
-        if self._grown > CACHED_MOMENTS // 8:  # to measure the cache takes as long as it is large: not at every batch
-            self._grown = 0
-            much = sum([len(journey.moments) for journey in journeys.values()]) - CACHED_MOMENTS
-        found = list[bytes]()
-        for journey_id, journey in journeys.items():
-            if many <= 0 and much <= 0:
-                break
-            found.append(journey_id)
-            many -= 1
-            much -= len(journey.moments)
-        return found
 
 
 class ArchiveDamaged(TandemError):
@@ -644,9 +389,3 @@ def _changes_of(gone: Gone) -> list[Change]:
 def _corrections(journey_id: bytes, stage: int | None, before: Credit, now: Credit, cause: int) -> list[Change]:
     lines = corrections(before, now)
     return [Change(journey_id, CREDIT, stage, stage, None, cause, {"lines": lines})] if lines else []
-
-
-def _ends(journey: Journey) -> set[bytes]:
-    """Identifiers at both ends of a journey's links in quarantine, and its own."""
-    ends = {end for link in journey.refused if link.refused == BREAKER for end in (link.a, link.b)}
-    return ends | journey.identifiers.keys()

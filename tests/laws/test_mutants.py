@@ -170,7 +170,7 @@ MUTANTS = {
     "the cache lets go of what is not committed yet": Mutant(
         (
             (
-                "streams/preparation.py",
+                "streams/cache.py",
                 "busy, self._committing = self._committing | touched, touched",
                 "busy, self._committing = touched, touched",
             ),

@@ -5,7 +5,7 @@ import pytest
 from projections.row import JourneyRow
 from store.archive import LogRecord
 from store.session import closing, open_engine_connection
-from streams import preparation as preparation_module
+from streams import cache as cache_module
 from streams.kafka import KafkaSettings
 from streams.look_ahead import LookAhead
 from streams.preparation import Preparation
@@ -18,8 +18,8 @@ _EVENTS = 300
 
 async def test_what_is_not_committed_yet_stays_in_memory(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """However small the cache is: the database does not know it. Nothing is committed here."""
-    monkeypatch.setattr(preparation_module, "CACHED_JOURNEYS", 0)
-    monkeypatch.setattr(preparation_module, "CACHED_MOMENTS", 0)
+    monkeypatch.setattr(cache_module, "CACHED_JOURNEYS", 0)
+    monkeypatch.setattr(cache_module, "CACHED_MOMENTS", 0)
     async with closing(await open_engine_connection(database_url)) as connection:
         owners, reader = {1: "marketing"}, Reader(RULES)
         look_ahead, preparation = LookAhead(connection, reader, owners), Preparation(connection, None, RULES, owners)
@@ -37,8 +37,8 @@ async def test_what_is_not_committed_yet_stays_in_memory(database_url: str, monk
 async def test_a_cache_that_is_too_small_changes_nothing(
     kafka_settings: KafkaSettings, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preparation_module, "CACHED_JOURNEYS", 3)
-    monkeypatch.setattr(preparation_module, "CACHED_MOMENTS", 8)
+    monkeypatch.setattr(cache_module, "CACHED_JOURNEYS", 3)
+    monkeypatch.setattr(cache_module, "CACHED_MOMENTS", 8)
     monkeypatch.setattr("streams.projector.BATCH_RECORDS", 16)
     history = long_hostile_history(_EVENTS, seed=11)
     await produce(kafka_settings, [(owner, n % 3, value) for n, (owner, value) in enumerate(history)])

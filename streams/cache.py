@@ -1,0 +1,109 @@
+"""The journeys that are folded on: brought in from the database as they are needed, let go of when they are many."""
+
+from collections.abc import Iterable
+
+import asyncpg
+
+from projections.corrections import credit_of
+from projections.identifiers import key_at
+from projections.identity import Subject
+from projections.journey import BREAKER, Journey
+from projections.playbook import Rules
+from projections.register import Register
+from projections.workspace import Workspace
+from store.commit import Stale
+from store.loading import load_journeys, victims_of
+
+#: Kept in memory between batches: journeys at most, and moments of them at most (some 640 bytes each).
+CACHED_JOURNEYS, CACHED_MOMENTS = 25_000, 500_000
+
+
+class Cache:
+    """A workspace over a database. Journeys that were changed stay until the batch after theirs was folded."""
+
+    def __init__(self, connection: asyncpg.Connection, rules: Rules, register: Register | None) -> None:
+        self.connection = connection
+        self.workspace = Workspace(rules, register)
+        #: ids of the journeys that the batch before touched: it may not be committed yet
+        self._committing = set[bytes]()
+        self._grown = 0  #: moments taken in since the cache was measured
+
+    def grow(self, moments: int) -> None:
+        """Note that so many moments, at most, were folded."""
+        self._grown += moments
+
+    async def load(self, subjects: Iterable[Subject | None]) -> None:
+        """Bring in the journeys that these subjects' events touch, if they are not here."""
+        register = self.workspace.register
+        keys = {person.key for subject in subjects if subject for person in subject.persons}
+        if register.releases:
+            keys |= {key_at(key, at, register.releases) for key in keys for at in register.releases.get(key, ())}
+        if register.partners:
+            keys |= {other for key in keys for other in register.partners.get(key, ())}
+        await self.load_keys(keys)
+
+    async def load_keys(self, keys: Iterable[bytes]) -> None:
+        """Bring in the journeys of these identifiers, or of these ids. Raises Stale."""
+        workspace = self.workspace
+        wanted = sorted([key for key in keys if not workspace.knows(key)])
+        if not wanted:
+            return
+        for journey in await load_journeys(self.connection, wanted):
+            known = workspace.journeys.get(journey.journey_id)
+            if known is None:
+                if any(key in workspace.home for key in journey.identifiers):
+                    raise Stale("another worker has changed who is who since journeys were read: fold again")
+                # until the sweep has ended, what is stored may follow former terms
+                if journey.stored is not None and journey.life is not None and journey.life.value:
+                    journey.stored = journey.stored._replace(credit=credit_of(journey, workspace.rules))
+                journey.settled = workspace.register.swept_until is None
+                workspace.put(journey)
+                self._grown += len(journey.moments)
+            elif known.rev < journey.rev:
+                raise Stale("another worker has changed a journey since it was read: fold again")
+
+    async def load_tied(self, keys: set[bytes]) -> None:
+        """Bring in everybody whom any link ties to these identifiers, those in quarantine and their victims too."""
+        workspace, seen = self.workspace, set[bytes]()
+        while keys:
+            seen |= keys
+            await self.load_keys(keys)
+            journeys = [workspace.everybody_here(key) for key in keys if key in workspace.home]
+            tied = {key for component in journeys for journey in component for key in _ends(journey)}
+            quarantined = tied & workspace.register.quarantined
+            keys = (tied | set(await victims_of(self.connection, sorted(quarantined)))) - seen
+
+    def trim(self, just_touched: list[Journey]) -> None:
+        """Let go of the journeys that were not used for longest; those that are not committed yet stay."""
+        journeys = self.workspace.journeys
+        for journey in just_touched:
+            journeys[journey.journey_id] = journeys.pop(journey.journey_id)
+        touched = {journey.journey_id for journey in just_touched}
+        busy, self._committing = self._committing | touched, touched
+        for journey_id in self._excess():
+            tied = self.workspace.component(journey_id) if journey_id in journeys else {}
+            if busy.isdisjoint(tied):
+                for tied_id in tied:
+                    self.workspace.evict(tied_id)
+
+    def _excess(self) -> list[bytes]:
+        """The journeys that were not used for longest: as many as are too many, or remember too much."""
+        journeys, much = self.workspace.journeys, 0
+        many = len(journeys) - CACHED_JOURNEYS
+        if self._grown > CACHED_MOMENTS // 8:  # to measure the cache takes as long as it is large: not at every batch
+            self._grown = 0
+            much = sum([len(journey.moments) for journey in journeys.values()]) - CACHED_MOMENTS
+        found = list[bytes]()
+        for journey_id, journey in journeys.items():
+            if many <= 0 and much <= 0:
+                break
+            found.append(journey_id)
+            many -= 1
+            much -= len(journey.moments)
+        return found
+
+
+def _ends(journey: Journey) -> set[bytes]:
+    """Identifiers at both ends of a journey's links in quarantine, and its own."""
+    ends = {end for link in journey.refused if link.refused == BREAKER for end in (link.a, link.b)}
+    return ends | journey.identifiers.keys()
