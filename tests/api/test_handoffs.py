@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import sys
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -18,6 +16,7 @@ from deploy.embedded.process import free_port
 from projections.handoffs import handoff_id
 from streams.kafka import KafkaSettings
 from tandem import ApiError, AsyncClient, NotFound, Subscription
+from tests.commands import Done, command
 from tests.support import body, counts, produce, served, until, worker
 
 _PEOPLE = 5
@@ -158,24 +157,8 @@ async def test_audiences(world: World) -> None:
         [one async for one in world.client.audience("nobody")]
 
 
-class Done(NamedTuple):
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
-
-
 async def _tandem(address: str, *arguments: str) -> Done:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "from cli.main import main; main()", *arguments),
-        env={**os.environ, "TANDEM_API": address, "COLUMNS": "200"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert b"Traceback" not in err
-    return Done(process.returncode or 0, out.decode(), err.decode())
+    return await command({"TANDEM_API": address, "COLUMNS": "200"}, *arguments)
 
 
 async def test_the_commands(world: World) -> None:

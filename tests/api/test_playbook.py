@@ -1,9 +1,6 @@
 """The joint playbook by HTTP, SDK and command: one department alone changes nothing, what-if foretells exactly."""
 
-import asyncio
 import json
-import os
-import sys
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -20,6 +17,7 @@ from deploy.embedded.process import free_port
 from streams.agreed import Agreed
 from streams.kafka import KafkaSettings
 from tandem import ApiError, AsyncClient, NotFound
+from tests.commands import Done, command
 from tests.plans import EAGER, TEXT, approve, propose
 from tests.support import RULES, body, counts, produce, served, until, worker
 
@@ -196,24 +194,8 @@ async def test_a_rejected_proposal_stays_rejected(world: World) -> None:
         await client.decide_playbook(made["proposal"], "approve", department="marketing", by="mia")
 
 
-class Done(NamedTuple):
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
-
-
 async def _tandem(address: str, *arguments: str) -> Done:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "from cli.main import main; main()", "playbook", *arguments),
-        env={**os.environ, "TANDEM_API": address, "COLUMNS": "200"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert b"Traceback" not in err
-    return Done(process.returncode or 0, out.decode(), err.decode())
+    return await command({"TANDEM_API": address, "COLUMNS": "200"}, "playbook", *arguments)
 
 
 async def test_the_commands(world: World, tmp_path: Path) -> None:

@@ -1,10 +1,7 @@
 """As of a time, on both axes: the answer is the fold of exactly what had happened, or was known, by then."""
 
-import asyncio
 import json
-import os
 import random
-import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -31,6 +28,7 @@ from store.rebuild import AnotherPoint
 from store.session import open_engine_connection
 from streams.kafka import KafkaSettings
 from tandem import ApiError, AsyncClient, NotFound
+from tests.commands import Done, command
 from tests.laws.histories import long_hostile_history
 from tests.support import RULES, body, produce, project, served
 
@@ -236,24 +234,8 @@ async def test_times_that_cannot_be_are_refused(world: World) -> None:
         await world.client.journey("user_id", "nobody", at=_MONDAY.isoformat())
 
 
-class Done(NamedTuple):
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
-
-
 async def _tandem(address: str, *arguments: str) -> Done:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "from cli.main import main; main()", *arguments),
-        env={**os.environ, "TANDEM_API": address, "COLUMNS": "200"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert b"Traceback" not in err
-    return Done(process.returncode or 0, out.decode(), err.decode())
+    return await command({"TANDEM_API": address, "COLUMNS": "200"}, *arguments)
 
 
 async def test_the_commands(world: World) -> None:

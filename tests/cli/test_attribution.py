@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -13,6 +11,7 @@ from api.app import create_app
 from deploy.embedded.process import free_port
 from streams.kafka import KafkaSettings
 from tandem import ApiError, AsyncClient, Client
+from tests.commands import Done, command
 from tests.support import body, produce, project, served
 
 
@@ -38,24 +37,8 @@ _EVENTS: list[tuple[str, int, bytes | None]] = [
 ]
 
 
-class Done(NamedTuple):
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
-
-
 async def tandem(address: str, *arguments: str) -> Done:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "from cli.main import main; main()", "attribution", *arguments),
-        env={**os.environ, "TANDEM_API": address, "COLUMNS": "200"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert b"Traceback" not in err
-    return Done(process.returncode or 0, out.decode(), err.decode())
+    return await command({"TANDEM_API": address, "COLUMNS": "200"}, "attribution", *arguments)
 
 
 @pytest.fixture

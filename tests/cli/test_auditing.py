@@ -1,43 +1,23 @@
 """`tandem audit`: keys, checkpoints, proofs, and what it says of records that were changed."""
 
-import asyncio
 import json
-import os
-import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import asyncpg
 
 from streams.kafka import KafkaSettings
+from tests.commands import Done, command
 from tests.support import body, produce, project
 
 
-class Done(NamedTuple):
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
-
-
 async def _audit(database_url: str, folder: Path, *arguments: str) -> Done:
-    environment = os.environ | {
+    environment = {
         "TANDEM_DATABASE_URL": database_url,
         "TANDEM_KAFKA": "127.0.0.1:1",
         "TANDEM_AUDIT_KEY": str(folder / "key.pem"),
         "TANDEM_CHECKPOINTS": str(folder / "checkpoints.jsonl"),
     }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "from cli.main import main; main()", "audit", *arguments),
-        env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert b"Traceback" not in err, err.decode()
-    return Done(process.returncode or 0, out.decode(), err.decode())
+    return await command(environment, "audit", *arguments)
 
 
 def _write(path: str, text: str) -> None:

@@ -1,45 +1,25 @@
 """`tandem erase` against a running worker."""
 
-import asyncio
 import json
-import os
-import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import asyncpg
 
 from audit.checkpoints import make_key
 from streams.kafka import KafkaSettings
+from tests.commands import Done, command
 from tests.support import body, produce, until, worker
 
 
-class Done(NamedTuple):
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
-
-
 async def _tandem(kafka: KafkaSettings, database_url: str, folder: Path, *arguments: str) -> Done:
-    environment = os.environ | {
+    environment = {
         "TANDEM_DATABASE_URL": database_url,
         "TANDEM_KAFKA": kafka.bootstrap,
         "TANDEM_TOPIC_PREFIX": kafka.topic_prefix,
         "TANDEM_PARTITIONS": str(kafka.partitions),
         "TANDEM_AUDIT_KEY": str(folder / "key.pem"),
     }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "from cli.main import main; main()", *arguments),
-        env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert b"Traceback" not in err, err.decode()
-    return Done(process.returncode or 0, out.decode(), err.decode())
+    return await command(environment, *arguments)
 
 
 def _text(file: Path) -> str:

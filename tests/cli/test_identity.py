@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
@@ -15,6 +13,7 @@ from api.app import create_app
 from deploy.embedded.process import free_port
 from streams.kafka import KafkaSettings
 from tandem import AsyncClient, ConfirmationNeeded, NotFound
+from tests.commands import Done, command
 from tests.support import body, counts, produce, until, worker
 
 _EVENTS = [
@@ -26,14 +25,6 @@ _EVENTS = [
 ]
 
 
-class Done(NamedTuple):
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
-
-
 class Stack(NamedTuple):
     """An API and a worker."""
 
@@ -42,16 +33,7 @@ class Stack(NamedTuple):
 
     async def tandem(self, *arguments: str) -> Done:
         """Run `tandem identity` as a user would."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", "from cli.main import main; main()", "identity", *arguments),
-            env={**os.environ, "TANDEM_API": self.address, "COLUMNS": "200"},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
-        assert b"Traceback" not in err
-        return Done(process.returncode or 0, out.decode(), err.decode())
+        return await command({"TANDEM_API": self.address, "COLUMNS": "200"}, "identity", *arguments)
 
     async def json(self, *arguments: str) -> Any:
         """The JSON that a command prints."""

@@ -233,11 +233,11 @@ MUTANTS = {
     ),
     "half a key opens": Mutant(
         (("api/keys.py", "if key is None or not right:", "if key is None:"),),
-        ("tests/api/test_access.py::test_keys_that_are_none",),
+        ("tests/api/test_credentials.py::test_keys_that_are_none",),
     ),
     "an answer leaves without its record": Mutant(
         (("api/reading.py", "recorded.set_result(done)", "recorded.set_result(True)"),),
-        ("tests/api/test_access.py::test_what_cannot_be_recorded_is_not_answered",),
+        ("tests/api/test_credentials.py::test_what_cannot_be_recorded_is_not_answered",),
     ),
     "what rounding leaves is lost": Mutant(
         (("projections/credit.py", "key=lambda place: -lost[place])[:left]:", "key=lambda place: -lost[place])[:0]:"),),
