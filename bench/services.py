@@ -19,6 +19,8 @@ from deploy.embedded.process import free_port, spawn, stop
 from store.migrate import create_database, migrate
 from streams.kafka import KafkaSettings, ensure_topics
 
+_DROP = "DROP DATABASE {} WITH (FORCE)"
+
 
 @dataclass(frozen=True, slots=True)
 class Servers:
@@ -75,7 +77,8 @@ def servers() -> Iterator[Servers]:
 
 
 async def make_place(on: Servers) -> Place:
-    """Fresh topics and a fresh, migrated database."""
+    """Fresh topics and a fresh, migrated database; that of the scenario before is gone."""
+    await _clear(on.postgres)
     name = f"bench_{uuid4().hex[:8]}"
     url = await create_database(on.postgres, name)
     connection = await asyncpg.connect(url)
@@ -84,3 +87,12 @@ async def make_place(on: Servers) -> Place:
     kafka = KafkaSettings(bootstrap=on.bootstrap, topic_prefix=name)
     await ensure_topics(kafka)
     return Place(kafka, url, on.folder)
+
+
+async def _clear(server_url: str) -> None:
+    """Drop what was measured, and have all that is left of it written: vacuums of it would run beside what comes next."""
+    connection = await asyncpg.connect(server_url)
+    for row in await connection.fetch("SELECT datname FROM pg_database WHERE datname LIKE 'bench\\_%'"):
+        await connection.execute(_DROP.format(row["datname"]))
+    await connection.execute("CHECKPOINT")
+    await connection.close()
