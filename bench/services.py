@@ -90,7 +90,7 @@ async def make_place(on: Servers) -> Place:
 
 
 async def _clear(server_url: str) -> None:
-    """Drop what was measured, and have all that is left of it written: vacuums of it would run beside what comes next."""
+    """Drop what was measured, and have what is left of it written: vacuums of it would run beside what comes next."""
     connection = await asyncpg.connect(server_url)
     for row in await connection.fetch("SELECT datname FROM pg_database WHERE datname LIKE 'bench\\_%'"):
         await connection.execute(_DROP.format(row["datname"]))
