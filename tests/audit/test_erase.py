@@ -28,7 +28,7 @@ from schemas.decode import decode
 from schemas.rejection import Rejection
 from store.erasure import UnknownSecret, erased_by, read_secret, rewrite
 from store.session import open_engine_connection
-from streams import preparation as preparation_module
+from streams import refolding as refolding_module
 from streams.kafka import KafkaSettings
 from tests.laws.histories import long_hostile_history
 from tests.support import RULES, body, counts, fresh_database, produce, project, until, worker
@@ -324,7 +324,7 @@ async def test_what_another_worker_writes_meanwhile_is_erased_as_well(
     """An address of hers that nothing stored names: an event with it comes while the other worker looks for her."""
     planned = await world.plan(("email", MAIL))
     connection = await asyncpg.connect(world.url)
-    look = preparation_module.stored_keys
+    look = refolding_module.stored_keys
     fresh = body(70_200, who={"email": "ana.second@privacy.example.org"}, occurred_at=_at(10))
     found = normalise("email", "ana.second@privacy.example.org")
     secret = await read_secret(connection)
@@ -348,7 +348,7 @@ async def test_what_another_worker_writes_meanwhile_is_erased_as_well(
     async def shared() -> bool:
         return await connection.fetchval("SELECT count(DISTINCT worker) FROM partitions") == 2
 
-    monkeypatch.setattr(preparation_module, "stored_keys", looking)
+    monkeypatch.setattr(refolding_module, "stored_keys", looking)
     async with worker(kafka_settings, world.url), worker(kafka_settings, world.url):
         await until(shared)
         await produce(kafka_settings, [("joint", 0, event)])
