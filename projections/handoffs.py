@@ -6,6 +6,7 @@ facts. docs/decisions/handoffs.md has the rules in words.
 
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -97,16 +98,17 @@ def take(life: "Lifecycle", moment: Moment, entries: Iterable["Entry"], terms: H
 def enter(life: "Lifecycle", entry: "Entry", terms: HandoffTerms) -> None:
     """Take what entering a stage means for hand-offs."""
     for kind in terms.resolved_by_stage.get(entry.stage, ()):
-        n = _current(life.handoffs, kind.name)
+        n = life.open_handoffs.get(kind.name)
         if n is not None:
             _close(life, n, RESOLVED, entry.at)
     for kind in terms.offered_by_stage.get(entry.stage, ()):
         _offer(life, kind, entry.at, entry.id, entry.source)
 
 
-def next_expiry(handoffs: Sequence[Handoff]) -> tuple[int, int] | None:
+def next_expiry(life: "Lifecycle") -> tuple[int, int] | None:
     """(time, place) of the offer that expires first, if nothing else happens."""
-    due = [(one.expires_at, n) for n, one in enumerate(handoffs) if one.state == OFFERED and one.expires_at is not None]
+    waiting = [(life.handoffs[n], n) for n in life.open_handoffs.values()]
+    due = [(one.expires_at, n) for one, n in waiting if one.state == OFFERED and one.expires_at is not None]
     return min(due, default=None)
 
 
@@ -118,7 +120,7 @@ def expire(life: "Lifecycle", place: int, at: int) -> None:
 def _offer(life: "Lifecycle", kind: Kind, at: int, event: bytes | None, source: str | None) -> None:
     """Offer a hand-off; while one of the kind is open, it is superseded by that one (identity case 17)."""
     handoff_id = _id_of(life, kind, at, event, source)
-    if any(one.id == handoff_id for one in life.handoffs):
+    if _is_offered(life.handoffs, handoff_id, at):
         return  # the stage and the event that led to it both offer
     tier = next((one for one in kind.tiers if _fits(life, one)), None)
     made = Handoff(
@@ -137,10 +139,16 @@ def _offer(life: "Lifecycle", kind: Kind, at: int, event: bytes | None, source: 
         None if tier is None else kind.due(at, tier.expires),
         since=at,
     )
-    n = _current(life.handoffs, kind.name)
+    n = life.open_handoffs.get(kind.name)
     if n is not None:
         made = msgspec.structs.replace(made, state=SUPERSEDED, successor=life.handoffs[n].id)
     life.handoffs.append(made)
+    _put(life, len(life.handoffs) - 1, made)
+
+
+def _is_offered(handoffs: Sequence[Handoff], handoff_id: bytes, at: int) -> bool:
+    """Whether the moment, or the silence, that offers has offered it already: then it is among the last ones."""
+    return any(one.id == handoff_id for one in takewhile(lambda one: one.offered_at == at, reversed(handoffs)))
 
 
 def handoff_id(kind: str, source: str | None, event: bytes, when: int | None = None) -> bytes:
@@ -163,14 +171,9 @@ def _fits(life: "Lifecycle", tier: Tier) -> bool:
     return not tier.was or any(life.reached[stage] is not None for stage in tier.was)
 
 
-def _current(handoffs: Sequence[Handoff], kind: str) -> int | None:
-    """The place of the open hand-off of a kind: there is one at most."""
-    return next((n for n, one in enumerate(handoffs) if one.kind == kind and one.open), None)
-
-
 def _by_system(life: "Lifecycle", moment: Moment, role: int, kind: Kind) -> None:
     """What a department's own event says about the open hand-off of a kind; nothing where there is none."""
-    n = _current(life.handoffs, kind.name)
+    n = life.open_handoffs.get(kind.name)
     if n is None:
         return
     one = life.handoffs[n]
@@ -203,7 +206,7 @@ def _by_people(life: "Lifecycle", moment: Moment, terms: HandoffTerms) -> None:
     reason = _objection(life.handoffs, n, role, moment, terms)
     if reason is not None:
         _ignore(life, moment, reason)
-        current = _current(life.handoffs, life.handoffs[n].kind)
+        current = life.open_handoffs.get(life.handoffs[n].kind)
         if role == ACCEPT and current is not None:
             _meet_again(life, current, moment)
     elif life.handoffs[n].state == SUPERSEDED:
@@ -245,7 +248,7 @@ def _take_over(life: "Lifecycle", n: int, moment: Moment) -> None:
     one = life.handoffs[n]
     first = next(place for place, other in enumerate(life.handoffs) if other.id == one.successor)
     earlier = life.handoffs[first]
-    life.handoffs[n] = msgspec.structs.replace(
+    again = msgspec.structs.replace(
         one,
         state=OFFERED,
         successor=None,
@@ -257,7 +260,8 @@ def _take_over(life: "Lifecycle", n: int, moment: Moment) -> None:
         expires_at=earlier.expires_at,
         touched_at=earlier.touched_at,
     )
-    life.handoffs[first] = msgspec.structs.replace(earlier, state=SUPERSEDED, since=moment.at, successor=one.id)
+    _put(life, first, msgspec.structs.replace(earlier, state=SUPERSEDED, since=moment.at, successor=one.id))
+    _put(life, n, again)
     _decide(life, n, ACCEPT, moment)
 
 
@@ -267,7 +271,7 @@ def _decide(life: "Lifecycle", n: int, role: int, moment: Moment) -> None:
         if one.state == OFFERED:
             _touch(life, n, moment.at)
             one = life.handoffs[n]
-            life.handoffs[n] = msgspec.structs.replace(one, state=ACCEPTED, since=moment.at, owner=moment.by)
+            _put(life, n, msgspec.structs.replace(one, state=ACCEPTED, since=moment.at, owner=moment.by))
     elif role == REJECT:
         _touch(life, n, moment.at)
         _close(life, n, REJECTED, moment.at, moment.note)
@@ -282,16 +286,25 @@ def _meet_again(life: "Lifecycle", n: int, moment: Moment) -> None:
     """Somebody accepts what is accepted: if it is somebody else, both should know."""
     one = life.handoffs[n]
     if moment.by is not None and one.owner is not None and moment.by != one.owner and one.rival is None:
-        life.handoffs[n] = msgspec.structs.replace(one, rival=moment.by)
+        _put(life, n, msgspec.structs.replace(one, rival=moment.by))
 
 
 def _touch(life: "Lifecycle", n: int, at: int) -> None:
     if life.handoffs[n].touched_at is None:
-        life.handoffs[n] = msgspec.structs.replace(life.handoffs[n], touched_at=at)
+        _put(life, n, msgspec.structs.replace(life.handoffs[n], touched_at=at))
 
 
 def _close(life: "Lifecycle", n: int, state: int, at: int, note: str | None = None) -> None:
-    life.handoffs[n] = msgspec.structs.replace(life.handoffs[n], state=state, since=at, note=note)
+    _put(life, n, msgspec.structs.replace(life.handoffs[n], state=state, since=at, note=note))
+
+
+def _put(life: "Lifecycle", n: int, one: Handoff) -> None:
+    """Put a hand-off in its place, and note whether it is open."""
+    life.handoffs[n] = one
+    if one.open:
+        life.open_handoffs[one.kind] = n
+    elif life.open_handoffs.get(one.kind) == n:
+        del life.open_handoffs[one.kind]
 
 
 def _ignore(life: "Lifecycle", moment: Moment, reason: str) -> None:

@@ -1,5 +1,7 @@
 """The lifecycle: stages, score and value, stepped through moments in law 2's order."""
 
+from functools import cached_property
+
 import msgspec
 
 from projections.handoffs import Handoff, Ignored, enter, expire, next_expiry, take
@@ -20,7 +22,7 @@ class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
     source: str | None
 
 
-class Lifecycle(msgspec.Struct, array_like=True):
+class Lifecycle(msgspec.Struct, array_like=True, dict=True):
     """What stepping through a journey's moments has come to. Times are microseconds since 1970 UTC."""
 
     stage: int
@@ -42,6 +44,11 @@ class Lifecycle(msgspec.Struct, array_like=True):
     ignored: list[Ignored] = []
     #: quantity of the last usage that was reported
     usage: int | None = None
+
+    @cached_property
+    def open_handoffs(self) -> dict[str, int]:
+        """The place of each kind's open hand-off: there is one at most. Not stored; whoever changes one keeps it."""
+        return {one.kind: n for n, one in enumerate(self.handoffs) if one.open}
 
 
 def copy_of(life: Lifecycle, stages: int = 0) -> Lifecycle:
@@ -129,7 +136,7 @@ def advance(life: Lifecycle, until: int, rules: Rules) -> None:
     """Let time do what it does up to and including `until`: silence leads to stages, offers expire."""
     while True:
         silence = _next_silence(life, until, rules) if life.heard else None
-        expiry = next_expiry(life.handoffs) if life.handoffs else None
+        expiry = next_expiry(life) if life.handoffs else None
         if expiry is not None and expiry[0] <= (until if silence is None else silence[0]):
             expire(life, expiry[1], expiry[0])
         elif silence is not None:

@@ -307,6 +307,10 @@ MUTANTS = {
         (("projections/handoffs.py", "    if n is not None:\n        made =", "    if False:\n        made ="),),
         ("tests/projections/test_handoffs.py::test_hand_offs_are_what_the_simplest_model_says",),
     ),
+    "a hand-off that was closed is taken for open": Mutant(
+        (("projections/handoffs.py", "        del life.open_handoffs[one.kind]\n", "        pass\n"),),
+        ("tests/projections/test_handoffs.py::test_hand_offs_are_what_the_simplest_model_says",),
+    ),
     "what was told of a hand-off is not taken back": Mutant(
         (
             (

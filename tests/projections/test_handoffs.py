@@ -354,3 +354,4 @@ def test_hand_offs_are_what_the_simplest_model_says(steps: list[tuple[str, int]]
         for one in leads
     ]
     assert told == _naively(steps, at)
+    assert life.open_handoffs == copy_of(life).open_handoffs, "what is kept on the way is what a search finds"
