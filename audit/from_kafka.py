@@ -33,6 +33,18 @@ async def replay_from_kafka(
 ) -> ProjectionDigest:
     """Read the log into the projection `name`, and digest it. Begun before, it goes on.
 
+    Raises what `read_log` raises.
+    """
+    await read_log(kafka, database_url, rules, name, tell, pace)
+    async with closing(await open_engine_connection(database_url, name)) as connection:
+        return await projection_digest(connection)
+
+
+async def read_log(
+    kafka: KafkaSettings, database_url: str, rules: Rules, name: str, tell: Tell, pace: Pace | None = None
+) -> None:
+    """The same without the digest.
+
     Raises UnusableName, PlaybookChanged, LogIncomplete, and what the projector raises.
     """
     async with closing(await open_connection(database_url)) as connection:
@@ -57,5 +69,3 @@ async def replay_from_kafka(
             raise LogIncomplete(
                 f"Kafka no longer has the whole log: {error}. The archive has it: replay with --from-archive"
             ) from error
-    async with closing(await open_engine_connection(database_url, name)) as connection:
-        return await projection_digest(connection)

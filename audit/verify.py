@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 
 from audit.digest import ProjectionDigest, projection_digest
-from audit.from_kafka import replay_from_kafka
+from audit.from_kafka import read_log
 from audit.rebuild import fold_archive
 from projections.ids import id_text
 from projections.journey import UnknownStateFormat, decode_journey
@@ -66,10 +66,10 @@ async def verify(database_url: str, rules: Rules, tell: Tell) -> Verdict:
 
 
 async def verify_from_kafka(kafka: KafkaSettings, database_url: str, rules: Rules, tell: Tell) -> Verdict:
-    """The same against Kafka's log, dead letters included. Raises what `replay_from_kafka` raises."""
+    """The same against Kafka's log, dead letters included. Raises what `read_log` raises."""
     await _forget(database_url)
     try:
-        await replay_from_kafka(kafka, database_url, rules, _NAME, tell)
+        await read_log(kafka, database_url, rules, _NAME, tell)
         async with closing(await open_engine_connection(database_url, _NAME)) as connection:
             letters = [
                 Difference("dead_letters", where, None, f"it is {live or 'not there'}; Kafka's log makes it {again}")

@@ -4,13 +4,13 @@ Pure: the same seed gives the same facts. People change devices, events come lat
 work in office hours, and not all of them call in time; customers fall silent, complain or leave, and some come back.
 """
 
-import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, NamedTuple
 
 from projections.handoffs import handoff_id
+from projections.ids import id_text
 from tandem import event_id
 
 _CHANNELS = {"organic_search": 30, "paid_search": 22, "social": 18, "email": 12, "referral": 10, "direct": 8}
@@ -200,7 +200,7 @@ class _Person:
 
     def _decided(self, qualified: Fact, owner: str) -> Fact:
         """A person of sales accepts the hand-off that marketing's word has made."""
-        handoff = str(uuid.UUID(bytes=handoff_id("qualified-lead", qualified.source, id_of(qualified).bytes)))
+        handoff = id_text(handoff_id("qualified-lead", qualified.source, id_of(qualified).bytes))
         data: Data = {"handoff": handoff, "by": owner, "department": "sales"}
         return self._fact("joint", "crm-inbox", "handoff_accepted", {"email": self._email()}, data)
 

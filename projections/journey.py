@@ -199,7 +199,7 @@ class Journey:
                 self._repeat(known, moment, rules)
                 return
             share(moment, self.identifiers)
-            self.groups[moment.group or group] = moment
+            self.groups[moment.group or group] = moment  # the group, made of what is shared by now
         self.moments.append(moment)
         if self.settled and self.life is not None and self._newest():
             self._step(self.life, moment, rules)
