@@ -16,29 +16,22 @@ async def cutting(upstream: Callable[[], str], allowed: Callable[[], int]) -> As
     under_way: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        under_way.add(asyncio.current_task())  # type: ignore[arg-type]
-        limit = left = allowed()
-        address = urlsplit(upstream())
         try:
+            address = urlsplit(upstream())
             answers, asks = await asyncio.open_connection(address.hostname, address.port)
+            try:
+                cuts.append(await _answer(reader, asks, answers, writer, allowed()))
+            finally:
+                asks.transport.abort()
         except OSError:
-            writer.transport.abort()
-            return
-        asking = asyncio.create_task(_pump(reader, asks))
-        try:
-            while left > 0 and (data := await answers.read(min(left, 65_536))):
-                writer.write(data)
-                await writer.drain()
-                left -= len(data)
-            cuts.append(limit - left)
-        except OSError:
-            pass  # the client left
+            pass  # nobody listens, or the client left
         finally:
-            asking.cancel()
-            writer.transport.abort()
-            asks.transport.abort()
+            writer.transport.abort()  # also where the test ended while the connection was made
 
-    server = await asyncio.start_server(serve, "127.0.0.1")
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        under_way.add(asyncio.create_task(serve(reader, writer)))
+
+    server = await asyncio.start_server(accept, "127.0.0.1")
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", cuts
     finally:
@@ -46,6 +39,26 @@ async def cutting(upstream: Callable[[], str], allowed: Callable[[], int]) -> As
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
+
+
+async def _answer(
+    reader: asyncio.StreamReader,
+    asks: asyncio.StreamWriter,
+    answers: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    allowed: int,
+) -> int:
+    """Carry a conversation until so many bytes were answered, or either side leaves: how many were."""
+    left = allowed
+    asking = asyncio.create_task(_pump(reader, asks))
+    try:
+        while left > 0 and (data := await answers.read(min(left, 65_536))):
+            writer.write(data)
+            await writer.drain()
+            left -= len(data)
+    finally:
+        asking.cancel()
+    return allowed - left
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
