@@ -33,7 +33,7 @@ from streams.reader import Reader
 from streams.reading import Found, Reading
 
 _CHUNK_EVENTS = 16_384
-_TOUCHED = 5_000  #: journeys that are changed before they are written: so few are written more than once
+_TOUCHED = 10_000  #: journeys that are changed before they are written: so few are written more than once
 _READERS = 2  #: processes that read chunks: one alone takes longer than it takes to fold
 
 #: What is folded before anybody is there whom it concerns.
@@ -144,7 +144,7 @@ async def _work(parts: _Rebuilding, place: Place, tell: Tell, pace: Pace | None)
         if effects is not None:
             commit = await _write(parts, effects, place, commit)
         if commit is not None:
-            await commit
+            await asyncio.gather(commit, parts.preparation.forget())
     finally:
         await chunks.aclose()
         if commit is not None:
@@ -181,8 +181,11 @@ async def _fold_joint_events(parts: _Rebuilding, place: Place) -> Place:
 async def _chunks(parts: _Rebuilding, place: Place) -> AsyncGenerator[_Chunk]:
     """The archive after a place, in chunks; each reader is ahead by one."""
     ahead: deque[asyncio.Task[_Chunk]] = deque()
+    coming = asyncio.create_task(blocks_after(parts.blocks, place))
     try:
-        while page := await blocks_after(parts.blocks, place):
+        while page := await coming:
+            last = place._replace(bucket=page[-1].bucket, batch_id=page[-1].batch_id)
+            coming = asyncio.create_task(blocks_after(parts.blocks, last))
             for number, some in enumerate(_of_some_size(page)):
                 events = place.events + sum(block.events for block in some)
                 place = place._replace(bucket=some[-1].bucket, batch_id=some[-1].batch_id, events=events)
@@ -194,9 +197,9 @@ async def _chunks(parts: _Rebuilding, place: Place) -> AsyncGenerator[_Chunk]:
             yield await ahead[0]
             ahead.popleft()
     finally:
-        for task in ahead:
+        for task in (coming, *ahead):
             task.cancel()
-        await asyncio.gather(*ahead, return_exceptions=True)
+        await asyncio.gather(coming, *ahead, return_exceptions=True)
 
 
 async def _read(parts: _Rebuilding, reader: Reader, blocks: list[StoredBlock], place: Place) -> _Chunk:

@@ -351,6 +351,14 @@ class Preparation:
                 effects.changes += _changes_of(gone)
         self._cache.trim(harvest.touched)
 
+    async def forget(self) -> None:
+        """Let go of all journeys, a few at a time: that takes long, and nothing is folded after it."""
+        journeys = self._workspace.journeys
+        while journeys:
+            for _ in range(min(len(journeys), _SLICE)):
+                journeys.popitem()
+            await asyncio.sleep(0)
+
     def _changes(self, journey: Journey, row: JourneyRow, credit: Credit) -> list[Change]:
         """What the feed says of a journey: of its stages, its audiences and the credit for what it booked."""
         change, stored = self._change(journey, row), journey.stored
