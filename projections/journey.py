@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from projections.arrays import is_empty, joined
 from projections.identifiers import RANK, Identifier
 from projections.kept import MILESTONES
 from projections.lifecycle import Lifecycle, begin, hear, step
@@ -109,10 +110,23 @@ class State(msgspec.Struct, array_like=True):
     life: Lifecycle
 
 
+class _Unread(msgspec.Struct, array_like=True):
+    """The same, of which moments and life are as they are stored."""
+
+    format: int
+    identifiers: list[Known]
+    links: list[Link]
+    moments: msgspec.Raw
+    facts: list[Fact]
+    life: msgspec.Raw
+
+
+_MOMENT_BYTES = 640  #: of a moment that was decoded, about
 FORMAT = 3  #: of State; a reader that meets another one must rebuild
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
-_decoder = msgspec.msgpack.Decoder(State)
+_decoder, _unread = msgspec.msgpack.Decoder(State), msgspec.msgpack.Decoder(_Unread)
+_moments, _life = msgspec.msgpack.Decoder(list[Moment]), msgspec.msgpack.Decoder(Lifecycle)
 
 
 class UnknownStateFormat(TandemError):
@@ -128,16 +142,29 @@ class Stored(NamedTuple):
     credit: Mapping[tuple[str | None, str | None, str], int]
 
 
+class Past(NamedTuple):
+    """What a journey remembers as it is stored: most of what is folded on never asks for it."""
+
+    moments: msgspec.Raw
+    #: what stepping through them gives; None where that was by other terms
+    life: msgspec.Raw | None
+    #: time of the last event; microseconds since 1970 UTC
+    until: int
+    #: (account, since) of each change of account that they name
+    stays: list[tuple[str, int]]
+
+
 class Journey:
     """The working copy of one journey. Only the fold changes it.
 
     Invariants: `moments` holds one moment for each milestone and group. While `settled`, they are sorted by law 2's
-    order and `life` is what stepping through them gives.
+    order and `life` is what stepping through them gives. While there is a `past`, it holds the moments up to a time,
+    and `recent` those after it: no group has some of both.
     """
 
     __slots__ = (
         *("component", "day", "events", "facts", "groups", "identifiers", "inherited", "journey_id", "last_seen"),
-        *("life", "links", "moments", "rev", "scored", "settled", "stored"),
+        *("life", "links", "past", "recent", "rev", "scored", "settled", "stored", "weighed"),
     )
 
     def __init__(self, journey_id: bytes, rev: int = 0) -> None:
@@ -150,7 +177,10 @@ class Journey:
         self.component: bytes | None = None
         self.identifiers: dict[bytes, Known] = {}
         self.links: dict[tuple[bytes, bytes], Link] = {}
-        self.moments: list[Moment] = []
+        #: moments that were not decoded yet; None: there are none
+        self.past: Past | None = None
+        #: the others, and those of them that are of groups
+        self.recent: list[Moment] = []
         self.groups: dict[GroupKey, Moment] = {}
         self.facts: dict[FactPlace, Fact] = {}
         self.life: Lifecycle | None = None
@@ -161,8 +191,36 @@ class Journey:
         #: what has scored on the last day; None where that must be found out first
         self.day: int | None = None
         self.scored: set[tuple[str, str | None, str | None]] = set()
+        #: what the cache took it for
+        self.weighed = 0
         #: a journey that this one has something of, or gave something to, since the stored row was written
         self.inherited: bytes | None = None
+
+    @property
+    def moments(self) -> list[Moment]:
+        """All moments. Those that were not decoded yet are, now."""
+        past = self.past
+        if past is not None:
+            self.past, stored = None, _moments.decode(past.moments)
+            for moment in stored:
+                share(moment, self.identifiers)
+            self.recent = stored + self.recent
+            self.groups |= groups_of(stored)
+        return self.recent
+
+    @moments.setter
+    def moments(self, moments: list[Moment]) -> None:
+        self.past, self.recent = None, moments
+
+    @property
+    def empty(self) -> bool:
+        """Whether there are no moments: events have only named its identifiers, in links that were refused."""
+        return not self.recent and self.past is None
+
+    @property
+    def weight(self) -> int:
+        """What it takes in memory, in moments."""
+        return len(self.recent) + (0 if self.past is None else memoryview(self.past.moments).nbytes // _MOMENT_BYTES)
 
     @property
     def refused(self) -> list[Link]:
@@ -181,7 +239,7 @@ class Journey:
             self.identifiers[key] = Known(key, identifier.type, identifier.value, *order, order[0])
         elif order < known.order:
             self.identifiers[key] = Known(key, identifier.type, identifier.value, *order, known.last)
-            self.settled = self.settled and bool(self.moments)  # without moments it begins where it was first named
+            self.settled = self.settled and not self.empty  # without moments it begins where it was first named
         else:
             known.last = max(known.last, order[0])
 
@@ -192,6 +250,8 @@ class Journey:
         """
         self.events += 1
         self.last_seen = max(self.last_seen, moment.at)
+        if self.past is not None and moment.kin_since <= self.past.until:
+            _ = self.moments  # it may be of a group that there is
         group = moment.group
         if group is not None:
             known = self.groups.get(group)
@@ -200,7 +260,7 @@ class Journey:
                 return
             share(moment, self.identifiers)
             self.groups[moment.group or group] = moment  # the group, made of what is shared by now
-        self.moments.append(moment)
+        self.recent.append(moment)
         if self.settled and self.life is not None and self._newest():
             self._step(self.life, moment, rules)
         else:
@@ -223,7 +283,8 @@ class Journey:
     def _recall(self, day: int, rules: Rules) -> None:
         """Find what has scored on a day, all but the last moment being settled."""
         self.day, self.scored = day, set()
-        for moment in reversed(self.moments[:-1]):
+        whole = self.past is not None and self.past.until // DAY >= day
+        for moment in reversed((self.moments if whole else self.recent)[:-1]):
             if moment.at // DAY != day:
                 return
             if moment.type in rules.at(moment.at).points and moment.type not in MILESTONES:
@@ -231,9 +292,9 @@ class Journey:
 
     def _newest(self) -> bool:
         """Whether the last moment of the list is the last by law 2's order."""
-        if len(self.moments) < 2:
-            return False
-        before, last = self.moments[-2], self.moments[-1]
+        if len(self.recent) < 2:
+            return self.past is not None  # then it comes after all that is stored
+        before, last = self.recent[-2], self.recent[-1]
         return before.at < last.at or (before.at == last.at and before.order < last.order)
 
     def _repeat(self, known: Moment, moment: Moment, rules: Rules) -> None:
@@ -242,7 +303,7 @@ class Journey:
             self.settled = False
         elif moment.at > known.last and known.type in rules.shortest_silence:
             # A later moment may have been judged under the shorter silence.
-            self.settled &= self.moments[-1].at < known.last + rules.shortest_silence[known.type]
+            self.settled &= self.recent[-1].at < known.last + rules.shortest_silence[known.type]
             if self.settled and self.life is not None:
                 hear(self.life, moment)
         absorb(known, moment)
@@ -265,19 +326,28 @@ class Journey:
             self.facts[place] = fact
 
     def derive(self, rules: Rules) -> None:
-        """Sort the moments and step through all of them again.
+        """Sort the moments and step through all of them again, or through those after what is stored.
 
-        A journey of identifiers that events only named, in links that were refused, has no moments: it begins
-        where it was first named.
+        A journey without moments begins where it was first named.
         """
-        if len(self.moments) > 1:
-            self.moments.sort(key=_order)
-        first = self.moments[0].order if self.moments else earliest(self.identifiers.values()).order
-        self.life = begin(rules, *first)
+        self.recent.sort(key=_order)
+        past, moments = self.past, self.recent
+        if past is not None and past.life is not None and moments and moments[0].at // DAY > past.until // DAY:
+            self.life = _life.decode(past.life)
+        else:
+            moments = self.moments
+            first = moments[0].order if moments else earliest(self.identifiers.values()).order
+            self.life = begin(rules, *first)
         self.day, self.scored = -1, set()
-        for moment in self.moments:
+        for moment in moments:
             self._step(self.life, moment, rules)
         self.settled = True
+
+    def unsettle(self) -> None:
+        """Note that other terms hold: everything must be derived again."""
+        self.settled = False
+        if self.past is not None:
+            self.past = self.past._replace(life=None)
 
     def count(self) -> None:
         """Count events and find the last one again, after moments came from other journeys."""
@@ -289,7 +359,7 @@ class Journey:
         copy = Journey(journey_id)
         if journey_id == self.journey_id:
             copy.rev, copy.stored, copy.inherited = self.rev, self.stored, self.inherited
-        copy.moments, copy.groups, copy.facts = self.moments, self.groups, self.facts
+        copy.past, copy.recent, copy.groups, copy.facts = self.past, self.recent, self.groups, self.facts
         copy.life, copy.settled, copy.day, copy.scored = self.life, self.settled, self.day, self.scored
         copy.events, copy.last_seen = self.events, self.last_seen
         return copy
@@ -300,9 +370,10 @@ class Journey:
             self.identifiers == other.identifiers
             and self.links == other.links
             and self.facts == other.facts
+            and self.past is other.past
             and (
-                self.moments is other.moments
-                or {id(moment) for moment in self.moments} == {id(moment) for moment in other.moments}
+                self.recent is other.recent
+                or {id(moment) for moment in self.recent} == {id(moment) for moment in other.recent}
             )
         )
 
@@ -310,16 +381,13 @@ class Journey:
         """The stored bytes."""
         assert self.life is not None, "a journey is derived before it is stored"
         assert self.settled, "a journey is settled before it is stored"
-        return _encoder.encode(
-            State(
-                FORMAT,
-                sorted(self.identifiers.values()),
-                sorted(self.links.values(), key=_ends),
-                self.moments,
-                [self.facts[place] for place in sorted(self.facts)],
-                self.life,
-            )
-        )
+        identifiers, links = sorted(self.identifiers.values()), sorted(self.links.values(), key=_ends)
+        facts = [self.facts[place] for place in sorted(self.facts)]
+        if self.past is None:
+            return _encoder.encode(State(FORMAT, identifiers, links, self.recent, facts, self.life))
+        moments = joined(self.past.moments, _encoder.encode(self.recent))
+        life = msgspec.Raw(_encoder.encode(self.life))
+        return _encoder.encode(_Unread(FORMAT, identifiers, links, moments, facts, life))
 
 
 def earliest(identifiers: Iterable[Known]) -> Known:
@@ -340,8 +408,32 @@ def _ends(link: Link) -> tuple[bytes, bytes]:
 
 
 def decode_journey(journey_id: bytes, rev: int, state: bytes) -> Journey:
-    """A stored journey, to be looked at: `resume` makes it ready to be folded on. Raises UnknownStateFormat."""
+    """A stored journey, to be looked at: `resume` gives one to be folded on. Raises UnknownStateFormat."""
     stored = _decoder.decode(state)
+    journey = _read(journey_id, rev, stored)
+    journey.recent, journey.life = stored.moments, stored.life
+    journey.count()
+    return journey
+
+
+def resume(
+    journey_id: bytes, rev: int, state: bytes, events: int, last_seen: int, stays: list[tuple[str, int]]
+) -> Journey:
+    """A stored journey, to be folded on; the other columns of its row spare it a look at its moments.
+
+    `stays`: (account, since) of those that events have named. Raises UnknownStateFormat.
+    """
+    stored = _unread.decode(state)
+    journey = _read(journey_id, rev, stored)
+    journey.life = _life.decode(stored.life)
+    if not is_empty(stored.moments):
+        journey.past = Past(stored.moments, stored.life, last_seen, stays)
+        journey.events, journey.last_seen = events, last_seen
+    return journey
+
+
+def _read(journey_id: bytes, rev: int, stored: State | _Unread) -> Journey:
+    """All but moments and life."""
     if stored.format != FORMAT:
         raise UnknownStateFormat(
             f"the journeys were folded in format {stored.format}, this version reads {FORMAT}: use the version "
@@ -350,19 +442,8 @@ def decode_journey(journey_id: bytes, rev: int, state: bytes) -> Journey:
     journey = Journey(journey_id, rev)
     journey.identifiers = {known.key: known for known in stored.identifiers}
     journey.links = {(link.a, link.b): link for link in stored.links}
-    journey.moments = stored.moments
     journey.facts = {fact.place: fact for fact in stored.facts}
-    journey.life = stored.life
     journey.settled = True
-    journey.count()
-    return journey
-
-
-def resume(journey: Journey) -> Journey:
-    """Make a journey that was decoded ready to be folded on."""
-    for moment in journey.moments:
-        share(moment, journey.identifiers)
-    journey.groups = groups_of(journey.moments)
     return journey
 
 

@@ -37,11 +37,11 @@ def memberships(journey: Journey, rules: Rules) -> list[Membership]:
 
 def _stays(journey: Journey) -> list[tuple[str, int, bool]]:
     """(account, since, weak) of each change; of a group of events the first and the last count."""
-    named = [moment for moment in journey.moments if moment.account is not None]
+    stays = [] if journey.past is None else [(account, since, False) for account, since in journey.past.stays]
+    named = [moment for moment in journey.recent if moment.account is not None]
     if not named:
-        return []
+        return stays
     said = sorted((at, moment.id, moment.account or "") for moment in named for at in {moment.at, moment.last})
-    stays: list[tuple[str, int, bool]] = []
     for at, _, account in said:
         if not stays or stays[-1][0] != account:
             stays.append((account, at, False))

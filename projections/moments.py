@@ -77,6 +77,13 @@ class Moment(msgspec.Struct, array_like=True, gc=False):
         slot = at // DAY if device is None else at // SESSION_GAP
         return (self.anchor, device, self.claimed, slot, type_, self.channel, self.campaign, self.account)
 
+    @property
+    def kin_since(self) -> int:
+        """The earliest time that a moment of the same group can have; of a milestone, its own."""
+        if self.type in MILESTONES:
+            return self.at
+        return self.at - self.at % (DAY if self.device is None else SESSION_GAP)
+
     def concern(self, subject: Subject) -> None:
         """Let the moment be about another subject: the same one, but for releases."""
         self.anchor = subject.anchor.key

@@ -100,7 +100,7 @@ def _replace(workspace: "Workspace", old: dict[bytes, Journey], fresh: list[tupl
             continue
         told = journey.inherited or (old[own].inherited if own in old else None)
         journey.inherited = told or min(sources - {own}, default=heirs.get(own))
-        if not journey.moments:
+        if journey.empty:
             journey.settled = False  # it begins where it was first named, and that may have changed
         workspace.adopt(journey)
 

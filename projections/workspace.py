@@ -114,7 +114,7 @@ class Workspace:
         self.rules = rules
         self.register.renew()
         for journey in self.journeys.values():
-            journey.settled = False
+            journey.unsettle()
         return True
 
     def touch(self, journey: Journey) -> None:

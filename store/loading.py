@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import asyncpg
+import orjson
 
-from projections.journey import Journey, Stored, decode_journey, resume
+from projections.journey import Journey, Stored, resume
 from projections.register import Register, Ruling, Victim
 from store.agreement import read_said
 from store.erasure import read_erasures, read_secret
@@ -30,7 +31,7 @@ _KNOWN_EVENTS = """
 _SOURCES = "SELECT source_id, name FROM sources WHERE name = ANY ($1)"
 _ADD_SOURCES = "INSERT INTO sources (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
 
-_JOURNEY_COLUMNS = "journey_id, component, rev, stage, audiences, handoffs, state"
+_JOURNEY_COLUMNS = "journey_id, component, rev, stage, events, last_seen, stays, audiences, handoffs, state"
 _BY_IDENTIFIER = f"""
     SELECT {_JOURNEY_COLUMNS} FROM journeys
     WHERE journey_id = ANY (ARRAY(SELECT DISTINCT journey_id FROM identifiers WHERE key = ANY ($1)))
@@ -102,7 +103,8 @@ async def victims_of(connection: Reader, keys: Sequence[bytes]) -> list[bytes]:
 
 
 def _journey(row: asyncpg.Record) -> Journey:
-    journey = resume(decode_journey(row["journey_id"], row["rev"], row["state"]))
+    stays = [] if row["stays"] is None else [stay[:2] for stay in orjson.loads(row["stays"]) if not stay[3]]
+    journey = resume(row["journey_id"], row["rev"], row["state"], row["events"], row["last_seen"], stays)
     journey.component = row["component"]
     journey.stored = Stored(row["stage"], row["audiences"], row["handoffs"], {})
     return journey

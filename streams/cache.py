@@ -14,7 +14,7 @@ from projections.workspace import Workspace
 from store.commit import Stale
 from store.loading import load_journeys, victims_of
 
-#: Kept in memory between batches: journeys at most, and moments of them at most (some 640 bytes each).
+#: Kept in memory between batches: journeys at most, and moments of them at most (see Journey.weight).
 CACHED_JOURNEYS, CACHED_MOMENTS = 25_000, 500_000
 
 
@@ -26,11 +26,7 @@ class Cache:
         self.workspace = Workspace(rules, register)
         #: ids of the journeys that the batch before touched: it may not be committed yet
         self._committing = set[bytes]()
-        self._grown = 0  #: moments taken in since the cache was measured
-
-    def grow(self, moments: int) -> None:
-        """Note that so many moments, at most, were folded."""
-        self._grown += moments
+        self._weight = 0  #: of the journeys together, or more: of those that became one, it counts all
 
     async def load(self, subjects: Iterable[Subject | None]) -> None:
         """Bring in the journeys that these subjects' events touch, if they are not here."""
@@ -56,9 +52,10 @@ class Cache:
                 # until the sweep has ended, what is stored may follow former terms
                 if journey.stored is not None and journey.life is not None and journey.life.value:
                     journey.stored = journey.stored._replace(credit=credit_of(journey, workspace.rules))
-                journey.settled = workspace.register.swept_until is None
+                if workspace.register.swept_until is not None:
+                    journey.unsettle()
                 workspace.put(journey)
-                self._grown += len(journey.moments)
+                self._weigh(journey)
             elif known.rev < journey.rev:
                 raise Stale("another worker has changed a journey since it was read: fold again")
 
@@ -73,33 +70,40 @@ class Cache:
             quarantined = tied & workspace.register.quarantined
             keys = (tied | set(await victims_of(self.connection, sorted(quarantined)))) - seen
 
+    def _weigh(self, journey: Journey) -> None:
+        weight = journey.weight
+        self._weight += weight - journey.weighed
+        journey.weighed = weight
+
     def trim(self, just_touched: list[Journey]) -> None:
         """Let go of the journeys that were not used for longest; those that are not committed yet stay."""
         journeys = self.workspace.journeys
         for journey in just_touched:
             journeys[journey.journey_id] = journeys.pop(journey.journey_id)
+            self._weigh(journey)
         touched = {journey.journey_id for journey in just_touched}
         busy, self._committing = self._committing | touched, touched
         for journey_id in self._excess():
             tied = self.workspace.component(journey_id) if journey_id in journeys else {}
             if busy.isdisjoint(tied):
-                for tied_id in tied:
+                for tied_id, journey in tied.items():
+                    self._weight -= journey.weighed
                     self.workspace.evict(tied_id)
 
     def _excess(self) -> list[bytes]:
         """The journeys that were not used for longest: as many as are too many, or remember too much."""
         journeys, much = self.workspace.journeys, 0
         many = len(journeys) - CACHED_JOURNEYS
-        if self._grown > CACHED_MOMENTS // 8:  # to measure the cache takes as long as it is large: not at every batch
-            self._grown = 0
-            much = sum([len(journey.moments) for journey in journeys.values()]) - CACHED_MOMENTS
+        if self._weight > CACHED_MOMENTS:
+            self._weight = sum([journey.weighed for journey in journeys.values()])
+            much = self._weight - CACHED_MOMENTS * 7 // 8  # some room, or it would be summed up at every batch
         found = list[bytes]()
         for journey_id, journey in journeys.items():
             if many <= 0 and much <= 0:
                 break
             found.append(journey_id)
             many -= 1
-            much -= len(journey.moments)
+            much -= journey.weighed
         return found
 
 

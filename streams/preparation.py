@@ -180,7 +180,7 @@ class Preparation:
         for journey_id in ids:
             journey = workspace.journeys.get(journey_id)
             if journey is not None:
-                journey.settled = False
+                journey.unsettle()
                 workspace.touch(journey)
         told = await told_by_time(self._connection, ids)
         await self.reap(effects)
@@ -205,7 +205,6 @@ class Preparation:
 
     async def _fold(self, fresh: list[Found], subjects: list[Subject]) -> None:
         workspace = self._workspace
-        self._cache.grow(len(fresh))
         for start in range(0, len(fresh), _SLICE):
             for found in fresh[start : start + _SLICE]:
                 if found.subject is not None and found.moment.type != RELEASE:

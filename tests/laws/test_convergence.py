@@ -5,7 +5,6 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from projections.journey import decode_journey, resume
 from projections.memory import MemoryFold, digest_of_workspace, fold_events
 from projections.playbook import Rules, compile_rules, load_playbook
 from projections.register import Register
@@ -14,6 +13,7 @@ from projections.terms import DAY
 from projections.workspace import Workspace
 from schemas.event import Event
 from tests.laws.histories import agreements, decoded, histories, hostile_histories, rulings
+from tests.laws.restarts import restarted
 
 RULES = compile_rules(load_playbook())
 #: Limits so low that small histories break them.
@@ -29,17 +29,6 @@ STRICT = replace(
 
 def states(workspace: Workspace) -> dict[bytes, bytes]:
     return {journey_id: journey.encode() for journey_id, journey in workspace.journeys.items()}
-
-
-def restarted(workspace: Workspace) -> Workspace:
-    """The workspace after a restart: everything written, then read again."""
-    workspace.harvest()
-    again = Workspace(workspace.rules, workspace.register)
-    for journey in workspace.journeys.values():
-        copy = resume(decode_journey(journey.journey_id, journey.rev, journey.encode()))
-        copy.component = journey.component
-        again.put(copy)
-    return again
 
 
 def fold_with_restarts(

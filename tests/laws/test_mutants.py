@@ -23,6 +23,7 @@ class Mutant(NamedTuple):
 _TRANSACTION = "tests/faults/test_transaction.py"
 _HOSTILE = "tests/laws/test_convergence.py::test_hostile_identity_histories_converge"
 _CASES = "tests/projections/test_identity.py"
+_FORGETFUL = "tests/projections/test_past.py::test_a_worker_that_forgets_everything_after_each_batch_writes_the_same"
 
 MUTANTS = {
     "the fence is not checked": Mutant(
@@ -259,11 +260,43 @@ MUTANTS = {
         (
             (
                 "projections/journey.py",
-                "self.settled &= self.moments[-1].at < known.last + rules.shortest_silence[known.type]",
+                "self.settled &= self.recent[-1].at < known.last + rules.shortest_silence[known.type]",
                 "pass",
             ),
         ),
         ("tests/projections/test_silence.py",),
+    ),
+    "what is stored is not asked for a group's moments": Mutant(
+        (
+            (
+                "projections/journey.py",
+                "if self.past is not None and moment.kin_since <= self.past.until:",
+                "if False:",
+            ),
+        ),
+        (_FORGETFUL,),
+    ),
+    "what scored on the last stored day scores again": Mutant(
+        (("projections/journey.py", "self.past.until // DAY >= day", "False"),),
+        (_FORGETFUL,),
+    ),
+    "late events of the last stored day are stepped through alone": Mutant(
+        (("projections/journey.py", "and moments[0].at // DAY > past.until // DAY:", "and moments:"),),
+        ("tests/projections/test_past.py::test_late_news_of_the_last_stored_day_score_once",),
+    ),
+    "what is stored holds under other terms": Mutant(
+        (("projections/journey.py", "self.past = self.past._replace(life=None)", "pass"),),
+        ("tests/laws/test_convergence.py::test_playbook_changes_converge",),
+    ),
+    "stays before the last load are forgotten": Mutant(
+        (
+            (
+                "projections/membership.py",
+                "[(account, since, False) for account, since in journey.past.stays]",
+                "[]",
+            ),
+        ),
+        (_FORGETFUL,),
     ),
     "one department can change the playbook": Mutant(
         (
