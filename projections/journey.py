@@ -268,7 +268,8 @@ class Journey:
 
     def _step(self, life: Lifecycle, moment: Moment, rules: Rules) -> None:
         """Step the lifecycle on. What repeats scores once a day, whichever identifiers it names."""
-        scores = moment.type in rules.at(moment.at).points
+        terms = rules.at(moment.at)
+        scores = moment.type in terms.points
         if scores and moment.type not in MILESTONES:
             day = moment.at // DAY
             if self.day is None:
@@ -278,7 +279,7 @@ class Journey:
             what = (moment.type, moment.channel, moment.campaign)
             scores = what not in self.scored
             self.scored.add(what)
-        step(life, moment, rules, scores)
+        step(life, moment, rules, terms, scores)
 
     def _recall(self, day: int, rules: Rules) -> None:
         """Find what has scored on a day, all but the last moment being settled."""

@@ -66,11 +66,13 @@ def begin(rules: Rules, at: int, id_: bytes, source: str) -> Lifecycle:
     return Lifecycle(0, [Entry(0, at, id_, source)], reached, value={}, heard={}, handoffs=[], ignored=[])
 
 
-def step(life: Lifecycle, moment: Moment, rules: Rules, scores: bool) -> None:
-    """Take the next moment in order; `scores` says whether it does. The journey may pass several stages at once."""
+def step(life: Lifecycle, moment: Moment, rules: Rules, terms: Terms, scores: bool) -> None:
+    """Take the next moment in order; `scores` says whether it does. The journey may pass several stages at once.
+
+    `terms`: those of the rules that hold at the moment.
+    """
     if life.heard or life.handoffs:
         advance(life, moment.at, rules)
-    terms = rules.at(moment.at)
     seen = len(life.history)
     before = life.score
     if scores:

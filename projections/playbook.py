@@ -298,7 +298,7 @@ class Rules:
 
     def at(self, at: int) -> Terms:
         """The terms that hold at a time, microseconds since 1970 UTC."""
-        return terms_at(self.terms, at)
+        return self.terms[0] if len(self.terms) == 1 else terms_at(self.terms, at)
 
 
 def compile_rules(playbook: Playbook) -> Rules:

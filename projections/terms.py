@@ -125,8 +125,6 @@ def _thresholds(playbook: "Playbook", field: str, own: Sequence[int]) -> tuple[t
 
 def terms_at(terms: Sequence[Terms], at: int) -> Terms:
     """The terms that hold at a time; of several that begin at the same time the last."""
-    if len(terms) == 1:
-        return terms[0]
     return terms[bisect_right(terms, at, key=_since) - 1]
 
 

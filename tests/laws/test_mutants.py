@@ -321,7 +321,7 @@ MUTANTS = {
         ),
     ),
     "events are judged by the playbook of today": Mutant(
-        (("projections/lifecycle.py", "terms = rules.at(moment.at)", "terms = rules.terms[-1]"),),
+        (("projections/journey.py", "terms = rules.at(moment.at)", "terms = rules.terms[-1]"),),
         ("tests/projections/test_agreement.py::test_every_event_is_judged_by_the_playbook_in_force_at_its_time",),
     ),
     "decisions are taken in the order of their arrival": Mutant(
