@@ -199,18 +199,19 @@ class Journey:
     @property
     def moments(self) -> list[Moment]:
         """All moments. Those that were not decoded yet are, now."""
-        past = self.past
-        if past is not None:
-            self.past, stored = None, _moments.decode(past.moments)
-            for moment in stored:
-                share(moment, self.identifiers)
-            self.recent = stored + self.recent
-            self.groups |= groups_of(stored)
+        if self.past is not None:
+            self._recollect(self.past)
         return self.recent
 
     @moments.setter
     def moments(self, moments: list[Moment]) -> None:
         self.past, self.recent = None, moments
+
+    def _recollect(self, past: Past) -> None:
+        stored = _moments.decode(past.moments)
+        for moment in stored:
+            share(moment, self.identifiers)
+        self.past, self.recent, self.groups = None, stored + self.recent, groups_of(stored) | self.groups
 
     @property
     def empty(self) -> bool:
@@ -251,7 +252,7 @@ class Journey:
         self.events += 1
         self.last_seen = max(self.last_seen, moment.at)
         if self.past is not None and moment.kin_since <= self.past.until:
-            _ = self.moments  # it may be of a group that there is
+            self._recollect(self.past)  # it may be of a group that there is
         group = moment.group
         if group is not None:
             known = self.groups.get(group)
