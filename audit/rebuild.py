@@ -258,6 +258,7 @@ async def _commit(writer: asyncpg.Connection, effects: Effects, place: Place) ->
         effects.rows,
         harvest.gone,
         harvest.moved,
+        effects.with_handoffs,
         effects.had_handoffs,
         entries,
         effects.register_version,

@@ -102,6 +102,7 @@ async def _catch_up(parts: _Parts, missing: Behind) -> int:
         effects.rows,
         harvest.gone,
         harvest.moved,
+        effects.with_handoffs,
         effects.had_handoffs,
         harvest.entries,
         effects.register_version,

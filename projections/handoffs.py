@@ -107,9 +107,12 @@ def enter(life: "Lifecycle", entry: "Entry", terms: HandoffTerms) -> None:
 
 def next_expiry(life: "Lifecycle") -> tuple[int, int] | None:
     """(time, place) of the offer that expires first, if nothing else happens."""
-    waiting = [(life.handoffs[n], n) for n in life.open_handoffs.values()]
-    due = [(one.expires_at, n) for one, n in waiting if one.state == OFFERED and one.expires_at is not None]
-    return min(due, default=None)
+    first = None
+    for n in life.open_handoffs.values():
+        one = life.handoffs[n]
+        if one.state == OFFERED and one.expires_at is not None and (first is None or (one.expires_at, n) < first):
+            first = (one.expires_at, n)
+    return first
 
 
 def expire(life: "Lifecycle", place: int, at: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from projections.arrays import is_empty, joined
+from projections.handoffs import Handoff
 from projections.identifiers import RANK, Identifier
 from projections.kept import MILESTONES
 from projections.lifecycle import Lifecycle, begin, hear, step
@@ -138,7 +139,8 @@ class Stored(NamedTuple):
 
     stage: int
     audiences: Sequence[str]
-    handoffs: int  #: rows of its hand-offs
+    #: that are stored for it; None where only a look at their rows would tell
+    handoffs: Sequence[Handoff] | None
     credit: Mapping[tuple[str | None, str | None, str], int]
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from projections.audiences import Audience, in_stage, open_to
 from projections.handoffs import Handoff
 from projections.journey import Journey
-from projections.lifecycle import Entry, ahead
+from projections.lifecycle import Entry, Lifecycle, ahead
 from projections.membership import Membership, memberships
 from projections.playbook import Rules
 from projections.terms import Terms
@@ -54,7 +54,7 @@ def row_of(journey: Journey, rules: Rules) -> JourneyRow:
     stays = memberships(journey, rules)
     entered = life.history[-1]
     last = max(journey.last_seen, entered.at)
-    future = ahead(life, rules) if life.heard or any(one.open for one in life.handoffs) else life
+    future = _future(life, rules)
     audiences, due = _audiences(journey, future.history[len(life.history) :], rules, last)
     return JourneyRow(
         journey_id=journey.journey_id,
@@ -79,6 +79,17 @@ def row_of(journey: Journey, rules: Rules) -> JourneyRow:
         handoffs=future.handoffs.copy(),
         state=journey.encode(),
     )
+
+
+def handoffs_of(journey: Journey, rules: Rules) -> list[Handoff]:
+    """All hand-offs there are, and those that silence will lead to."""
+    assert journey.life is not None, "a journey is derived before it is written"
+    return _future(journey.life, rules).handoffs.copy()
+
+
+def _future(life: Lifecycle, rules: Rules) -> Lifecycle:
+    """The lifecycle once time has done what it will."""
+    return ahead(life, rules) if life.heard or any(one.open for one in life.handoffs) else life
 
 
 def _audiences(

@@ -91,7 +91,8 @@ class Batch(NamedTuple):
     holes: list[Hole]
     changes: list[Change]
     swept: Swept | None  #: of a page of the sweep, which has no events
-    had_handoffs: list[bytes]  #: journeys of the batch that had hand-offs before it
+    with_handoffs: list[JourneyRow]  #: those of the journeys whose hand-offs are not as they are stored
+    had_handoffs: list[bytes]  #: journeys that had others before the batch
     erasing: Erasing | None  #: what is taken out of the database
 
 
@@ -233,7 +234,7 @@ async def commit_batch(connection: asyncpg.Connection, batch: Batch) -> int:
         await _write_leftovers(connection, batch, seals, batch_id)
         if batch.events or batch.superseded or batch.swept:
             changes = await retold(connection, batch.changes, batch.journeys)
-            changes += await write_handoffs(connection, batch.journeys, batch.had_handoffs)
+            changes += await write_handoffs(connection, batch.with_handoffs, batch.had_handoffs)
             first = await write_register(
                 connection, batch.entries, batch.consulted, batch.register_version, len(changes), batch_id
             )

@@ -78,9 +78,9 @@ class Waiting(NamedTuple):
 async def write_handoffs(
     connection: asyncpg.Connection, rows: Iterable[JourneyRow], had: Iterable[bytes]
 ) -> list[Change]:
-    """Write the hand-offs of a batch's journeys. Returns what the feed is to tell of them.
+    """Write the hand-offs of journeys whose hand-offs have changed. Returns what the feed is to tell of them.
 
-    `had`: journeys, also such as are no more, that had hand-offs before.
+    `had`: journeys, also such as are no more, that had others before.
     """
     now = {one.id: (row, one) for row in rows for one in row.handoffs}
     had = sorted(had)

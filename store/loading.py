@@ -106,5 +106,5 @@ def _journey(row: asyncpg.Record) -> Journey:
     stays = [] if row["stays"] is None else [stay[:2] for stay in orjson.loads(row["stays"]) if not stay[3]]
     journey = resume(row["journey_id"], row["rev"], row["state"], row["events"], row["last_seen"], stays)
     journey.component = row["component"]
-    journey.stored = Stored(row["stage"], row["audiences"], row["handoffs"], {})
+    journey.stored = Stored(row["stage"], row["audiences"], None if row["handoffs"] else [], {})
     return journey

@@ -264,6 +264,7 @@ async def commit_rebuilt(
     journeys: list[JourneyRow],
     gone: list[Gone],
     moved: list[Move],
+    with_handoffs: list[JourneyRow],
     had_handoffs: list[bytes],
     entries: Entries,
     register_version: int,
@@ -272,6 +273,6 @@ async def commit_rebuilt(
     """Write what some blocks came to, and how far that is, in one transaction. Raises Stale."""
     async with connection.transaction():
         await write_journeys(connection, journeys, gone, moved)
-        await write_handoffs(connection, journeys, had_handoffs)
+        await write_handoffs(connection, with_handoffs, had_handoffs)
         await write_register(connection, entries, Consulted([], []), register_version, 0, place.until_batch)
         await connection.execute(_MOVE, *place[:5])

@@ -10,6 +10,7 @@ from projections.identity import Subject
 from projections.journey import BREAKER, Journey
 from projections.playbook import Rules
 from projections.register import Register
+from projections.row import handoffs_of
 from projections.workspace import Workspace
 from store.commit import Stale
 from store.loading import load_journeys, victims_of
@@ -49,15 +50,24 @@ class Cache:
             if known is None:
                 if any(key in workspace.home for key in journey.identifiers):
                     raise Stale("another worker has changed who is who since journeys were read: fold again")
-                # until the sweep has ended, what is stored may follow former terms
-                if journey.stored is not None and journey.life is not None and journey.life.value:
-                    journey.stored = journey.stored._replace(credit=credit_of(journey, workspace.rules))
-                if workspace.register.swept_until is not None:
-                    journey.unsettle()
+                self._complete(journey)
                 workspace.put(journey)
                 self._weigh(journey)
             elif known.rev < journey.rev:
                 raise Stale("another worker has changed a journey since it was read: fold again")
+
+    def _complete(self, journey: Journey) -> None:
+        """Find out what else is stored for a journey: what its state makes by the terms that it was stored under."""
+        rules, stored = self.workspace.rules, journey.stored
+        if stored is None or journey.life is None:
+            return
+        if journey.life.value:
+            stored = stored._replace(credit=credit_of(journey, rules))
+        if self.workspace.register.swept_until is not None:
+            journey.unsettle()  # until the sweep has ended, it may be former terms
+        elif stored.handoffs is None:
+            stored = stored._replace(handoffs=handoffs_of(journey, rules))
+        journey.stored = stored
 
     async def load_tied(self, keys: set[bytes]) -> None:
         """Bring in everybody whom any link ties to these identifiers, those in quarantine and their victims too."""

@@ -84,6 +84,7 @@ class Effects:
         self.packing: asyncio.Task[Packed] | None = None
         self.register_version = register_version  #: before this batch
         self.swept: Swept | None = None
+        self.with_handoffs: list[JourneyRow] = []
         self.had_handoffs: list[bytes] = []
         self.erasing: Erasing | None = None
 
@@ -338,13 +339,16 @@ class Preparation:
                 credit = credit_of(journey, rules) if tells else {}
                 if tells:
                     effects.changes += self._changes(journey, row, credit)
-                if journey.stored is not None and journey.stored.handoffs:
-                    effects.had_handoffs.append(journey.journey_id)
-                journey.stored = Stored(row.stage, row.audiences, len(row.handoffs), credit)
+                before = [] if journey.stored is None else journey.stored.handoffs
+                if row.handoffs != before:
+                    effects.with_handoffs.append(row)
+                    if before != []:
+                        effects.had_handoffs.append(journey.journey_id)
+                journey.stored = Stored(row.stage, row.audiences, row.handoffs, credit)
                 journey.inherited = None
             await asyncio.sleep(0)
         for gone in harvest.gone:
-            if gone.stored is not None and gone.stored.handoffs:
+            if gone.stored is not None and gone.stored.handoffs != []:
                 effects.had_handoffs.append(gone.journey_id)
             if tells:
                 effects.changes += _changes_of(gone)

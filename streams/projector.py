@@ -358,6 +358,7 @@ def _batch(effects: Effects, packed: Packed, advances: list[Advance], holes: lis
         holes=holes,
         changes=effects.changes,
         swept=effects.swept,
+        with_handoffs=effects.with_handoffs,
         had_handoffs=effects.had_handoffs,
         erasing=effects.erasing,
     )

@@ -288,6 +288,10 @@ MUTANTS = {
         (("projections/journey.py", "self.past = self.past._replace(life=None)", "pass"),),
         ("tests/laws/test_convergence.py::test_playbook_changes_converge",),
     ),
+    "hand-offs that a worker has not written itself are taken for none": Mutant(
+        (("store/loading.py", 'None if row["handoffs"] else []', "[]"),),
+        ("tests/streams/test_preparation.py::test_hand_offs_that_are_as_they_were_are_not_written_again",),
+    ),
     "stays before the last load are forgotten": Mutant(
         (
             (

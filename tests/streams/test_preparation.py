@@ -4,6 +4,7 @@ import pytest
 
 from projections.row import JourneyRow
 from store.archive import LogRecord
+from store.partitions import owners
 from store.session import closing, open_engine_connection
 from streams import cache as cache_module
 from streams.kafka import KafkaSettings
@@ -21,8 +22,11 @@ async def test_what_is_not_committed_yet_stays_in_memory(database_url: str, monk
     monkeypatch.setattr(cache_module, "CACHED_JOURNEYS", 0)
     monkeypatch.setattr(cache_module, "CACHED_MOMENTS", 0)
     async with closing(await open_engine_connection(database_url)) as connection:
-        owners, reader = {1: "marketing"}, Reader(RULES)
-        look_ahead, preparation = LookAhead(connection, reader, owners), Preparation(connection, None, RULES, owners)
+        departments, reader = {1: "marketing"}, Reader(RULES)
+        look_ahead, preparation = (
+            LookAhead(connection, reader, departments),
+            Preparation(connection, None, RULES, departments),
+        )
 
         async def rows(number: int, user: str) -> list[JourneyRow]:
             record = LogRecord(1, number, 0, None, body(number, who={"user_id": user}))
@@ -32,6 +36,32 @@ async def test_what_is_not_committed_yet_stays_in_memory(database_url: str, monk
         [_] = await rows(2, "u2")  # while the first batch is being committed
         [again] = await rows(3, "u1")
         assert (again.rev, again.events) == (2, 2)
+
+
+async def test_hand_offs_that_are_as_they_were_are_not_written_again(
+    kafka_settings: KafkaSettings, database_url: str
+) -> None:
+    u1, at = {"user_id": "u1"}, "2026-01-05T12:00:00Z"
+    await produce(kafka_settings, [("marketing", 0, body(0, "lead_qualified", who=u1))])
+    await project(kafka_settings, database_url, 1)
+    async with closing(await open_engine_connection(database_url)) as connection:
+        known = await owners(connection)
+        of = {owner: partition_id for partition_id, owner in known.items()}
+        look_ahead, preparation = (
+            LookAhead(connection, Reader(RULES), known),
+            Preparation(connection, None, RULES, known),
+        )
+
+        async def effects(number: int, owner: str, value: bytes) -> tuple[int, int, int]:
+            record = LogRecord(of[owner], number, 0, None, value)
+            found = await preparation.prepare(await look_ahead.read([record], careful=False), None)
+            return len(found.rows), len(found.with_handoffs), len(found.had_handoffs)
+
+        for number in (10, 11):  # just loaded, and in memory
+            assert await effects(number, "marketing", body(number, who=u1, occurred_at=at)) == (1, 0, 0)
+        accepted = body(20, "lead_accepted", who=u1, occurred_at=at, data={"owner": "rosa"})
+        assert await effects(20, "sales", accepted) == (1, 1, 1)
+        assert await effects(21, "marketing", body(21, "lead_qualified", who={"user_id": "u2"})) == (1, 1, 0)
 
 
 async def test_a_cache_that_is_too_small_changes_nothing(
