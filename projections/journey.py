@@ -213,7 +213,8 @@ class Journey:
         stored = _moments.decode(past.moments)
         for moment in stored:
             share(moment, self.identifiers)
-        self.past, self.recent, self.groups = None, stored + self.recent, groups_of(stored) | self.groups
+        groups = {group: moment for moment in stored if (group := moment.group) is not None}
+        self.past, self.recent, self.groups = None, stored + self.recent, groups | self.groups
 
     @property
     def empty(self) -> bool:
@@ -464,8 +465,3 @@ def share(moment: Moment, identifiers: Mapping[bytes, Known]) -> None:
     device = None if moment.device is None else identifiers.get(moment.device)
     if device is not None:
         moment.device = device.key
-
-
-def groups_of(moments: Iterable[Moment]) -> dict[GroupKey, Moment]:
-    """The grouped moments by their group."""
-    return {group: moment for moment in moments if (group := moment.group) is not None}

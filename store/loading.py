@@ -103,8 +103,9 @@ async def victims_of(connection: Reader, keys: Sequence[bytes]) -> list[bytes]:
 
 
 def _journey(row: asyncpg.Record) -> Journey:
-    stays = [] if row["stays"] is None else [stay[:2] for stay in orjson.loads(row["stays"]) if not stay[3]]
-    journey = resume(row["journey_id"], row["rev"], row["state"], row["events"], row["last_seen"], stays)
+    stays = orjson.loads(row["stays"]) if row["stays"] is not None else []
+    named = [(account, since) for account, since, _, weak, _ in stays if not weak]
+    journey = resume(row["journey_id"], row["rev"], row["state"], row["events"], row["last_seen"], named)
     journey.component = row["component"]
     journey.stored = Stored(row["stage"], row["audiences"], None if row["handoffs"] else [], {})
     return journey

@@ -59,8 +59,8 @@ class Cache:
     def _complete(self, journey: Journey) -> None:
         """Find out what else is stored for a journey: what its state makes by the terms that it was stored under."""
         rules, stored = self.workspace.rules, journey.stored
-        if stored is None or journey.life is None:
-            return
+        assert stored is not None, "it was loaded with what its row says"
+        assert journey.life is not None, "it was derived before it was stored"
         if journey.life.value:
             stored = stored._replace(credit=credit_of(journey, rules))
         if self.workspace.register.swept_until is not None:

@@ -1,5 +1,8 @@
 """What the fold keeps in memory between batches."""
 
+from collections.abc import Awaitable, Callable
+
+import asyncpg
 import pytest
 
 from projections.row import JourneyRow
@@ -9,7 +12,7 @@ from store.session import closing, open_engine_connection
 from streams import cache as cache_module
 from streams.kafka import KafkaSettings
 from streams.look_ahead import LookAhead
-from streams.preparation import Preparation
+from streams.preparation import Effects, Preparation
 from streams.reader import Reader
 from tests.laws.histories import long_hostile_history
 from tests.support import RULES, body, expected_digest, produce, project, stored_digest
@@ -17,20 +20,29 @@ from tests.support import RULES, body, expected_digest, produce, project, stored
 _EVENTS = 300
 
 
+def preparing(
+    connection: asyncpg.Connection, departments: dict[int, str]
+) -> Callable[[int, int, bytes], Awaitable[Effects]]:
+    """Folds one record (partition id, offset, value) after the other, each a batch; nothing is committed."""
+    look_ahead = LookAhead(connection, Reader(RULES), departments)
+    preparation = Preparation(connection, None, RULES, departments)
+
+    async def prepare(partition_id: int, offset: int, value: bytes) -> Effects:
+        record = LogRecord(partition_id, offset, 0, None, value)
+        return await preparation.prepare(await look_ahead.read([record], careful=False), None)
+
+    return prepare
+
+
 async def test_what_is_not_committed_yet_stays_in_memory(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """However small the cache is: the database does not know it. Nothing is committed here."""
     monkeypatch.setattr(cache_module, "CACHED_JOURNEYS", 0)
     monkeypatch.setattr(cache_module, "CACHED_MOMENTS", 0)
     async with closing(await open_engine_connection(database_url)) as connection:
-        departments, reader = {1: "marketing"}, Reader(RULES)
-        look_ahead, preparation = (
-            LookAhead(connection, reader, departments),
-            Preparation(connection, None, RULES, departments),
-        )
+        prepare = preparing(connection, {1: "marketing"})
 
         async def rows(number: int, user: str) -> list[JourneyRow]:
-            record = LogRecord(1, number, 0, None, body(number, who={"user_id": user}))
-            return (await preparation.prepare(await look_ahead.read([record], careful=False), None)).rows
+            return (await prepare(1, number, body(number, who={"user_id": user}))).rows
 
         [_] = await rows(1, "u1")
         [_] = await rows(2, "u2")  # while the first batch is being committed
@@ -47,14 +59,10 @@ async def test_hand_offs_that_are_as_they_were_are_not_written_again(
     async with closing(await open_engine_connection(database_url)) as connection:
         known = await owners(connection)
         of = {owner: partition_id for partition_id, owner in known.items()}
-        look_ahead, preparation = (
-            LookAhead(connection, Reader(RULES), known),
-            Preparation(connection, None, RULES, known),
-        )
+        prepare = preparing(connection, known)
 
         async def effects(number: int, owner: str, value: bytes) -> tuple[int, int, int]:
-            record = LogRecord(of[owner], number, 0, None, value)
-            found = await preparation.prepare(await look_ahead.read([record], careful=False), None)
+            found = await prepare(of[owner], number, value)
             return len(found.rows), len(found.with_handoffs), len(found.had_handoffs)
 
         for number in (10, 11):  # just loaded, and in memory
