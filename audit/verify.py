@@ -7,7 +7,7 @@ from typing import NamedTuple
 import asyncpg
 import msgspec
 
-from audit.digest import ProjectionDigest, projection_digest
+from audit.digest import projection_digest
 from audit.from_kafka import read_log
 from audit.rebuild import fold_archive
 from projections.ids import id_text
@@ -17,7 +17,15 @@ from projections.view import time_text
 from store.archive import DamagedBlock
 from store.rebuild import forget, place_of
 from store.session import closing, open_connection, open_engine_connection
-from store.verification import Counts, Differing, both_states, counts, differing, letters_differing
+from store.verification import (
+    Counts,
+    Differing,
+    both_states,
+    changes_after,
+    counts,
+    differing,
+    letters_differing,
+)
 from streams.kafka import KafkaSettings
 
 _NAME = "verification"  #: of the projection that is built beside the live one, and dropped
@@ -55,13 +63,16 @@ async def verify(database_url: str, rules: Rules, tell: Tell) -> Verdict:
     The archive itself may be damaged in such a way that nothing can be rebuilt: that is a difference, too.
     """
     await _forget(database_url)
+    counting = asyncio.create_task(_counted(database_url))  # PostgreSQL has time for it while the archive is folded
     try:
         try:
             await fold_archive(database_url, rules, _NAME, tell, lasting=False)
         except (DamagedBlock, msgspec.MsgspecError, ValueError, asyncpg.DataError) as error:
             return Verdict(0, "", 0, 0, [Difference("archive", "", None, f"the archive cannot be read: {error}")])
-        return await _compared(database_url, [])
+        return await _compared(database_url, await counting, [])
     finally:
+        counting.cancel()
+        await asyncio.gather(counting, return_exceptions=True)
         await _forget(database_url)
 
 
@@ -75,32 +86,35 @@ async def verify_from_kafka(kafka: KafkaSettings, database_url: str, rules: Rule
                 Difference("dead_letters", where, None, f"it is {live or 'not there'}; Kafka's log makes it {again}")
                 for where, live, again in await letters_differing(connection, _NAME)
             ]
-        return await _compared(database_url, letters)
+        return await _compared(database_url, await _counted(database_url), letters)
     finally:
         await _forget(database_url)
 
 
-async def _compared(database_url: str, more: list[Difference]) -> Verdict:
-    """Compare what was built beside the live projection with it, row by row, and digest it meanwhile."""
+async def _compared(database_url: str, sums: Counts, more: list[Difference]) -> Verdict:
+    """Compare what was built beside the live projection with it, row by row, and digest it at the same time."""
     async with (
         closing(await open_engine_connection(database_url, _NAME)) as connection,
         closing(await open_engine_connection(database_url, _NAME)) as other,
     ):
         place = await place_of(connection)
-        rows, (sums, found) = await asyncio.gather(
-            _compared_rows(connection, place.until_batch), _summed(other, place.until_batch)
+        (rows, meanwhile), found = await asyncio.gather(
+            _compared_rows(connection, place.until_batch), projection_digest(other)
         )
     differences = [Difference("counts", "", None, text) for text in sums.objections()] + rows
-    return Verdict(found.journeys, found.sha256, place.total, sums.meanwhile, differences + more)
+    return Verdict(found.journeys, found.sha256, place.total, meanwhile, differences + more)
 
 
-async def _compared_rows(connection: asyncpg.Connection, until_batch: int) -> list[Difference]:
+async def _compared_rows(connection: asyncpg.Connection, until_batch: int) -> tuple[list[Difference], int]:
+    """(what differs, how many changes came meanwhile)."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        return [await _described(connection, row) for row in await differing(connection, _NAME, until_batch)]
+        rows = await differing(connection, _NAME, until_batch)
+        return [await _described(connection, row) for row in rows], await changes_after(connection, until_batch)
 
 
-async def _summed(connection: asyncpg.Connection, until_batch: int) -> tuple[Counts, ProjectionDigest]:
-    return await counts(connection, until_batch), await projection_digest(connection)
+async def _counted(database_url: str) -> Counts:
+    async with closing(await open_engine_connection(database_url)) as connection:
+        return await counts(connection)
 
 
 async def _forget(database_url: str) -> None:

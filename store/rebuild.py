@@ -98,6 +98,8 @@ _FOREIGN = """
     SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AND to_regclass(quote_ident($1) || '.rebuild') IS NULL
 """
 _TABLE = "CREATE {kind} TABLE IF NOT EXISTS {name}.{table} (LIKE public.{table} INCLUDING ALL);"
+#: To clean up in what is dropped at the end is work for nothing, and dropping it would wait for that for a second.
+_UNCLEANED = "ALTER TABLE {name}.{table} SET (autovacuum_enabled = false);"
 #: Indexes that no fold uses.
 _FOR_LISTS = """
     SELECT quote_ident(n.nspname) || '.' || quote_ident(i.relname) AS name
@@ -166,7 +168,8 @@ async def create(
     """Make the tables, or find those of a rebuild that was interrupted. Raises UnusableName or AnotherPlaybook.
 
     `at` and `known_at`: as of which point, see Place. Not `lasting`: for a comparison that is dropped at its end; it
-    has no write-ahead log, no indexes for lists and no room for new versions. Raises AnotherPoint, too.
+    has no write-ahead log, no indexes for lists, no room for new versions, and is not vacuumed. Raises AnotherPoint,
+    too.
     """
     await check_name(connection, name)
     schema = quoted(name)
@@ -181,6 +184,7 @@ async def create(
         if lasting:
             await connection.execute(_ROOM.format(name=schema))
         else:
+            await connection.execute("\n".join(_UNCLEANED.format(name=schema, table=table) for table in TABLES))
             for row in await connection.fetch(_FOR_LISTS, name):
                 await connection.execute(f"DROP INDEX {row['name']}")
     begun = await connection.fetchrow(_POINT.format(name=schema))

@@ -47,9 +47,9 @@ _COUNTS = """
                 SELECT partition_id, from_offset,
                        lag(to_offset) OVER (PARTITION BY partition_id ORDER BY from_offset) AS before
                 FROM public.batches
-            ) AS steps WHERE before <> from_offset) AS gaps,
-           (SELECT count(*) FROM public.changes WHERE batch_id > $1) AS meanwhile
+            ) AS steps WHERE before <> from_offset) AS gaps
 """
+_CHANGES_AFTER = "SELECT count(*) FROM public.changes WHERE batch_id > $1"
 #: Records that could not be applied, by place. Conflicts are left out: which of two partitions is read first decides
 #: which of the two places is told; and what an erasure blanked or kept out.
 _LETTERS = """
@@ -65,10 +65,11 @@ _LETTERS_OF = """
     WHERE d.record_offset < r.until_offset AND d.reason NOT IN ('conflict', 'erased') AND d.salt IS NOT NULL
       AND p.log_epoch = (SELECT max(log_epoch) FROM {schema}.partitions)
 """
-#: The engine's connections may not hash or scan; here everything is read once.
+#: The engine's connections may not hash or scan; here everything is read once. By one process: a hash that several
+#: share costs more than it saves, and another core digests the same rows at that time.
 _WHOLE = """
     SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL enable_seqscan = on;
-    SET LOCAL work_mem = '64MB'
+    SET LOCAL work_mem = '64MB'; SET LOCAL max_parallel_workers_per_gather = 0
 """
 _STATES = """
     SELECT (SELECT state FROM public.journeys WHERE journey_id = $1) AS live,
@@ -138,7 +139,6 @@ class Counts(NamedTuple):
     dead: int
     dead_letters: int
     gaps: int
-    meanwhile: int  #: changes after the rebuild's last batch
 
     def objections(self) -> Sequence[str]:
         """What does not add up."""
@@ -162,11 +162,16 @@ class Counts(NamedTuple):
         return [text for holds, text in checks if not holds]
 
 
-async def counts(connection: asyncpg.Connection, until_batch: int) -> Counts:
+async def counts(connection: asyncpg.Connection) -> Counts:
     """The sums, as they are now."""
-    row = await connection.fetchrow(_COUNTS, until_batch)
+    row = await connection.fetchrow(_COUNTS)
     assert row is not None, "an aggregate always returns a row"
     return Counts(*row)
+
+
+async def changes_after(connection: asyncpg.Connection, batch_id: int) -> int:
+    """How many changes later batches than that one have made."""
+    return int(await connection.fetchval(_CHANGES_AFTER, batch_id))
 
 
 async def both_states(

@@ -353,6 +353,7 @@ class Preparation:
             if tells:
                 effects.changes += _changes_of(gone)
         self._cache.trim(harvest.touched)
+        effects.harvest = harvest._replace(touched=[])  # they may be let go of while the batch is committed
 
     async def forget(self) -> None:
         """Let go of all journeys, a few at a time: that takes long, and nothing is folded after it."""
