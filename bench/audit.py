@@ -37,7 +37,7 @@ from tests.support import produce
 _ROOT = Path(__file__).parents[1]
 _ROOMS = ("schemas", "projections", "store", "streams", "audit", "cli", "api", "deploy", "sdk")
 _PAIRS = 5
-_VERIFIED = 4  #: rebuilds and verifications, by turns
+_VERIFIED = 8  #: rebuilds and verifications, by turns
 _ASKED = 400  #: journeys at a time in the past
 _CUSTOMERS = 20_000
 _HARD = 300_000
