@@ -165,11 +165,11 @@ async def create(
     *,
     lasting: bool,
 ) -> None:
-    """Make the tables, or find those of a rebuild that was interrupted. Raises UnusableName or AnotherPlaybook.
+    """Make the tables, or find those of a rebuild that was interrupted.
 
     `at` and `known_at`: as of which point, see Place. Not `lasting`: for a comparison that is dropped at its end; it
-    has no write-ahead log, no indexes for lists, no room for new versions, and is not vacuumed. Raises AnotherPoint,
-    too.
+    has no write-ahead log, no indexes for lists, no room for new versions, and is not vacuumed. Raises UnusableName,
+    AnotherPlaybook or AnotherPoint.
     """
     await check_name(connection, name)
     schema = quoted(name)

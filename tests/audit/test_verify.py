@@ -3,17 +3,18 @@
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import asyncpg
 import pytest
 
-from audit.rebuild import rebuild
+from audit.rebuild import fold_archive, rebuild
 from audit.verify import Verdict, verify
 from store.rebuild import AnotherPlaybook, projections_beside
 from streams.kafka import KafkaSettings
 from tests.laws.histories import long_hostile_history
 from tests.plans import agree
-from tests.support import RULES, body, expected_digest, produce, project
+from tests.support import RULES, body, counts, expected_digest, produce, project
 
 SEED = 11
 
@@ -150,6 +151,30 @@ async def test_whatever_was_changed_is_found_and_named(database: str, damage: Da
         assert not found.sound, seed
         assert key in {"", *(one.key for one in found.differences)}, found.differences
         assert all(one.what for one in found.differences)
+    await connection.close()
+
+
+async def test_what_comes_meanwhile_is_counted_and_not_compared(
+    kafka_settings: KafkaSettings, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To journeys that there were, and to a new one; all else is compared."""
+    connection = await asyncpg.connect(database)
+    read = (await counts(connection))["read"]
+
+    async def fold_and_go_on(*args: Any, **named: Any) -> None:
+        await fold_archive(*args, **named)
+        await produce(
+            kafka_settings,
+            [("marketing", 0, body(6_000 + n, who={"user_id": user})) for n, user in enumerate(("u0", "u1", "new"))],
+        )
+        await project(kafka_settings, database, read + 3)
+
+    monkeypatch.setattr("audit.verify.fold_archive", fold_and_go_on)
+    found = await _verify(database)
+    assert found.differences == []
+    assert found.meanwhile >= 3
+    monkeypatch.undo()
+    assert (await _verify(database)).meanwhile == 0
     await connection.close()
 
 
