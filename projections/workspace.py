@@ -219,7 +219,7 @@ class Workspace:
             del self._disturbed[key]  # an identifier of a ruling that nobody uses yet
             return
         old = self.component(self.home[key])
-        self._judged |= old.keys()
+        self._judged.update(old)
         keys = [key for journey in old.values() for key in journey.identifiers]
         afresh = [self._disturbed.pop(key) for key in keys if key in self._disturbed]
         loose = [self._loose.pop(key) for key in keys if key in self._loose]
