@@ -33,7 +33,10 @@ from streams.reader import Reader
 from streams.reading import Found, Reading
 
 _CHUNK_EVENTS = 16_384
-_TOUCHED = 10_000  #: journeys that are changed before they are written: so few are written more than once
+#: Journeys that are changed before they are written: so few are written more than once. A kill costs what was not.
+_TOUCHED = 10_000
+#: The same where nobody goes on after a kill, and moments in memory: there, only as memory runs short (see Cache).
+_MOST_TOUCHED, _MOST_HELD = 25_000, 750_000
 _READERS = 2  #: processes that read chunks: one alone takes longer than it takes to fold
 
 #: What is folded before anybody is there whom it concerns.
@@ -60,6 +63,7 @@ class _Rebuilding(NamedTuple):
     preparation: Preparation
     owners: dict[int, str]
     losers: Losers
+    lasting: bool
 
 
 async def rebuild(
@@ -120,7 +124,7 @@ async def fold_archive(
         for partition_id, payload in await losers(blocks, point.known_at):
             event = decode(payload, known[partition_id])
             lost.add((event.id, event.source, body_hash(payload)))
-        parts = _Rebuilding(writer, blocks, readers, preparation, known, lost)
+        parts = _Rebuilding(writer, blocks, readers, preparation, known, lost, lasting)
         await _work(parts, await place_of(writer), tell, pace)
 
 
@@ -139,7 +143,7 @@ async def _work(parts: _Rebuilding, place: Place, tell: Tell, pace: Pace | None)
             if pace is not None:
                 await pace.keep(place.events - done)
             tell(place.events, place.total)
-            if parts.preparation.touched >= _TOUCHED:
+            if _is_much(parts):
                 commit, effects = await _write(parts, effects, place, commit), None
         if effects is not None:
             commit = await _write(parts, effects, place, commit)
@@ -150,6 +154,14 @@ async def _work(parts: _Rebuilding, place: Place, tell: Tell, pace: Pace | None)
         if commit is not None:
             commit.cancel()
             await asyncio.gather(commit, return_exceptions=True)
+
+
+def _is_much(parts: _Rebuilding) -> bool:
+    """Whether so much was folded that it must be written."""
+    folded = parts.preparation
+    if parts.lasting:
+        return folded.touched >= _TOUCHED
+    return folded.touched >= _MOST_TOUCHED or folded.held >= _MOST_HELD
 
 
 async def _write(

@@ -27,7 +27,7 @@ class Cache:
         self.workspace = Workspace(rules, register)
         #: ids of the journeys that the batch before touched: it may not be committed yet
         self._committing = set[bytes]()
-        self._weight = 0  #: of the journeys together, or more: of those that became one, it counts all
+        self.weight = 0  #: of the journeys together, or more: of those that became one, it counts all
 
     async def load(self, subjects: Iterable[Subject | None]) -> None:
         """Bring in the journeys that these subjects' events touch, if they are not here."""
@@ -82,7 +82,7 @@ class Cache:
 
     def _weigh(self, journey: Journey) -> None:
         weight = journey.weight
-        self._weight += weight - journey.weighed
+        self.weight += weight - journey.weighed
         journey.weighed = weight
 
     def trim(self, just_touched: list[Journey]) -> None:
@@ -97,16 +97,16 @@ class Cache:
             tied = self.workspace.component(journey_id) if journey_id in journeys else {}
             if busy.isdisjoint(tied):
                 for tied_id, journey in tied.items():
-                    self._weight -= journey.weighed
+                    self.weight -= journey.weighed
                     self.workspace.evict(tied_id)
 
     def _excess(self) -> list[bytes]:
         """The journeys that were not used for longest: as many as are too many, or remember too much."""
         journeys, much = self.workspace.journeys, 0
         many = len(journeys) - CACHED_JOURNEYS
-        if self._weight > CACHED_MOMENTS:
-            self._weight = sum([journey.weighed for journey in journeys.values()])
-            much = self._weight - CACHED_MOMENTS * 7 // 8  # some room, or it would be summed up at every batch
+        if self.weight > CACHED_MOMENTS:
+            self.weight = sum([journey.weighed for journey in journeys.values()])
+            much = self.weight - CACHED_MOMENTS * 7 // 8  # some room, or it would be summed up at every batch
         found = list[bytes]()
         for journey_id, journey in journeys.items():
             if many <= 0 and much <= 0:

@@ -117,6 +117,7 @@ class Preparation:
         #: body hashes of the last two batches: when the next one was looked up, while the later of them was folded and
         #: the earlier one committed, the database may not have known them yet
         self._in_flight: deque[dict[EventKey, int]] = deque(maxlen=2)
+        self._unweighed = 0  #: events folded by `fold` since their journeys were weighed
 
     def effects(self) -> Effects:
         """Of nothing yet."""
@@ -198,11 +199,17 @@ class Preparation:
         """Fold events that are known to be new, releases not among them. `reap` takes what several calls came to."""
         await self._cache.load(reading.subjects)
         await self._fold(reading.found, reading.subjects)
+        self._unweighed += len(reading.found)
 
     @property
     def touched(self) -> int:
         """How many journeys were changed since they were reaped."""
         return self._workspace.touched
+
+    @property
+    def held(self) -> int:
+        """How many moments are in memory at most: see Journey.weight."""
+        return self._cache.weight + self._unweighed
 
     async def _fold(self, fresh: list[Found], subjects: list[Subject]) -> None:
         workspace = self._workspace
@@ -353,6 +360,7 @@ class Preparation:
             if tells:
                 effects.changes += _changes_of(gone)
         self._cache.trim(harvest.touched)
+        self._unweighed = 0
         effects.harvest = harvest._replace(touched=[])  # they may be let go of while the batch is committed
 
     async def forget(self) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import asyncpg
 import pytest
 
+from audit import rebuild as rebuild_module
 from audit.rebuild import fold_archive, rebuild
 from audit.verify import Verdict, verify
-from store.rebuild import AnotherPlaybook, projections_beside
+from store.rebuild import AnotherPlaybook, commit_rebuilt, projections_beside
+from streams import cache as cache_module
 from streams.kafka import KafkaSettings
 from tests.laws.histories import long_hostile_history
 from tests.plans import agree
@@ -176,6 +178,29 @@ async def test_what_comes_meanwhile_is_counted_and_not_compared(
     monkeypatch.undo()
     assert (await _verify(database)).meanwhile == 0
     await connection.close()
+
+
+@pytest.mark.parametrize("limit", ["_MOST_TOUCHED", "_MOST_HELD"])
+async def test_it_writes_as_memory_runs_short_and_not_before(
+    database: str, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    written = 0
+
+    async def commit(*arguments: Any) -> None:
+        nonlocal written
+        written += 1
+        await commit_rebuilt(*arguments)
+
+    monkeypatch.setattr(rebuild_module, "commit_rebuilt", commit)
+    assert (await _verify(database)).sound
+    assert written == 2, "the joint events, and all else"
+    monkeypatch.setattr(rebuild_module, "_CHUNK_EVENTS", 20)
+    monkeypatch.setattr(rebuild_module, limit, 10)
+    monkeypatch.setattr(cache_module, "CACHED_JOURNEYS", 3)
+    monkeypatch.setattr(cache_module, "CACHED_MOMENTS", 8)
+    written = 0
+    assert (await _verify(database)).sound
+    assert written > 6
 
 
 async def test_a_replay_goes_on_under_its_own_playbook_only(database: str) -> None:
