@@ -81,7 +81,7 @@ async def verify_from_kafka(kafka: KafkaSettings, database_url: str, rules: Rule
     await _forget(database_url)
     try:
         await read_log(kafka, database_url, rules, _NAME, tell)
-        async with closing(await open_engine_connection(database_url, _NAME)) as connection:
+        async with closing(await open_connection(database_url)) as connection:
             letters = [
                 Difference("dead_letters", where, None, f"it is {live or 'not there'}; Kafka's log makes it {again}")
                 for where, live, again in await letters_differing(connection, _NAME)
@@ -113,7 +113,7 @@ async def _compared_rows(connection: asyncpg.Connection, until_batch: int) -> tu
 
 
 async def _counted(database_url: str) -> Counts:
-    async with closing(await open_engine_connection(database_url)) as connection:
+    async with closing(await open_connection(database_url)) as connection:
         return await counts(connection)
 
 

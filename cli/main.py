@@ -68,6 +68,13 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(str(error))
     except OSError as error:
         _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+    except Exception as error:
+        from store.session import out_of_order  # takes long to import, and most commands do without
+
+        said = out_of_order(error)
+        if said is None:
+            raise
+        _fail(str(said))
 
 
 def _fail(message: str) -> NoReturn:

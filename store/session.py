@@ -48,8 +48,32 @@ _STAGING = """
 """
 
 
+#: What a database may say that is no fault of the statement: classes 53, 57, 58 and 08, and 42501, of SQLSTATE.
+_OUT_OF_ORDER = (
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.PostgresSystemError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.InterfaceError,
+)
+
+
 class DatabaseUnreachable(TandemError):
     """The database does not answer, or does not let us in."""
+
+
+class DatabaseOutOfOrder(TandemError):
+    """The database broke off: it has no room left, is being shut down, or may not do what it was asked to."""
+
+
+def out_of_order(error: Exception) -> DatabaseOutOfOrder | None:
+    """What to tell whoever asked, if an error says that the database is out of order; None for all others."""
+    if isinstance(error, asyncpg.DiskFullError):
+        return DatabaseOutOfOrder(f"the database's disk is full ({error}): make room, then start this again")
+    if isinstance(error, _OUT_OF_ORDER):
+        return DatabaseOutOfOrder(f"the database broke off ({error}): look at its log, then start this again")
+    return None
 
 
 async def open_connection(database_url: str) -> asyncpg.Connection:

@@ -69,7 +69,8 @@ _LETTERS_OF = """
 #: share costs more than it saves, and another core digests the same rows at that time.
 _WHOLE = """
     SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL enable_seqscan = on;
-    SET LOCAL work_mem = '64MB'; SET LOCAL max_parallel_workers_per_gather = 0
+    SET LOCAL work_mem = '64MB'; SET LOCAL max_parallel_workers_per_gather = 0;
+    SET LOCAL statement_timeout = 0
 """
 _STATES = """
     SELECT (SELECT state FROM public.journeys WHERE journey_id = $1) AS live,
