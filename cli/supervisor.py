@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,9 @@ from cli.errors import NoStack, UserError
 from cli.parts import ACCESS_OFF
 from cli.preparing import prepare, publishes, works
 from cli.settings import STACK_FILE, access_settings, audit_files, current_file, kafka_settings, read_stack, secret
-from deploy.embedded.kafka import Kafka, KafkaUnavailable, start_kafka, stop_kafka
+from deploy.embedded.kafka import Kafka, KafkaUnavailable, start_kafka
 from deploy.embedded.memory import start_memory_broker
-from deploy.embedded.postgres import start_postgres, stop_postgres
+from deploy.embedded.postgres import start_postgres
 from deploy.embedded.process import StartFailed, free_port, is_listening, last_line, spawn, stop, wait_until
 from store.migrate import create_database
 from streams.kafka import feed_topics
@@ -63,9 +63,10 @@ def start(
     logs = folder / "logs"
     logs.mkdir(mode=_OURS, exist_ok=True)
     external = os.environ.get("TANDEM_KAFKA")
-    broker = None if external else _embedded_kafka(folder, logs, stack, say)
+    servers: dict[str, Child] = {}
+    broker = None if external else _embedded_kafka(folder, logs, stack, say, servers)
     bootstrap = broker.bootstrap if broker else str(external)
-    database_url = secret("TANDEM_DATABASE_URL") or _embedded_postgres(folder, logs, stack, say)
+    database_url = secret("TANDEM_DATABASE_URL") or _embedded_postgres(folder, logs, stack, say, servers)
     environment = {"TANDEM_KAFKA": bootstrap, "TANDEM_DATABASE_URL": database_url}
     if broker and not broker.durable:
         environment["TANDEM_KAFKA_IDEMPOTENCE"] = "off"
@@ -76,19 +77,19 @@ def start(
         say(f"the log of the broker before is gone with it: log epoch {log_epoch} begins; archive and journeys stay")
     _make_key(audit_files(folder).key)
     children = {
-        "work": Child(["work"], logs / "work.log", environment),
-        "serve": Child(["serve", "--port", str(port)], logs / "serve.log", environment),
-        "sign": Child(["audit", "sign", "--data-dir", str(folder)], logs / "sign.log", environment),
+        "work": _command(["work"], logs / "work.log", environment),
+        "serve": _command(["serve", "--port", str(port)], logs / "serve.log", environment),
+        "sign": _command(["audit", "sign", "--data-dir", str(folder)], logs / "sign.log", environment),
     }
     if kafka.idempotent:
-        children["publish"] = Child(["publish"], logs / "publish.log", environment)
+        children["publish"] = _command(["publish"], logs / "publish.log", environment)
     else:
         say("this broker has no transactions: the change feed is not published to topics")
     addresses = {"api": f"http://127.0.0.1:{port}", "kafka": bootstrap, "database_url": database_url}
     if agents:
         agents_port = _port(folder, "agents")
         named = [part for name in agents for part in ("--agents", name)]
-        children["agents"] = Child(["agents", "--port", str(agents_port), *named], logs / "agents.log", environment)
+        children["agents"] = _command(["agents", "--port", str(agents_port), *named], logs / "agents.log", environment)
         addresses["agents"] = f"http://127.0.0.1:{agents_port}"
     say(f"projector and API{' and agents' if agents else ''}")
     for child in children.values():
@@ -114,7 +115,7 @@ def start(
         addresses["kafka_idempotence"] = "off"
     _publish(folder, addresses)
     stack.callback((folder / STACK_FILE).unlink, missing_ok=True)
-    return addresses, children
+    return addresses, servers | children
 
 
 def _make_key(path: Path) -> None:
@@ -127,8 +128,16 @@ def _make_key(path: Path) -> None:
 class Child:
     """A part that runs as a process of its own and is started again when it dies."""
 
-    def __init__(self, arguments: list[str], log: Path, environment: Mapping[str, str]) -> None:
-        self.arguments, self.log, self.environment = arguments, log, environment
+    def __init__(
+        self,
+        name: str,
+        log: Path,
+        begin: "Callable[[], subprocess.Popen[bytes]]",
+        ended_by: signal.Signals = signal.SIGTERM,
+    ) -> None:
+        """`begin` starts it, or raises StartFailed; `ended_by` is the signal on which it ends in order."""
+        self.name, self.log = name, log
+        self._begin, self._ended_by = begin, ended_by
         self.deaths = 0
         self.started = 0.0  #: on the monotonic clock
         self.due = 0.0  #: on the monotonic clock: when it may start again
@@ -137,12 +146,12 @@ class Child:
     def start(self) -> None:
         """Start it."""
         self.started = time.monotonic()
-        self.process = spawn([*_tandem(), *self.arguments], self.log, self.environment)
+        self.process = self._begin()
 
     def stop(self) -> None:
         """Stop it, if it runs."""
         if hasattr(self, "process"):
-            stop(self.process)
+            stop(self.process, self._ended_by)
 
     def ended(self) -> bool:
         """Whether it runs no more."""
@@ -158,16 +167,22 @@ class Child:
                 self.deaths = 0
             pause = min(_RESTART_SECONDS, 0.2 * 2**self.deaths)
             self.deaths, self.due = self.deaths + 1, now + pause
-            line = f"{self.arguments[0]} {self._end()}; starting it again in {pause:.1f} s"
+            line = f"{self.name} {self._end()}; starting it again in {pause:.1f} s"
             print(f"tandem: {line}", file=sys.stderr, flush=True)
         elif now >= self.due:
             self.due = 0.0
-            self.start()
+            with suppress(StartFailed):  # then it is still dead
+                self.start()
 
     def _end(self) -> str:
         """How it ended; who is killed says nothing about it."""
         code = self.process.returncode
         return f"was killed by signal {-code}" if code < 0 else f"ended (exit code {code}): {last_line(self.log)}"
+
+
+def _command(arguments: list[str], log: Path, environment: Mapping[str, str]) -> Child:
+    """A command of `tandem` as a part."""
+    return Child(arguments[0], log, lambda: spawn([*_tandem(), *arguments], log, environment))
 
 
 def supervise(children: dict[str, Child], ended: Callable[[], bool]) -> None:
@@ -270,26 +285,40 @@ def _is_locked(folder: Path) -> bool:
     return False
 
 
-def _embedded_kafka(folder: Path, logs: Path, stack: ExitStack, say: Callable[[str], None]) -> Kafka:
-    """Apache Kafka; where it cannot run and has kept nothing here, a broker in memory."""
+def _embedded_kafka(
+    folder: Path, logs: Path, stack: ExitStack, say: Callable[[str], None], servers: dict[str, Child]
+) -> Kafka:
+    """Apache Kafka; where it cannot run and has kept nothing here, a broker in memory.
+
+    That one is not among the `servers` that are started again: what it held is lost, and a log epoch over.
+    """
     say("Kafka")
-    home, port = folder / "kafka", _port(folder, "kafka")
+    home, port, log = folder / "kafka", _port(folder, "kafka"), logs / "kafka.log"
     home.mkdir(mode=_OURS, exist_ok=True)
+    child = Child("Kafka", log, lambda: start_kafka(home, port, log).process)
+    stack.callback(child.stop)
     try:
-        broker = start_kafka(home, port, logs / "kafka.log")
+        broker = start_kafka(home, port, log)
+        servers["kafka"] = child
     except KafkaUnavailable as error:
         if (home / "log").exists():
             raise
         say(f"{error}. Until then a broker in memory takes its place: what it holds is gone when the stack stops")
-        broker = start_memory_broker(port, logs / "kafka.log")
-    stack.callback(stop_kafka, broker)
+        broker = start_memory_broker(port, log)
+    child.process = broker.process
     return broker
 
 
-def _embedded_postgres(folder: Path, logs: Path, stack: ExitStack, say: Callable[[str], None]) -> str:
+def _embedded_postgres(
+    folder: Path, logs: Path, stack: ExitStack, say: Callable[[str], None], servers: dict[str, Child]
+) -> str:
     say("PostgreSQL")
-    server = start_postgres(folder / "postgres", _port(folder, "postgres"), logs / "postgres.log")
-    stack.callback(stop_postgres, server)
+    home, port, log = folder / "postgres", _port(folder, "postgres"), logs / "postgres.log"
+    server = start_postgres(home, port, log)
+    child = Child("PostgreSQL", log, lambda: start_postgres(home, port, log).process, signal.SIGINT)
+    child.process = server.process
+    stack.callback(child.stop)
+    servers["postgres"] = child
     return asyncio.run(create_database(server.url, _DATABASE))
 
 

@@ -13,7 +13,7 @@ import pytest
 from cli import supervisor
 from cli.supervisor import Child, start
 from deploy.embedded import kafka
-from deploy.embedded.process import StartFailed, free_port
+from deploy.embedded.process import StartFailed, free_port, spawn
 
 
 def mode(folder: Path) -> int:
@@ -69,13 +69,37 @@ def test_how_a_part_ended(
     says: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(supervisor, "_tandem", lambda: [sys.executable, "-c", f"import sys, time; {program}"])
-    child = Child(["serve"], tmp_path / "serve.log", {})
-    (tmp_path / "serve.log").write_text("an unrelated line\n")
+    log = tmp_path / "serve.log"
+    child = Child("serve", log, lambda: spawn([sys.executable, "-c", f"import sys, time; {program}"], log))
+    log.write_text("an unrelated line\n")
     child.start()
     end(child.process.pid)
     child.process.wait(30)
     child.keep()
     assert says in capsys.readouterr().err
+
+
+def test_a_part_that_cannot_start_yet_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a server on a disk that is full."""
+    tries, log, now = [], tmp_path / "server.log", [1.0]
+    log.write_text("no space left\n")
+    monkeypatch.setattr(supervisor.time, "monotonic", lambda: now[0])
+
+    def begin() -> "subprocess.Popen[bytes]":
+        tries.append(now[0])
+        if 2 <= len(tries) <= 3:
+            raise StartFailed("no space left")
+        return spawn([sys.executable, "-c", "import time; time.sleep(60)"], log)
+
+    server = Child("server", log, begin)
+    server.start()
+    server.process.kill()
+    server.process.wait(30)
+    for _ in range(20):
+        server.keep()
+        now[0] += 0.5
+    assert len(tries) == 4
+    assert not server.ended()
+    server.stop()
+    assert server.ended()
