@@ -15,10 +15,11 @@ from api.access import caller_of, record, window_of
 from api.context import Context, context_of
 from api.identifiers import key_of
 from api.parameters import strict_router
+from api.past import point_of
 from api.problems import problem
-from api.times import instant, micros
+from api.times import micros
 from api.veils import Veil, merged, refuse_veiled, veil_over
-from audit.past import Point, fold_at, recorded_of, rules_known
+from audit.past import NOW, fold_at, recorded_of, rules_known
 from projections.explain import Explanation, Step, explain
 from projections.identifiers import key_at
 from projections.identity_view import AUTHORITIES, identity_view, preview_view, reason_text
@@ -257,21 +258,20 @@ async def person(
     """`at`: by what had happened at that time. `known_at`: by what Tandem had committed at that time."""
     context = context_of(request)
     key = key_of(identifier, context.rules)
-    happened = None if at is None else micros(instant(at, "at"))
-    known = None if known_at is None else instant(known_at, "known_at")
+    point = await point_of(context, at, known_at)
     async with context.raw_pool.acquire() as connection:
-        if happened is None and known is None:
+        if point == NOW:
             today = workspace = await store.load_tied(connection, context.rules, [key])
         else:
             recorded, erased = await recorded_of(connection, context.rules, key)
-            rules = await rules_known(connection, context.agreed.first, known)
-            workspace = fold_at(recorded, rules, Point(happened, known), erased)
+            rules = await rules_known(connection, context.agreed.first, point.known_at)
+            workspace = fold_at(recorded, rules, point, erased)
             today = await store.load_tied(connection, context.rules, [key, *workspace.home])  # for consents of today
     now = _newest(today, key)
     refuse_veiled(window_of(request), today.journey_of(now), identifier, now)
     journey = workspace.journey_of(_newest(workspace, key))
     if journey is None:
-        raise HTTPException(404, f"no event has named {identifier}" + (" by then" if at or known_at else ""))
+        raise HTTPException(404, f"no event has named {identifier}" + (" by then" if point != NOW else ""))
     view = identity_view(journey, workspace)
     ends = (end for link in journey.links.values() for end in (link.a, link.b))
     await record(request, {uuid.UUID(bytes=journey.journey_id), *_journeys(workspace, ends)})

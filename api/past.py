@@ -15,7 +15,7 @@ from api.identifiers import key_of
 from api.parameters import strict_router
 from api.times import instant, micros
 from api.veils import Veil, refuse_veiled, veil_over
-from audit.past import Point, Recorded, distinct, fold_at, recorded_of, rules_known
+from audit.past import NoSuchPoint, Point, Recorded, check_point, distinct, fold_at, recorded_of, rules_known
 from projections.difference import difference
 from projections.fold import subject_of
 from projections.identifiers import key_at
@@ -27,7 +27,6 @@ from projections.reasons import Reason, reasons_of
 from projections.view import journey_view, time_text
 from projections.workspace import Workspace
 from store import identity as store
-from store.status import first_commit
 
 router = strict_router("/v1")
 
@@ -55,18 +54,13 @@ def _json(body: object) -> Response:
 async def point_of(context: Context, at: datetime | None, known_at: datetime | None) -> Point:
     """A point in the past that there was. Raises HTTPException 422 for one in the future or before the log."""
     happened = None if at is None else micros(instant(at, "at"))
-    known = None if known_at is None else instant(known_at, "known_at")
-    now = context.clock()
-    for name, time in (("at", happened), ("known_at", None if known is None else micros(known))):
-        if time is not None and time > now:
-            raise HTTPException(422, f"{name} lies in the future: nothing has happened there, and nobody knows of it")
-    if known is not None:
-        async with context.pool.acquire() as connection:
-            first = await first_commit(connection)
-        if first is None or known < first:
-            began = "nothing at all yet" if first is None else f"nothing before {time_text(micros(first))}"
-            raise HTTPException(422, f"known_at lies before the log: Tandem knew {began}")
-    return Point(happened, known)
+    point = Point(happened, None if known_at is None else instant(known_at, "known_at"))
+    async with context.pool.acquire() as connection:
+        try:
+            await check_point(connection, point, context.clock())
+        except NoSuchPoint as error:
+            raise HTTPException(422, str(error)) from error
+    return point
 
 
 async def as_of(context: Context, key: bytes, *points: Point) -> tuple[list[Recorded], list[Seen]]:
@@ -124,6 +118,8 @@ async def diff(
     context = context_of(request)
     key = key_of(identifier, context.rules)
     end = end or _EPOCH + timedelta(microseconds=context.clock())
+    if instant(end, "to") < instant(start, "from"):
+        raise HTTPException(422, "to lies before from: turn the two around")
     points = [await point_of(context, *((time, None) if axis == "true" else (None, time))) for time in (start, end)]
     recorded, (before, now) = await as_of(context, key, *points)
     veil = await _veil_of_today(request, identifier, key, [before, now])

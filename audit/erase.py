@@ -25,6 +25,7 @@ from store.archive import DamagedBlock, open_block
 from store.erasure import all_blocks, erased_by, make_secret, tables_with
 from store.identity import load_tied
 from store.partitions import owners
+from store.rebuild import holding
 from streams.erasing import ArchivedEvent, is_erased, stored_naming
 
 SOURCE = "tandem-erase"
@@ -35,6 +36,10 @@ Tell = Callable[[int, int], None]
 
 class NotErasable(TandemError):
     """The identifier does not say who is to be erased."""
+
+
+class HeldBeside(TandemError):
+    """Projections beside the live one have the person, too, and an erasure does not change them."""
 
 
 class NotErased(TandemError):
@@ -55,7 +60,8 @@ class Plan(NamedTuple):
 async def plan(
     connection: asyncpg.Connection, rules: Rules, key: bytes, named: str, at: int, random: Callable[[int], bytes]
 ) -> Plan:
-    """What erasing the person who has an identifier comes to, at a time in microseconds since 1970. Raises NotErasable.
+    """What erasing the person who has an identifier comes to, at a time in microseconds since 1970. Raises NotErasable
+    or HeldBeside.
 
     The connection gives uuid values as 16 raw bytes.
     """
@@ -67,6 +73,12 @@ async def plan(
         raise NotErasable(f"no event has named {named}: nothing is stored of it")
     if newest in register.quarantined or journey.contested:
         raise NotErasable(f"{named} is shared by several people: name the person by an identifier of their own")
+    if beside := await holding(connection, sorted(journey.identifiers)):
+        drops = "; ".join(f"tandem projections drop {name}" for name in beside)
+        raise HeldBeside(
+            f"projections beside the live one have {named}, too, and stay as they were built: drop them first "
+            f"({drops}); a replay after the erasure builds them without the person"
+        )
     secret = await make_secret(connection, random)
     subjects = sorted(journey.identifiers.keys() - register.quarantined)
     devices = {link.b for link in journey.refused if link.refused == CONTESTED} - journey.identifiers.keys()

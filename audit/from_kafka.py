@@ -12,6 +12,7 @@ from aiokafka import TopicPartition
 from audit.digest import ProjectionDigest, projection_digest
 from projections.playbook import Rules
 from schemas.errors import TandemError
+from store.rebuild import claimed
 from store.replay import begin, ends_of, progress, progressed
 from store.session import closing, open_connection, open_engine_connection
 from streams.kafka import KafkaSettings
@@ -33,9 +34,10 @@ async def replay_from_kafka(
 ) -> ProjectionDigest:
     """Read the log into the projection `name`, and digest it. Begun before, it goes on.
 
-    Raises what `read_log` raises.
+    Raises BeingBuilt, and what `read_log` raises.
     """
-    await read_log(kafka, database_url, rules, name, tell, pace)
+    async with claimed(database_url, name):
+        await read_log(kafka, database_url, rules, name, tell, pace)
     async with closing(await open_engine_connection(database_url, name)) as connection:
         return await projection_digest(connection)
 

@@ -6,7 +6,7 @@ as 16 raw bytes.
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from projections.agreement import agreed_rules
@@ -16,13 +16,16 @@ from projections.identifiers import identifier_key
 from projections.memory import MemoryFold
 from projections.playbook import Rules
 from projections.register import Register
+from projections.times import time_text
 from projections.workspace import Workspace
 from schemas.decode import decode
+from schemas.errors import TandemError
 from schemas.event import Event
 from store.agreement import read_said
 from store.archive import Archived, read_named
 from store.identity import Place, committed_at, everybody_ever_tied, places_of
 from store.session import Reader
+from store.status import first_commit
 from streams.intake import precedes
 from streams.spelling import may_name
 
@@ -52,6 +55,28 @@ class Point(NamedTuple):
 
 
 NOW = Point()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class NoSuchPoint(TandemError):
+    """There never was such a point in the past."""
+
+
+async def check_point(connection: Reader, point: Point, now: int) -> None:
+    """Raises NoSuchPoint for one in the future or before the log. `now`: microseconds since 1970 UTC."""
+    known = None if point.known_at is None else _micros(point.known_at)
+    for name, time in (("at", point.at), ("known_at", known)):
+        if time is not None and time > now:
+            raise NoSuchPoint(f"{name} lies in the future: nothing has happened there, and nobody knows of it")
+    if known is not None:
+        first = await first_commit(connection)
+        if first is None or known < _micros(first):
+            began = "nothing at all yet" if first is None else f"nothing before {time_text(_micros(first))}"
+            raise NoSuchPoint(f"known_at lies before the log: Tandem knew {began}")
+
+
+def _micros(time: datetime) -> int:
+    return (time - _EPOCH) // timedelta(microseconds=1)
 
 
 async def recorded_of(connection: Reader, rules: Rules, key: bytes) -> tuple[list[Recorded], Erased]:

@@ -25,7 +25,17 @@ from store.archive import Archived, DamagedBlock, LogRecord, open_block
 from store.erasure import read_erasures
 from store.loading import load_register
 from store.partitions import owners
-from store.rebuild import Place, StoredBlock, blocks_after, commit_rebuilt, create, joint_blocks, losers, place_of
+from store.rebuild import (
+    Place,
+    StoredBlock,
+    blocks_after,
+    claimed,
+    commit_rebuilt,
+    create,
+    joint_blocks,
+    losers,
+    place_of,
+)
 from store.session import closing, open_connection, open_engine_connection, open_writer
 from streams.pace import Pace
 from streams.preparation import Ahead, Effects, Preparation
@@ -77,9 +87,10 @@ async def rebuild(
 ) -> ProjectionDigest:
     """Fold all that is archived by now into the projection `name`, and digest it. Begun before, it goes on.
 
-    `point`: only what had happened, and was known, then. Raises what `fold_archive` raises.
+    `point`: only what had happened, and was known, then. Raises BeingBuilt, and what `fold_archive` raises.
     """
-    await fold_archive(database_url, rules, name, tell, pace, point=point)
+    async with claimed(database_url, name):
+        await fold_archive(database_url, rules, name, tell, pace, point=point)
     async with closing(await open_engine_connection(database_url, name)) as connection:
         return await projection_digest(connection)
 

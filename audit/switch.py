@@ -15,7 +15,7 @@ from schemas.decode import decode
 from store.archive import open_block
 from store.loading import load_register
 from store.partitions import owners
-from store.rebuild import AnotherPlaybook, commit_rebuilt, look_at, place_of
+from store.rebuild import AnotherPlaybook, claimed, commit_rebuilt, look_at, place_of
 from store.session import closing, open_connection, open_engine_connection, open_writer
 from store.switch import Behind, behind, blocks_between, check_kind, exchange, hold, losers_between
 from streams.preparation import Preparation
@@ -45,9 +45,10 @@ class _Parts(NamedTuple):
 async def switch(database_url: str, rules: Rules, name: str, tell: Tell) -> Switched:
     """Let the projection take the place of the live one. `rules`: those that it was built with.
 
-    Raises NoSuchProjection, NotSwitchable, AnotherPlaybook, and what asyncpg raises.
+    Raises NoSuchProjection, BeingBuilt, NotSwitchable, AnotherPlaybook, and what asyncpg raises.
     """
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(claimed(database_url, name))
         control = await stack.enter_async_context(closing(await open_connection(database_url)))
         async with control.transaction(readonly=True):
             built_with = (await look_at(control, name)).playbook

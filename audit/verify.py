@@ -15,7 +15,7 @@ from projections.journey import UnknownStateFormat, decode_journey
 from projections.playbook import Rules
 from projections.view import time_text
 from store.archive import DamagedBlock
-from store.rebuild import forget, place_of
+from store.rebuild import claimed, forget, place_of
 from store.session import closing, open_connection, open_engine_connection
 from store.verification import (
     Counts,
@@ -58,10 +58,17 @@ class Verdict(NamedTuple):
 
 
 async def verify(database_url: str, rules: Rules, tell: Tell) -> Verdict:
-    """Rebuild from the archive, compare row by row, drop what was built. Raises what `fold_archive` raises.
+    """Rebuild from the archive, compare row by row, drop what was built.
+
+    Raises BeingBuilt where another one runs, and what `fold_archive` raises.
 
     The archive itself may be damaged in such a way that nothing can be rebuilt: that is a difference, too.
     """
+    async with claimed(database_url, _NAME):
+        return await _verified(database_url, rules, tell)
+
+
+async def _verified(database_url: str, rules: Rules, tell: Tell) -> Verdict:
     await _forget(database_url)
     counting = asyncio.create_task(_counted(database_url))  # PostgreSQL has time for it while the archive is folded
     try:
@@ -77,7 +84,12 @@ async def verify(database_url: str, rules: Rules, tell: Tell) -> Verdict:
 
 
 async def verify_from_kafka(kafka: KafkaSettings, database_url: str, rules: Rules, tell: Tell) -> Verdict:
-    """The same against Kafka's log, dead letters included. Raises what `read_log` raises."""
+    """The same against Kafka's log, dead letters included. Raises BeingBuilt, and what `read_log` raises."""
+    async with claimed(database_url, _NAME):
+        return await _verified_from_kafka(kafka, database_url, rules, tell)
+
+
+async def _verified_from_kafka(kafka: KafkaSettings, database_url: str, rules: Rules, tell: Tell) -> Verdict:
     await _forget(database_url)
     try:
         await read_log(kafka, database_url, rules, _NAME, tell)

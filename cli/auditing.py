@@ -174,6 +174,7 @@ def proof(
         typer.echo(made.decode())
     else:
         output.write_bytes(made + b"\n")
+        typer.echo(f"{output}: `tandem audit check` checks it without the database")
 
 
 @audit.command()
@@ -232,6 +233,7 @@ def report(
     from rich.progress import Progress
 
     from audit.report import report as gather
+    from cli.errors import UserError
     from cli.report_page import report_page
     from cli.settings import load_settings
     from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
@@ -239,6 +241,10 @@ def report(
 
     now = datetime.now(UTC)
     span = Span(_time(start, "--from"), now if end is None else _time(end, "--to"))
+    if span.end <= span.start:
+        raise UserError("--to does not lie after --from: name a span of time")
+    if output is not None and output.suffix not in (".html", ".json"):
+        raise UserError(f"{output}: name it .html for people, or .json for programs")
     signed, unread = _read(checkpoints, public_key, data_dir)
     settings = load_settings(data_dir)
     rules = compile_rules(load_playbook(settings.playbook or DEFAULT_PLAYBOOK))

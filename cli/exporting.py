@@ -44,6 +44,7 @@ def person(
     else:
         output.touch(mode=0o600)
         output.write_text(text, "utf-8")
+        typer.echo(f"{output}: {len(found['events']):,} events, and what was made of them")
 
 
 async def _export(settings: "Settings", key: bytes, named: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.asking import AsJson, DataDir, api_client, identifier_of, print_items
+from cli.asking import AsJson, DataDir, api_client, identifier_of, print_items, time_of
 from cli.errors import UserError
 
 app = typer.Typer()
@@ -39,7 +39,9 @@ def show(
     """
     type_, value = identifier_of(identifier)
     with api_client(data_dir) as client:
-        found = client.identity(type_, value, at=at, known_at=known_at)
+        found = client.identity(
+            type_, value, at=at and time_of(at, "--at"), known_at=known_at and time_of(known_at, "--known-at")
+        )
     if as_json:
         typer.echo(json.dumps(found))
         return

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.asking import AsJson, DataDir, api_client, identifier_of, print_items
+from cli.asking import AsJson, DataDir, api_client, identifier_of, print_items, time_of
 
 app = typer.Typer()
 
@@ -23,7 +23,11 @@ def reads(
 
     Example: tandem reads --person email:ana@example.com
     """
-    wanted = {"person": None if person is None else ":".join(identifier_of(person)), "reader": reader, "since": since}
+    wanted = {
+        "person": None if person is None else ":".join(identifier_of(person)),
+        "reader": reader,
+        "since": since and time_of(since, "--since"),
+    }
     with api_client(data_dir) as client:
         found = list(islice(client.reads(**wanted), limit))
     if not as_json:

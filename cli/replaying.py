@@ -80,6 +80,7 @@ def replay(
     point = _point(at, known_at)
     if from_kafka and point != NOW:
         raise UserError("the log is read as a whole: leave out --from-kafka for a point in the past")
+    asyncio.run(_check(settings.database_url, point))
     console = Console(stderr=True)
     columns = (TextColumn("folding"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     began = time.monotonic()
@@ -109,6 +110,14 @@ def _point(at: str | None, known_at: str | None) -> "Point":
     happened = None if at is None else datetime.fromisoformat(time_of(at, "--at"))
     known = None if known_at is None else datetime.fromisoformat(time_of(known_at, "--known-at"))
     return Point(None if happened is None else micros(happened), known)
+
+
+async def _check(database_url: str, point: "Point") -> None:
+    from audit.past import check_point
+    from store.session import closing, open_connection
+
+    async with closing(await open_connection(database_url)) as connection:
+        await check_point(connection, point, int(time.time() * 1_000_000))
 
 
 @app.command()
@@ -251,11 +260,8 @@ async def _places(database_url: str) -> list[tuple[str, int, int]]:
 
 
 async def _drop(database_url: str, name: str) -> None:
-    from store.rebuild import drop
-    from store.session import open_connection
+    from store.rebuild import claimed, drop
+    from store.session import closing, open_connection
 
-    connection = await open_connection(database_url)
-    try:
+    async with closing(await open_connection(database_url)) as connection, claimed(database_url, name):
         await drop(connection, name)
-    finally:
-        await connection.close()

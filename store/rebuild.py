@@ -1,6 +1,8 @@
 """A second projection beside the live one: tables of its own in a schema of its own, filled from the archive."""
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import NamedTuple
 
@@ -13,7 +15,7 @@ from schemas.errors import TandemError
 from store.archive import BUCKETS
 from store.commit import write_journeys, write_register
 from store.handoffs import write_handoffs
-from store.session import Reader
+from store.session import Reader, closing, open_connection
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _RESERVED = frozenset({"public", "information_schema"})
@@ -47,6 +49,10 @@ class AnotherPoint(TandemError):
 
 class NoSuchProjection(TandemError):
     """There is no projection of that name beside the live one."""
+
+
+class BeingBuilt(TandemError):
+    """Another command works on the projection."""
 
 
 class Place(NamedTuple):
@@ -106,6 +112,12 @@ _FOR_LISTS = """
     FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_namespace n ON n.oid = i.relnamespace
     WHERE n.nspname = $1 AND NOT x.indisunique AND pg_get_indexdef(x.indexrelid) !~ '[(](component|journey_id)[)]'
 """
+_WHILE_ALIVE = """
+    SET lock_timeout = '5s';
+    SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 3; SET tcp_keepalives_count = 3
+"""
+#: Until the connection ends, so that whoever is killed holds it no longer.
+_CLAIM = "SELECT pg_advisory_lock(hashtextextended('tandem projection ' || $1, 0))"
 _BEGUN_WITH = "SELECT playbook FROM {name}.projection"
 _DROP = "DROP SCHEMA {name} CASCADE"
 _NAMES = """
@@ -113,6 +125,7 @@ _NAMES = """
     WHERE c.relname = 'rebuild' AND c.relkind = 'r' AND n.nspname ~ '^[a-z][a-z0-9_]{0,39}$' ORDER BY 1
 """
 _PROGRESS = "SELECT events, total FROM {name}.rebuild"
+_HOLDS = "SELECT EXISTS (SELECT FROM {name}.identifiers WHERE key = ANY ($1::uuid[]))"
 _PLACE = "SELECT bucket, batch_id, events, until_batch, total, at, known_at FROM rebuild"
 _POINT = "SELECT events, total, at, known_at FROM {name}.rebuild"
 _TABLES_OF = "SELECT to_regclass(quote_ident($1) || '.rebuild') IS NOT NULL"
@@ -140,6 +153,20 @@ _LOSERS = f"""
     SELECT partition_id, payload FROM dead_letters
     WHERE reason = 'conflict' AND payload IS NOT NULL AND {_KNOWN.format(known_at="$1")}
 """
+
+
+@asynccontextmanager
+async def claimed(database_url: str, name: str) -> AsyncIterator[None]:
+    """Keep everybody else from building, switching or dropping a projection. Raises BeingBuilt after some seconds."""
+    async with closing(await open_connection(database_url)) as connection:
+        await connection.execute(_WHILE_ALIVE)
+        try:
+            await connection.execute(_CLAIM, name)
+        except asyncpg.LockNotAvailableError as error:
+            raise BeingBuilt(
+                f"another command builds, switches or drops the projection {name!r}: wait for it, or stop it"
+            ) from error
+        yield
 
 
 async def forget(connection: asyncpg.Connection, name: str) -> None:
@@ -210,6 +237,15 @@ async def projections_beside(connection: asyncpg.Connection) -> list[tuple[str, 
     """(name, events so far, events in all) of the projections beside the live one."""
     names = [row["nspname"] for row in await connection.fetch(_NAMES)]
     return [(name, *(await connection.fetchrow(_PROGRESS.format(name=quoted(name))) or (0, 0))) for name in names]
+
+
+async def holding(connection: asyncpg.Connection, keys: list[bytes]) -> list[str]:
+    """Names of the projections beside the live one that have any of these identifiers.
+
+    The connection gives uuid values as 16 raw bytes.
+    """
+    names = [name for name, _, _ in await projections_beside(connection)]
+    return [name for name in names if await connection.fetchval(_HOLDS.format(name=quoted(name)), keys)]
 
 
 async def drop(connection: asyncpg.Connection, name: str) -> None:

@@ -1,6 +1,5 @@
 """Identity over HTTP: persons, explanations, previews, rulings, history. Real broker, real database."""
 
-import itertools
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,7 +13,6 @@ from projections.identifiers import identifier_key
 from streams.kafka import KafkaSettings
 from tests.support import body, produce, project
 
-NOW = 1_790_000_000_000_000  #: after all events here; it goes on with each look at the clock
 ANA, BOB = ["user_id:ana", "email:ana@x.org"], ["user_id:bob"]
 _EVENTS = [
     ("marketing", 0, body(1, who={"user_id": "ana", "email": "ana@x.org"})),
@@ -60,7 +58,7 @@ async def running(kafka_settings: KafkaSettings, database_url: str) -> AsyncIter
     """Ana and Bob share a tablet."""
     await produce(kafka_settings, _EVENTS)
     await project(kafka_settings, database_url, len(_EVENTS))
-    app = create_app(database_url=database_url, kafka=kafka_settings, clock=itertools.count(NOW).__next__)
+    app = create_app(database_url=database_url, kafka=kafka_settings)  # its clock is the one that stamps commits
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from audit.chain import prove
 from audit.checkpoints import sign
 from audit.digest import projection_digest
-from audit.erase import SOURCE, NotErasable, Plan, certificate, erasure_event, plan, scan
+from audit.erase import SOURCE, HeldBeside, NotErasable, Plan, certificate, erasure_event, plan, scan
+from audit.past import Point
 from audit.rebuild import rebuild
 from audit.verify import verify
 from projections.erasure import hidden
@@ -27,6 +28,7 @@ from projections.workspace import Workspace
 from schemas.decode import decode
 from schemas.rejection import Rejection
 from store.erasure import UnknownSecret, erased_by, read_secret, rewrite
+from store.rebuild import drop
 from store.session import open_engine_connection
 from streams import refolding as refolding_module
 from streams.kafka import KafkaSettings
@@ -396,3 +398,16 @@ async def test_whom_nobody_can_name_cannot_be_erased(world: World) -> None:
         await world.plan(("email", "nobody@x.org"))
     with pytest.raises(NotErasable, match="shared by several people"):
         await world.plan(("anonymous_id", TABLET))
+
+
+async def test_projections_beside_that_have_the_person_are_dropped_first(world: World) -> None:
+    """An erasure does not change them, and what is in them would be found afterwards."""
+    await rebuild(world.url, RULES, "beside", lambda *_: None)
+    await rebuild(world.url, RULES, "before", lambda *_: None, point=Point(at=0))  # nobody is in it
+    with pytest.raises(HeldBeside, match=r"\(tandem projections drop beside\)"):
+        await world.plan(("email", MAIL))
+    connection = await asyncpg.connect(world.url)
+    await drop(connection, "beside")
+    planned, _ = await world.erase(("email", MAIL))
+    assert (await scan(connection, planned.values, lambda *_: None)).clean
+    await connection.close()

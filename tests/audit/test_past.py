@@ -24,7 +24,7 @@ from projections.view import journey_view
 from projections.workspace import Workspace
 from schemas.decode import decode
 from schemas.event import Event
-from store.rebuild import AnotherPoint
+from store.rebuild import AnotherPoint, projections_beside
 from store.session import open_engine_connection
 from streams.kafka import KafkaSettings
 from tandem import ApiError, AsyncClient, NotFound
@@ -230,8 +230,28 @@ async def test_times_that_cannot_be_are_refused(world: World) -> None:
     ):
         with pytest.raises(ApiError, match=said):
             await world.client.journey(*ANA, **times)
+        with pytest.raises(ApiError, match=said):
+            await world.client.identity(*ANA, **times)
     with pytest.raises(NotFound):
         await world.client.journey("user_id", "nobody", at=_MONDAY.isoformat())
+    with pytest.raises(ApiError, match="to lies before from"):
+        await world.client.diff(*ANA, "2026-03-02T10:00:00Z", "2026-03-02T09:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("option", "time", "said"),
+    [
+        ("--at", "2999-01-01T00:00:00Z", "at lies in the future"),
+        ("--known-at", "2001-01-01T00:00:00Z", "known_at lies before the log"),
+    ],
+)
+async def test_nothing_is_begun_for_a_time_that_cannot_be(world: World, option: str, time: str, said: str) -> None:
+    environment = {"TANDEM_DATABASE_URL": world.database_url, "TANDEM_KAFKA": "127.0.0.1:1"}
+    refused = await command(environment, "replay", "--into", "past", option, time)
+    assert (refused.code, said in refused.err) == (1, True)
+    connection = await asyncpg.connect(world.database_url)
+    assert await projections_beside(connection) == []
+    await connection.close()
 
 
 async def _tandem(address: str, *arguments: str) -> Done:

@@ -9,7 +9,10 @@ import pytest
 from audit import rebuild as rebuild_module
 from audit.digest import projection_digest
 from audit.rebuild import rebuild
-from store.rebuild import NoSuchProjection, UnusableName, commit_rebuilt, drop
+from audit.switch import switch
+from audit.verify import verify, verify_from_kafka
+from store import rebuild as store_module
+from store.rebuild import BeingBuilt, NoSuchProjection, UnusableName, claimed, commit_rebuilt, drop
 from streams.kafka import KafkaSettings
 from tests.laws.histories import long_hostile_history
 from tests.support import RULES, body, expected_digest, produce, project, stored_digest
@@ -84,6 +87,30 @@ async def test_somebody_elses_schema_is_left_alone(database_url: str) -> None:
         await drop(connection, "warehouse")
     assert await connection.fetchval("SELECT to_regclass('warehouse.journeys')") is None
     await connection.close()
+
+
+@pytest.mark.parametrize("name", ["beside", "verification"])
+async def test_one_command_at_a_time_works_on_a_projection(
+    kafka_settings: KafkaSettings, database_url: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    await produce(kafka_settings, [("marketing", 0, body(1))])
+    await project(kafka_settings, database_url, 1)
+    if name == "beside":
+        await rebuild(database_url, RULES, name, lambda *_: None)
+        works = (rebuild(database_url, RULES, name, _quietly), switch(database_url, RULES, name, _quietly))
+    else:
+        by_log = verify_from_kafka(kafka_settings, database_url, RULES, _quietly)
+        works = (verify(database_url, RULES, _quietly), by_log)
+    monkeypatch.setattr(store_module, "_WHILE_ALIVE", "SET lock_timeout = '50ms'")
+    async with claimed(database_url, name):
+        for work in works:
+            with pytest.raises(BeingBuilt, match=f"another command builds, switches or drops the projection '{name}'"):
+                await work
+    assert (await verify(database_url, RULES, lambda *_: None)).sound
+
+
+def _quietly(done: int, total: int) -> None:
+    pass
 
 
 class _Killed(Exception):

@@ -58,6 +58,8 @@ async def test_an_auditor_s_day(kafka_settings: KafkaSettings, database_url: str
         _write(report, _read(report).replace('"applied": 50', '"applied": 51').replace('"applied":50', '"applied":51'))
         assert "is not what key" in (await audit("check", report)).err
     assert "write a time with its offset" in (await audit("report", "--from", "yesterday")).err
+    assert "--to does not lie after" in (await audit("report", "--from", "2020-01-02", "--to", "2020-01-01")).err
+    assert ".html for people" in (await audit("report", "--from", "2020-01-01", "-o", str(tmp_path / "report"))).err
     connection = await asyncpg.connect(database_url)
     await connection.execute("UPDATE archive SET names = '{}' WHERE bucket = (SELECT min(bucket) FROM archive)")
     await connection.close()
