@@ -47,6 +47,7 @@ _CHUNK_EVENTS = 16_384
 _TOUCHED = 10_000
 #: The same where nobody goes on after a kill, and moments in memory: there, only as memory runs short (see Cache).
 _MOST_TOUCHED, _MOST_HELD = 25_000, 750_000
+_PACED_SECONDS = 10.0  #: of folding at a pace before it is written: a kill costs no more
 _READERS = 2  #: processes that read chunks: one alone takes longer than it takes to fold
 
 #: What is folded before anybody is there whom it concerns.
@@ -74,6 +75,7 @@ class _Rebuilding(NamedTuple):
     owners: dict[int, str]
     losers: Losers
     lasting: bool
+    pace: Pace | None
 
 
 async def rebuild(
@@ -135,27 +137,29 @@ async def fold_archive(
         for partition_id, payload in await losers(blocks, point.known_at):
             event = decode(payload, known[partition_id])
             lost.add((event.id, event.source, body_hash(payload)))
-        parts = _Rebuilding(writer, blocks, readers, preparation, known, lost, lasting)
-        await _work(parts, await place_of(writer), tell, pace)
+        parts = _Rebuilding(writer, blocks, readers, preparation, known, lost, lasting, pace)
+        await _work(parts, await place_of(writer), tell)
 
 
-async def _work(parts: _Rebuilding, place: Place, tell: Tell, pace: Pace | None) -> None:
+async def _work(parts: _Rebuilding, place: Place, tell: Tell) -> None:
     """While what some chunks came to is written, the next one is folded, and those after that are read."""
     if place.bucket < 0:
         place = await _fold_joint_events(parts, place)
     commit: asyncio.Task[None] | None = None
     effects: Effects | None = None
+    written = place.events
     chunks = _chunks(parts, place)
     try:
         async for chunk in chunks:
             effects = effects or parts.preparation.effects()
             await parts.preparation.fold(chunk.reading)
             done, place = place.events, chunk.place
-            if pace is not None:
-                await pace.keep(place.events - done)
+            if parts.pace is not None:
+                await parts.pace.keep(place.events - done)
             tell(place.events, place.total)
-            if _is_much(parts):
+            if _is_much(parts, place.events - written):
                 commit, effects = await _write(parts, effects, place, commit), None
+                written = place.events
         if effects is not None:
             commit = await _write(parts, effects, place, commit)
         if commit is not None:
@@ -167,12 +171,13 @@ async def _work(parts: _Rebuilding, place: Place, tell: Tell, pace: Pace | None)
             await asyncio.gather(commit, return_exceptions=True)
 
 
-def _is_much(parts: _Rebuilding) -> bool:
-    """Whether so much was folded that it must be written."""
+def _is_much(parts: _Rebuilding, unwritten: int) -> bool:
+    """Whether so much was folded, of so many events, that it must be written."""
     folded = parts.preparation
-    if parts.lasting:
-        return folded.touched >= _TOUCHED
-    return folded.touched >= _MOST_TOUCHED or folded.held >= _MOST_HELD
+    if not parts.lasting:
+        return folded.touched >= _MOST_TOUCHED or folded.held >= _MOST_HELD
+    paced = parts.pace is not None and unwritten >= parts.pace.rate * _PACED_SECONDS
+    return paced or folded.touched >= _TOUCHED
 
 
 async def _write(
@@ -204,12 +209,13 @@ async def _fold_joint_events(parts: _Rebuilding, place: Place) -> Place:
 async def _chunks(parts: _Rebuilding, place: Place) -> AsyncGenerator[_Chunk]:
     """The archive after a place, in chunks; each reader is ahead by one."""
     ahead: deque[asyncio.Task[_Chunk]] = deque()
+    size = _CHUNK_EVENTS if parts.pace is None else min(_CHUNK_EVENTS, int(parts.pace.rate))  # a second's
     coming = asyncio.create_task(blocks_after(parts.blocks, place))
     try:
         while page := await coming:
             last = place._replace(bucket=page[-1].bucket, batch_id=page[-1].batch_id)
             coming = asyncio.create_task(blocks_after(parts.blocks, last))
-            for number, some in enumerate(_of_some_size(page)):
+            for number, some in enumerate(_of_some_size(page, size)):
                 events = place.events + sum(block.events for block in some)
                 place = place._replace(bucket=some[-1].bucket, batch_id=some[-1].batch_id, events=events)
                 ahead.append(asyncio.create_task(_read(parts, parts.readers[number % _READERS], some, place)))
@@ -250,13 +256,13 @@ def _opened(block: StoredBlock) -> list[Archived]:
         raise DamagedBlock(f"bucket {block.bucket} of batch {block.batch_id}: {error}") from error
 
 
-def _of_some_size(page: list[StoredBlock]) -> Iterator[list[StoredBlock]]:
-    """The page's blocks in pieces of some _CHUNK_EVENTS events."""
+def _of_some_size(page: list[StoredBlock], size: int) -> Iterator[list[StoredBlock]]:
+    """The page's blocks in pieces of some `size` events."""
     some, events = list[StoredBlock](), 0
     for block in page:
         some.append(block)
         events += block.events
-        if events >= _CHUNK_EVENTS:
+        if events >= size:
             yield some
             some, events = [], 0
     if some:

@@ -14,6 +14,7 @@ from audit.verify import verify, verify_from_kafka
 from store import rebuild as store_module
 from store.rebuild import BeingBuilt, NoSuchProjection, UnusableName, claimed, commit_rebuilt, drop
 from streams.kafka import KafkaSettings
+from streams.pace import Pace
 from tests.laws.histories import long_hostile_history
 from tests.support import RULES, body, expected_digest, produce, project, stored_digest
 
@@ -87,6 +88,27 @@ async def test_somebody_elses_schema_is_left_alone(database_url: str) -> None:
         await drop(connection, "warehouse")
     assert await connection.fetchval("SELECT to_regclass('warehouse.journeys')") is None
     await connection.close()
+
+
+async def test_at_a_pace_it_goes_on_evenly_and_writes_now_and_then(
+    kafka_settings: KafkaSettings, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = long_hostile_history(_EVENTS, seed=7)
+    await produce(kafka_settings, [(owner, n % 3, value) for n, (owner, value) in enumerate(history)])
+    await project(kafka_settings, database_url, _EVENTS)
+    monkeypatch.setattr(rebuild_module, "_PACED_SECONDS", 0.5)
+    heard, places = [0], list[int]()
+
+    async def commit(*arguments: Any) -> None:
+        places.append(arguments[-1].events)
+        await commit_rebuilt(*arguments)
+
+    monkeypatch.setattr(rebuild_module, "commit_rebuilt", commit)
+    found = await rebuild(database_url, RULES, "beside", lambda done, _: heard.append(done), Pace(300))
+    assert found.sha256 == await stored_digest(database_url)
+    assert max(after - before for before, after in pairwise(heard)) < 400, "a second's, and the rest of a block"
+    assert len(places) >= 3
+    assert places == sorted({*places})
 
 
 @pytest.mark.parametrize("name", ["beside", "verification"])
