@@ -18,12 +18,14 @@ from projections.playbook import Rules
 from projections.register import Register
 from projections.times import time_text
 from projections.workspace import Workspace
+from schemas.canonical import body_hash
 from schemas.decode import decode
 from schemas.errors import TandemError
 from schemas.event import Event
 from store.agreement import read_said
-from store.archive import Archived, read_named
+from store.archive import Archived, read_block, read_named
 from store.identity import Place, committed_at, everybody_ever_tied, places_of
+from store.loading import known_events, source_ids_of
 from store.session import Reader
 from store.status import first_commit
 from streams.intake import precedes
@@ -80,24 +82,64 @@ def _micros(time: datetime) -> int:
 
 
 async def recorded_of(connection: Reader, rules: Rules, key: bytes) -> tuple[list[Recorded], Erased]:
-    """All archived events that name anybody who was ever tied to an identifier; and who is erased."""
-    today = await everybody_ever_tied(connection, rules, [key])
+    """All archived events that name anybody who was ever tied to an identifier; and who is erased.
+
+    Where a body of theirs has lost its id to another one, that one is among them, whomever it names; and so is
+    everybody whom only the lost body tied to them. It is found by its strongest identifier, under which the archive
+    keeps it; by another one only if something else still ties the two.
+    """
+    keys = {key}
+    while True:
+        today = await everybody_ever_tied(connection, rules, sorted(keys))
+        recorded = await _naming(connection, rules, keys, today)
+        lost, others = await _losers(connection, recorded)
+        tied = {one for event in lost for one in _named(event, rules)}
+        if tied <= keys:
+            return recorded + others, today.register.erased
+        keys |= tied
+
+
+async def _naming(connection: Reader, rules: Rules, keys: set[bytes], today: Workspace) -> list[Recorded]:
+    """All archived events that name these, or anybody of today's workspace."""
     people = [known for journey in today.journeys.values() for known in journey.identifiers.values()]
     bases = {identifier_key(known.type, known.value) for known in people}
-    archived = await read_named(connection, bases | {key}, may_name(people))
-    places = await places_of(connection, {one.partition_id for _, _, one in archived})
-    committed = await committed_at(connection, {batch_id for _, batch_id, _ in archived})
-    recorded = [
+    wanted = bases | keys
+    archived = await read_named(connection, wanted, may_name(people) if keys <= bases else lambda _: True)
+    recorded = await _recorded(connection, [(batch_id, one) for _, batch_id, one in archived])
+    return [one for one in recorded if not wanted.isdisjoint(_named(one.event, rules))]
+
+
+async def _recorded(connection: Reader, archived: list[tuple[int, Archived]]) -> list[Recorded]:
+    places = await places_of(connection, {one.partition_id for _, one in archived})
+    committed = await committed_at(connection, {batch_id for batch_id, _ in archived})
+    return [
         Recorded(decode(one.value, places[one.partition_id].owner), one, committed[batch_id], places[one.partition_id])
-        for _, batch_id, one in archived
+        for batch_id, one in archived
     ]
-    return [one for one in recorded if _names_any(one.event, bases, rules)], today.register.erased
 
 
-def _names_any(event: Event, bases: set[bytes], rules: Rules) -> bool:
-    """Whether an event names any of these; of who else is in the same blocks nothing is asked."""
+def _named(event: Event, rules: Rules) -> set[bytes]:
+    """The identifiers that an event names."""
     subject = subject_of(event, rules)
-    return subject is not None and any(person.key in bases for person in subject.persons)
+    return set() if subject is None else {person.key for person in subject.persons}
+
+
+async def _losers(connection: Reader, recorded: list[Recorded]) -> tuple[list[Event], list[Recorded]]:
+    """(events whose id belongs to another body today, those bodies so far as they are not recorded here)."""
+    sources = await source_ids_of(connection, sorted({one.event.source for one in recorded}))
+    bodies: dict[tuple[bytes, int], list[Recorded]] = {}
+    for one in recorded:
+        bodies.setdefault((one.event.id, sources[one.event.source]), []).append(one)
+    lost, others = list[Event](), list[Recorded]()
+    for known in await known_events(connection, [id_ for id_, _ in bodies], [source for _, source in bodies]):
+        here = bodies[known.id, known.source_id]
+        losing = [one for one in here if body_hash(one.archived.value) != known.body_hash]
+        lost += [one.event for one in losing]
+        if len(losing) == len(here):
+            block = [(known.batch_id, one) for one in await read_block(connection, known.bucket, known.batch_id)]
+            key = (here[0].event.id, here[0].event.source)
+            others += [one for one in await _recorded(connection, block) if (one.event.id, one.event.source) == key]
+    return lost, others
 
 
 async def rules_known(connection: Reader, first: Rules, known_at: datetime | None) -> Rules:

@@ -1,5 +1,6 @@
 """As of a time, on both axes: the answer is the fold of exactly what had happened, or was known, by then."""
 
+import itertools
 import json
 import random
 from collections.abc import AsyncIterator
@@ -15,7 +16,7 @@ from audit.past import Point, fold_at, recorded_of
 from audit.rebuild import rebuild
 from deploy.embedded.process import free_port
 from projections.fold import subject_of
-from projections.identifiers import key_at
+from projections.identifiers import identifier_key, key_at
 from projections.journey import Journey
 from projections.memory import digest_of_workspace, fold_events
 from projections.reasons import reasons_of
@@ -26,6 +27,7 @@ from schemas.decode import decode
 from schemas.event import Event
 from store.rebuild import AnotherPoint, projections_beside
 from store.session import open_engine_connection
+from streams.intake import precedes
 from streams.kafka import KafkaSettings
 from tandem import ApiError, AsyncClient, NotFound
 from tests.commands import Done, command
@@ -102,6 +104,37 @@ async def test_as_of_is_the_fold_of_exactly_what_had_happened_or_was_known(proje
         assert found.encode() == expected.encode()
     await connection.close()
     assert seen > _PAIRS, "most of the pairs must find somebody"
+
+
+@pytest.mark.parametrize("winner", ["first", "second"])
+async def test_an_id_that_two_bodies_claim_belongs_to_one_of_them(
+    kafka_settings: KafkaSettings, database_url: str, winner: str
+) -> None:
+    """One names Ana and her phone, the other one a stranger: whom it names depends on what was known."""
+    hers = body(1, who={"user_id": "ana", "email": "ana@x.org"})
+    strangers = (body(1, who={"user_id": f"stranger{n}"}) for n in itertools.count())
+    other = next(value for value in strangers if precedes(value, hers) == (winner == "second"))
+    more = [body(2, who={"email": "ana@x.org"}), body(3, who={"user_id": "ana"})]
+    batches = [[hers, more[0]], [other, more[1]]]
+    connection, times = await open_engine_connection(database_url), []
+    for number, batch in enumerate(batches, 1):
+        await produce(kafka_settings, [("marketing", 0, value) for value in batch])
+        await project(kafka_settings, database_url, 2 * number)
+        times.append(await connection.fetchval("SELECT clock_timestamp()"))
+    all_that_counts = [other if winner == "second" else hers, *more]
+    for point, truth in (
+        (Point(known_at=times[0]), batches[0]),
+        (Point(known_at=times[1]), all_that_counts),
+        (Point(at=2**60), all_that_counts),
+    ):
+        expected = fold_events([decode(value, "marketing") for value in truth], RULES)
+        key = identifier_key("user_id", "ana")
+        recorded, erased = await recorded_of(connection, RULES, key)
+        found, wanted = _journey(fold_at(recorded, RULES, point, erased), key), _journey(expected, key)
+        assert found is not None
+        assert wanted is not None
+        assert found.encode() == wanted.encode(), point
+    await connection.close()
 
 
 async def test_a_projection_of_the_past_is_the_fold_of_it(projected: Projected) -> None:
