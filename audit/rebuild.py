@@ -20,7 +20,7 @@ from projections.erasure import ERASURE
 from projections.playbook import Rules
 from projections.register import ABOUT_IDENTITY
 from schemas.canonical import body_hash
-from schemas.decode import decode
+from schemas.decode import decode_again
 from store.archive import Archived, DamagedBlock, LogRecord, open_block
 from store.erasure import read_erasures
 from store.loading import load_register
@@ -134,8 +134,8 @@ async def fold_archive(
                 register.erased.add(erasure)  # who is erased today is not in the past, either
         preparation = Preparation(lookups, None, rules, known, register)
         lost: Losers = set()
-        for partition_id, payload in await losers(blocks, point.known_at):
-            event = decode(payload, known[partition_id])
+        for payload in await losers(blocks, point.known_at):
+            event = decode_again(payload)
             lost.add((event.id, event.source, body_hash(payload)))
         parts = _Rebuilding(writer, blocks, readers, preparation, known, lost, lasting, pace)
         await _work(parts, await place_of(writer), tell)

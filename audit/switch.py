@@ -11,7 +11,7 @@ from typing import NamedTuple
 import asyncpg
 
 from projections.playbook import Rules
-from schemas.decode import decode
+from schemas.decode import decode, decode_again
 from store.archive import open_block
 from store.loading import load_register
 from store.partitions import owners
@@ -93,7 +93,7 @@ async def _catch_up(parts: _Parts, missing: Behind) -> int:
     events = [decode(one.value, parts.owners[one.partition_id]) for one in archived]
     effects = parts.preparation.effects()
     taken = await losers_between(parts.lookups, place.until_batch, missing.until_batch)
-    losers = [decode(payload, parts.owners[partition_id]) for partition_id, payload in taken]
+    losers = [decode_again(payload) for payload in taken]
     await parts.preparation.refolding.refold(events, losers, missing.until_batch)
     await parts.preparation.reap(effects)
     total = place.total + sum(block.events for block in blocks)

@@ -46,20 +46,30 @@ class Entries(NamedTuple):
     victims: list[Victim]
     said: list[Said]
     erasures: list[Erasure]
-    unruled: list[tuple[bytes, str]]  #: (event id, source) of rulings that were erased
+    unruled: list[tuple[bytes, str]]  #: (event id, source) of rulings that count no more
+    unreleased: list[tuple[bytes, int]]  #: releases that count no more
+    unsaid: list[tuple[bytes, str]]  #: (event id, source) of what was said and counts no more
     renewed: bool  #: whether other terms follow from what was said: stored journeys must be derived again
 
     @property
     def changed(self) -> bool:
         """Whether anything was added that changes how events are folded."""
         return bool(
-            self.rulings or self.releases or self.quarantined or self.unquarantined or self.said or self.erasures
+            self.rulings
+            or self.releases
+            or self.quarantined
+            or self.unquarantined
+            or self.said
+            or self.erasures
+            or self.unruled
+            or self.unreleased
+            or self.unsaid
         )
 
 
 def nothing_new() -> Entries:
     """No entries."""
-    return Entries([], [], [], [], [], [], [], [], False)
+    return Entries([], [], [], [], [], [], [], [], [], [], False)
 
 
 class Register:
@@ -114,6 +124,17 @@ class Register:
                 out_of.get(one, set()).discard(other)
         return keys
 
+    def unrule(self, gone: list[Ruling]) -> None:
+        """Let rulings count no more."""
+        for ruling in gone:
+            self.rulings.remove(ruling)
+            if ruling in self._new.rulings:
+                self._new.rulings.remove(ruling)  # it was never stored
+            else:
+                self._new.unruled.append(ruling.order[1:])
+        if gone:
+            self._hold_all()
+
     def joined_to(self, key: bytes) -> set[bytes]:
         """Whom rulings joined to an identifier; nobody, where it is in quarantine."""
         others = self.partners.get(key)
@@ -132,6 +153,21 @@ class Register:
     def put_release(self, key: bytes, at: int) -> None:
         """Take in a stored release. Rulings after it are about the new identifier."""
         self.releases[key] = sorted([*self.releases.get(key, []), at])
+        self._hold_all()
+
+    def unrelease(self, key: bytes, at: int) -> None:
+        """Let a release count no more, if there is one."""
+        times = [time for time in self.releases.get(key, ()) if time != at]
+        if len(times) == len(self.releases.get(key, ())):
+            return
+        if times:
+            self.releases[key] = times
+        else:
+            del self.releases[key]
+        if (key, at) in self._new.releases:
+            self._new.releases.remove((key, at))  # it was never stored
+        else:
+            self._new.unreleased.append((key, at))
         self._hold_all()
 
     def quarantine(self, identifier: Identifier) -> None:
@@ -176,10 +212,7 @@ class Register:
         self._new.erasures.append(erasure)
         self.erased.add(erasure)  # again, perhaps
         gone = [ruling for ruling in self.rulings if self._is_erased(ruling)]
-        if gone:
-            self._new.unruled.extend((ruling.order[1], ruling.order[2]) for ruling in gone)
-            self.rulings = [ruling for ruling in self.rulings if ruling not in gone]
-            self._hold_all()
+        self.unrule(gone)
         return gone
 
     def _is_erased(self, ruling: Ruling) -> bool:
@@ -195,6 +228,15 @@ class Register:
         """Take what was said of a playbook."""
         self._new.said.append(said)
         self.said.append(said)
+
+    def unsay(self, order: Order) -> None:
+        """Let what an event said of a playbook count no more, if it said anything."""
+        for said in [one for one in self.said if one.order == order]:
+            self.said.remove(said)
+            if said in self._new.said:
+                self._new.said.remove(said)  # it was never stored
+            else:
+                self._new.unsaid.append(order[1:])
 
     def renew(self) -> None:
         """Note that other terms follow from what was said."""

@@ -108,6 +108,14 @@ class Workspace:
     def agree(self, said: Said) -> bool:
         """Take what was said of a playbook. Returns whether other terms follow; then no journey here is settled."""
         self.register.say(said)
+        return self._follow()
+
+    def unsay(self, order: Order) -> bool:
+        """Let what an event said of a playbook count no more; else as `agree`."""
+        self.register.unsay(order)
+        return self._follow()
+
+    def _follow(self) -> bool:
         rules = agreed_rules(self.rules, self.register.said)
         if (rules.names, rules.terms) == (self.rules.names, self.rules.terms):
             return False

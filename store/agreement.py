@@ -20,6 +20,7 @@ _SAY = """
         (occurred_at, id, source, type, department, said_by, proposal, digest, body, effective_at, comment, batch_id)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 """
+_UNSAY = "DELETE FROM playbook_events WHERE id = $1 AND source = $2"
 _VERSION = "SELECT register_version, swept_until IS NOT NULL AS sweeping FROM projection"
 _BEGIN = "UPDATE projection SET swept_until = '00000000-0000-0000-0000-000000000000'"
 _MOVE = "UPDATE projection SET swept_until = $2 WHERE swept_until = $1 RETURNING 1"
@@ -49,8 +50,12 @@ async def read_said(connection: Reader, known_at: datetime | None = None) -> lis
     ]
 
 
-async def write_said(connection: asyncpg.Connection, said: list[Said], batch_id: int) -> None:
-    """Write what was said, within a batch's transaction."""
+async def write_said(
+    connection: asyncpg.Connection, said: list[Said], unsaid: list[tuple[bytes, str]], batch_id: int
+) -> None:
+    """Write what was said, and take away what counts no more, within a batch's transaction."""
+    for event in unsaid:  # another body of the same event may take its place
+        await connection.execute(_UNSAY, *event)
     for one in said:
         await connection.execute(_SAY, *one.order, *one[1:], batch_id)
 

@@ -163,6 +163,11 @@ _RULINGS = """
     INSERT INTO rulings (occurred_at, id, source, joined, keys, batch_id) VALUES ($1, $2, $3, $4, $5, $6)
 """
 _RELEASES = "INSERT INTO releases (key, released_at, later_key, batch_id) VALUES ($1, $2, $3, $4)"
+_UNRULE = """
+    DELETE FROM rulings r USING unnest($1::uuid[], $2::text[]) AS u (id, source)
+    WHERE r.id = u.id AND r.source = u.source
+"""
+_UNRELEASE = "DELETE FROM releases WHERE key = $1 AND released_at = $2"
 _QUARANTINE = "INSERT INTO quarantine (key, type, value, batch_id) VALUES ($1, $2, $3, $4)"
 _FREED = "DELETE FROM quarantine WHERE key = ANY ($1::uuid[])"
 _FREED_VICTIMS = "DELETE FROM victims WHERE key = ANY ($1::uuid[])"
@@ -278,13 +283,23 @@ async def write_register(
     return int(last) - changes + 1
 
 
+async def unrule(connection: asyncpg.Connection, events: list[tuple[bytes, str]]) -> None:
+    """Take rulings away, by (event id, source)."""
+    if events:
+        ids, sources = zip(*events, strict=True)
+        await connection.execute(_UNRULE, list(ids), list(sources))
+
+
 async def _write_entries(connection: asyncpg.Connection, entries: Entries, batch_id: int) -> None:
+    await unrule(connection, entries.unruled)  # another body of the same event may take a ruling's place
     for ruling in entries.rulings:
         await connection.execute(_RULINGS, *ruling.order, ruling.joined, list(ruling.keys), batch_id)
-    await write_said(connection, entries.said, batch_id)
-    await write_erasures(connection, entries.erasures, entries.unruled, batch_id)
+    await write_said(connection, entries.said, entries.unsaid, batch_id)
+    await write_erasures(connection, entries.erasures, batch_id)
     if entries.renewed:
         await begin_sweep(connection)
+    for key, at in entries.unreleased:
+        await connection.execute(_UNRELEASE, key, at)
     for key, at in entries.releases:
         await connection.execute(_RELEASES, key, at, later_key(key, at), batch_id)
     if entries.unquarantined:

@@ -25,10 +25,6 @@ _ADD = """
     INSERT INTO erasures (occurred_at, id, source, secret, subjects, shared, events, reason, said_by, batch_id)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 """
-_UNRULE = """
-    DELETE FROM rulings r USING unnest($1::uuid[], $2::text[]) AS u (id, source)
-    WHERE r.id = u.id AND r.source = u.source
-"""
 _KEYS = "SELECT key FROM identifiers WHERE key > $1 ORDER BY key LIMIT $2"
 _LETTERS = """
     SELECT partition_id, record_offset, payload FROM dead_letters
@@ -154,16 +150,11 @@ def _events(names: Sequence[str]) -> tuple[tuple[bytes, str], ...]:
     return tuple((bytes.fromhex(id_), source) for id_, source in split)
 
 
-async def write_erasures(
-    connection: asyncpg.Connection, erasures: list[Erasure], unruled: list[tuple[bytes, str]], batch_id: int
-) -> None:
-    """Write who was erased, and take rulings about them away, within a batch's transaction."""
+async def write_erasures(connection: asyncpg.Connection, erasures: list[Erasure], batch_id: int) -> None:
+    """Write who was erased, within a batch's transaction."""
     for one in erasures:
         events = [f"{id_.hex()} {source}" for id_, source in one.events]
         await connection.execute(_ADD, *one.order, *one[1:4], events, *one[5:], batch_id)
-    if unruled:
-        ids, sources = zip(*unruled, strict=True)
-        await connection.execute(_UNRULE, list(ids), list(sources))
 
 
 async def all_keys(connection: Reader) -> AsyncGenerator[list[bytes], None]:

@@ -150,7 +150,7 @@ _JOINT_BLOCKS = f"""
     ORDER BY batch_id, bucket
 """
 _LOSERS = f"""
-    SELECT partition_id, payload FROM dead_letters
+    SELECT payload FROM dead_letters
     WHERE reason = 'conflict' AND payload IS NOT NULL AND {_KNOWN.format(known_at="$1")}
 """
 
@@ -274,9 +274,9 @@ async def joint_blocks(connection: asyncpg.Connection, place: Place) -> list[Sto
     return [StoredBlock(*row) for row in rows]
 
 
-async def losers(connection: asyncpg.Connection, known_at: datetime | None) -> list[tuple[int, bytes]]:
-    """(partition id, bytes) of events whose id another body had taken by then: the archive may hold them."""
-    return [(row["partition_id"], row["payload"]) for row in await connection.fetch(_LOSERS, known_at)]
+async def losers(connection: asyncpg.Connection, known_at: datetime | None) -> list[bytes]:
+    """Bytes of events whose id another body had taken by then: the archive may hold them."""
+    return [row["payload"] for row in await connection.fetch(_LOSERS, known_at)]
 
 
 class Beside(NamedTuple):

@@ -24,7 +24,7 @@ _BLOCKS = """
     WHERE batch_id > $1 AND batch_id <= $2 ORDER BY batch_id, bucket
 """
 _LOSERS = """
-    SELECT partition_id, payload FROM public.dead_letters
+    SELECT payload FROM public.dead_letters
     WHERE reason = 'conflict' AND payload IS NOT NULL AND batch_id > $1 AND batch_id <= $2
 """
 _KIND = "SELECT to_regclass(quote_ident($1) || '.partitions') IS NULL"
@@ -134,9 +134,9 @@ async def blocks_between(connection: asyncpg.Connection, after: int, until: int)
     return [StoredBlock(*row) for row in await connection.fetch(_BLOCKS, after, until)]
 
 
-async def losers_between(connection: asyncpg.Connection, after: int, until: int) -> list[tuple[int, bytes]]:
-    """(partition id, bytes) of events whose id another body took in some batches."""
-    return [(row[0], row[1]) for row in await connection.fetch(_LOSERS, after, until)]
+async def losers_between(connection: asyncpg.Connection, after: int, until: int) -> list[bytes]:
+    """Bytes of events whose id another body took in some batches."""
+    return [row["payload"] for row in await connection.fetch(_LOSERS, after, until)]
 
 
 async def exchange(connection: asyncpg.Connection, name: str) -> None:

@@ -10,7 +10,7 @@ from projections.identity import Subject, identify
 from projections.journey import Journey
 from projections.playbook import Rules
 from projections.register import RELEASE
-from schemas.decode import decode
+from schemas.decode import decode, decode_again
 from schemas.event import Event
 from schemas.rejection import Rejection
 from store.archive import Archived, read_named
@@ -106,7 +106,6 @@ async def what_to_erase(
     people: Iterable[Journey],
     keys: list[bytes],
     erased: Erased,
-    owners: Mapping[int, str],
     rules: Rules,
     seen: int,
     names: Callable[[list[bytes]], bool],
@@ -124,7 +123,7 @@ async def what_to_erase(
     letters: Places = []
     async for page in all_letters(connection):
         for partition_id, offset, payload in page:
-            if names_erased(payload, owners[partition_id], erased, rules) or _holds(payload, values):
+            if names_erased(payload, erased, rules) or _holds(payload, values):
                 letters.append((partition_id, offset))
     homes = {journey.journey_id for journey in people if not own.isdisjoint(journey.identifiers)}
     return Erasing(
@@ -146,10 +145,10 @@ def _spellings(event: Event, erased: Erased, rules: Rules) -> Iterable[str]:
             yield value
 
 
-def names_erased(payload: bytes, owner: str, erased: Erased, rules: Rules) -> bool:
+def names_erased(payload: bytes, erased: Erased, rules: Rules) -> bool:
     """Whether a dead letter is an event, and one that is erased."""
     try:
-        event = decode(payload, owner)
+        event = decode_again(payload)  # it may be another department's, and have lost its id to this one's
     except Rejection:
         return False
     return is_erased(erased, event, rules)
@@ -163,13 +162,11 @@ def _holds(payload: bytes, values: set[str]) -> bool:
     )
 
 
-def without_erased(
-    letters: list[DeadLetter], owners: Mapping[int, str], erased: Erased, rules: Rules
-) -> list[DeadLetter]:
+def without_erased(letters: list[DeadLetter], erased: Erased, rules: Rules) -> list[DeadLetter]:
     """Dead letters, of which those that name somebody erased keep their place and nothing else."""
     return [
         letter._replace(reason=ERASED.reason, field=ERASED.field, message=ERASED.message, payload=None)
-        if letter.payload is not None and names_erased(letter.payload, owners[letter.partition_id], erased, rules)
+        if letter.payload is not None and names_erased(letter.payload, erased, rules)
         else letter
         for letter in letters
     ]

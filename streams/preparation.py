@@ -266,7 +266,7 @@ class Preparation:
             effects.duplicates[candidate.record.partition_id] += 1
         elif precedes(archived.value, candidate.value):
             effects.dead_letters.append(dead_letter(candidate.record, conflict(candidate.event), candidate.value))
-        else:
+        elif candidate.event.type != ERASURE or await self._take_erasure(candidate, effects):
             loser = self._event(archived)
             await self.refolding.supersede(loser, candidate)
             effects.superseded.append(event_row(candidate, sources))
@@ -330,7 +330,7 @@ class Preparation:
         for place in gone:
             found = ahead.reading.found[place]
             effects.dead_letters.append(dead_letter(records[found.partition_id, found.offset], ERASED, None))
-        effects.dead_letters = without_erased(effects.dead_letters, self._owners, register.erased, self._rules)
+        effects.dead_letters = without_erased(effects.dead_letters, register.erased, self._rules)
         old |= gone
         lost = {id(ahead.reading.found[place]) for place in gone}
         return [found for found in fresh if id(found) not in lost], [place for place in known if place not in gone]

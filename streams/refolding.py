@@ -6,7 +6,7 @@ from projections.agreement import ABOUT_PLAYBOOK, said_of
 from projections.erasure import ERASURE, Erasure, erasure_of
 from projections.fold import apply, erase, released, rule, subject_of, take_out
 from projections.identifiers import key_at, later_key
-from projections.identity import renewed
+from projections.identity import Subject, renewed
 from projections.journey import Journey
 from projections.playbook import Rules
 from projections.register import ABOUT_IDENTITY, RELEASE, RULINGS
@@ -35,12 +35,12 @@ class Refolding:
         workspace = self._workspace
         workspace.judge()
         subjects = [subject_of(old, self._rules), winner.subject]
-        releases = workspace.register.releases
+        releases = dict(workspace.register.releases)
         keys = {
-            person.key
+            key
             for subject, event in zip(subjects, (old, winner.event), strict=True)
             if subject is not None
-            for person in renewed(subject, event.occurred_at, releases).persons
+            for key in _keys_of(event, subject, releases)
         }
         await self._cache.load(subjects)
         await self._cache.load_tied(keys)
@@ -49,7 +49,15 @@ class Refolding:
             journeys |= workspace.everybody_tied_to(home)
         members = take_out(workspace, journeys)
         stored = await self._stored(journeys.values())
-        events = [one.event for one in self._counting(stored, members) if one.key != winner.key]
+        erased = workspace.register.erased  # in this batch, perhaps: then the archive still has it
+        events = [
+            one.event
+            for one in self._counting(stored, members, releases)
+            if one.key != winner.key and not is_erased(erased, one.event, self._rules)
+        ]
+        self._take_back(old)
+        if winner.event.type != ERASURE:  # whoever calls has taken it
+            self._take_joint([winner.event])
         self._apply_again([*events, winner.event])
 
     async def release(self, candidate: Candidate) -> None:
@@ -101,7 +109,6 @@ class Refolding:
             journeys,
             keys,
             erased,
-            self._owners,
             self._rules,
             seen,
             lambda others: bool(one.among(others, register.releases)[0]),
@@ -148,7 +155,7 @@ class Refolding:
         subjects = [
             (event, subject) for event in [*events, *losers] if (subject := subject_of(event, self._rules)) is not None
         ]
-        keys = {one.key for event, subject in subjects for one in renewed(subject, event.occurred_at, releases).persons}
+        keys = {key for event, subject in subjects for key in _keys_of(event, subject, releases)}
         named = set(keys)
         for erasure in [erasure_of(event) for event in events if event.type == ERASURE]:
             for found in await stored_keys(self._connection, register.erased.of_one(erasure), releases):
@@ -159,12 +166,33 @@ class Refolding:
         for key in sorted(keys & workspace.home.keys()):
             everybody |= workspace.everybody_tied_to(workspace.home[key])
         members = take_out(workspace, everybody) | named
+        events = [event for event in events if event not in losers]
+        winners = {(event.id, event.source) for event in events}
+        for loser in losers:
+            if (loser.id, loser.source) in winners:  # else it came after what it has lost to, and was never taken
+                self._take_back(loser)
         self._take_joint(events)
         bases = {person.key for _, subject in subjects for person in subject.persons}
         stored = await stored_naming(
             self._connection, everybody.values(), self._owners, self._rules, more=bases, until_batch=until_batch
         )
         self._apply_again([one.event for one in self._counting(stored, members, releases)])
+
+    def _take_back(self, event: Event) -> None:
+        """Let what an event said count no more, if it holds whatever journey it is about. An erasure stays."""
+        workspace, register = self._workspace, self._workspace.register
+        order = (event.occurred_at, event.id, event.source)
+        if event.type in ABOUT_PLAYBOOK:
+            workspace.unsay(order)
+        elif event.type in RULINGS:
+            gone = [ruling for ruling in register.rulings if ruling.order == order]
+            register.unrule(gone)
+            for key in [key for ruling in gone for key in ruling.keys]:
+                workspace.disturb(key_at(key, event.occurred_at, register.releases), afresh=True)
+        elif event.type == RELEASE and (subject := subject_of(event, self._rules)) is not None:
+            for person in subject.persons:
+                register.unrelease(person.key, event.occurred_at)
+                workspace.disturb(person.key, afresh=True)
 
     def _take_joint(self, events: list[Event]) -> None:
         """Take what holds whatever journey it is about; whom it concerns is folded again by the caller."""
@@ -205,3 +233,9 @@ class Refolding:
             if known is None or precedes(one.archived.value, known.archived.value):
                 found[one.key] = one
         return list(found.values())
+
+
+def _keys_of(event: Event, subject: Subject, releases: dict[bytes, list[int]]) -> set[bytes]:
+    """The identifiers that an event names, as they are at its time; for a release, as they were before it, too."""
+    times = (event.occurred_at - 1, event.occurred_at) if event.type == RELEASE else (event.occurred_at,)
+    return {key_at(person.key, at, releases) for person in subject.persons for at in times}

@@ -49,11 +49,13 @@ def propose(number: int, at: str, text: str = EAGER, department: str = "marketin
     return said(number, "proposed", at, data | more, own=True)
 
 
-def approve(number: int, of: int | str, at: str, department: str, text: str = EAGER) -> tuple[str, bytes]:
+def approve(
+    number: int, of: int | str, at: str, department: str, text: str = EAGER, *, by: str | None = None
+) -> tuple[str, bytes]:
     """An approval of the proposal with the number, or the id, `of`."""
     proposal = of if isinstance(of, str) else proposal_id(of)
     data = {"proposal": proposal, "digest": sha256(text.encode()).hexdigest(), "department": department}
-    return said(number, "approved", at, data | {"by": f"{department}-lead"})
+    return said(number, "approved", at, data | {"by": by or f"{department}-lead"})
 
 
 def agree(number: int, at: str, text: str = EAGER, **more: Any) -> list[tuple[str, bytes]]:

@@ -1,5 +1,6 @@
 """Erasure: nothing is left of the person, everybody else is as before, proofs still hold, and nobody comes back."""
 
+import itertools
 import json
 import random
 import uuid
@@ -31,6 +32,7 @@ from store.erasure import UnknownSecret, erased_by, read_secret, rewrite
 from store.rebuild import drop
 from store.session import open_engine_connection
 from streams import refolding as refolding_module
+from streams.intake import precedes
 from streams.kafka import KafkaSettings
 from tests.laws.histories import long_hostile_history
 from tests.support import RULES, body, counts, fresh_database, produce, project, until, worker
@@ -411,3 +413,22 @@ async def test_projections_beside_that_have_the_person_are_dropped_first(world: 
     planned, _ = await world.erase(("email", MAIL))
     assert (await scan(connection, planned.values, lambda *_: None)).clean
     await connection.close()
+
+
+async def test_an_erasure_that_takes_another_event_s_id_erases(world: World) -> None:
+    planned = await world.plan(("email", MAIL))
+    id_ = uuid.UUID(int=SEED << 64 | 1)
+    page = json.loads(body(1, who={"user_id": "zoe-8"}, source=SOURCE)) | {"id": str(id_)}
+    loser = json.dumps(page).encode()
+    at = int(datetime.fromisoformat(_at(20)).timestamp() * 1_000_000)
+    winner = next(
+        event
+        for n in itertools.count()
+        if precedes(event := erasure_event(planned, id_, at, f"request {n}", "dpo"), loser)
+    )
+    await world.produce([("marketing", 0, loser)])
+    await world.produce([("joint", 0, winner)])
+    connection = await asyncpg.connect(world.url)
+    assert (await scan(connection, planned.values, lambda *_: None)).clean
+    await connection.close()
+    assert (await verify(world.url, RULES, lambda *_: None)).differences == []

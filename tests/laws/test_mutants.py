@@ -210,6 +210,13 @@ MUTANTS = {
         (("streams/preparation.py", "elif precedes(archived.value, candidate.value):", "elif True:"),),
         ("tests/streams/test_projector.py::test_conflicting_bodies_give_the_same_winner_in_either_order",),
     ),
+    "a ruling that has lost its id still holds": Mutant(
+        (("streams/refolding.py", "        self._take_back(old)\n", ""),),
+        (
+            "tests/streams/test_joint_conflicts.py::"
+            "test_the_winner_counts_whenever_it_comes[winner second-joined, others joined]",
+        ),
+    ),
     "holes are passed over": Mutant(
         (("streams/positions.py", "if record.offset > self.next_offset:", "if False:"),),
         ("tests/faults/test_log.py::test_a_missing_offset_is_recorded_as_a_hole",),
