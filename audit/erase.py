@@ -60,10 +60,9 @@ class Plan(NamedTuple):
 async def plan(
     connection: asyncpg.Connection, rules: Rules, key: bytes, named: str, at: int, random: Callable[[int], bytes]
 ) -> Plan:
-    """What erasing the person who has an identifier comes to, at a time in microseconds since 1970. Raises NotErasable
-    or HeldBeside.
+    """What erasing the person who has an identifier comes to, at a time in microseconds since 1970.
 
-    The connection gives uuid values as 16 raw bytes.
+    The connection gives uuid values as 16 raw bytes. Raises NotErasable or HeldBeside.
     """
     workspace = await load_tied(connection, rules, [key])
     register = workspace.register

@@ -71,7 +71,7 @@ def out_of_order(error: Exception) -> DatabaseOutOfOrder | None:
     """What to tell whoever asked, if an error says that the database is out of order; None for all others."""
     if isinstance(error, asyncpg.DiskFullError):
         return DatabaseOutOfOrder(f"the database's disk is full ({error}): make room, then start this again")
-    if isinstance(error, _OUT_OF_ORDER):
+    if isinstance(error, _OUT_OF_ORDER) and not isinstance(error, ValueError):  # that is what it was asked
         return DatabaseOutOfOrder(f"the database broke off ({error}): look at its log, then start this again")
     return None
 

@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,11 +52,15 @@ class Stack:
         self.folder = folder
         self.addresses: dict[str, str] = {}
 
-    def run(self, *arguments: str) -> str:
-        """A command's standard output; it must succeed."""
+    def done(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """What a command came to."""
         environment = {**os.environ, "XDG_STATE_HOME": str(self.folder / "state")}
         command = [sys.executable, "-c", "from cli.main import main; main()", *arguments]
-        done = subprocess.run(command, env=environment, cwd=self.folder, capture_output=True, text=True, check=False)
+        return subprocess.run(command, env=environment, cwd=self.folder, capture_output=True, text=True, check=False)
+
+    def run(self, *arguments: str) -> str:
+        """A command's standard output; it must succeed."""
+        done = self.done(*arguments)
         assert done.returncode == 0, f"{arguments}: {done.stderr[-2000:]}"
         return done.stdout
 
@@ -145,7 +150,9 @@ def check_what_was_killed_comes_back(stack: Stack) -> None:
             part.kill()
         psutil.wait_procs(killed, timeout=10)
         producer.emit(events.LeadCaptured(channel="fair"), identities={"email": "first@example.org"}).result()
-    stack.run("status", "--wait")
+    deadline = time.monotonic() + 120
+    while (status := stack.done("status", "--wait")).returncode:  # each part comes back in its own time
+        assert time.monotonic() < deadline, status.stdout
     assert stack.json("journey", "email:first@example.org")["stage"] != "visitor"
 
 
