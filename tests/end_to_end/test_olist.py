@@ -17,8 +17,10 @@ import pytest
 
 from deploy.embedded.postgres import programs
 from deploy.embedded.process import free_port
+from projections.memory import digest_of_workspace, fold_events
 from tandem import Client, NotFound, Producer, events
-from tests.olist import DATA, MAPPING, needs_olist
+from tests.olist import DATA, MAPPING, needs_olist, olist_events
+from tests.support import RULES
 
 ROOT = Path(__file__).parents[2]
 SEED = 4
@@ -52,11 +54,18 @@ class Stack:
         self.folder = folder
         self.addresses: dict[str, str] = {}
 
-    def done(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """What a command came to."""
+    def begin(self, *arguments: str) -> "subprocess.Popen[str]":
+        """A command that runs."""
         environment = {**os.environ, "XDG_STATE_HOME": str(self.folder / "state")}
         command = [sys.executable, "-c", "from cli.main import main; main()", *arguments]
-        return subprocess.run(command, env=environment, cwd=self.folder, capture_output=True, text=True, check=False)
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, env=environment, cwd=self.folder, stdout=pipe, stderr=pipe, text=True)
+
+    def done(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """What a command came to."""
+        process = self.begin(*arguments)
+        out, err = process.communicate()
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     def run(self, *arguments: str) -> str:
         """A command's standard output; it must succeed."""
@@ -102,6 +111,7 @@ def test_the_true_funnel_twice_and_after_a_restart(stack: Stack) -> None:
     stack.load(*files)
     check_funnel(stack.json("funnel", "--by", "channel"))
     digest = stack.run("digest")
+    assert stack.json("digest")["sha256"] == digest_of_workspace(fold_events(olist_events(), RULES))
     assert read_counts(stack) == {"applied": 8842, "duplicates": 0, "dead_letters": 0, "holes": 0}
 
     stack.load(*files)
@@ -170,6 +180,8 @@ def check_the_sdk(stack: Stack) -> None:
 
 def check_what_an_auditor_asks(stack: Stack) -> None:
     live = stack.json("digest")["sha256"]
+    for _ in range(5):
+        kill_a_replay(stack, "archived")
     assert stack.json("replay", "--into", "archived")["sha256"] == live
     assert stack.json("replay", "--into", "logged", "--from-kafka")["sha256"] == live
     assert stack.json("verify")["sound"]
@@ -184,6 +196,17 @@ def check_what_an_auditor_asks(stack: Stack) -> None:
     ]
     for name in ("archived", "logged"):
         stack.run("projections", "drop", name)
+
+
+def kill_a_replay(stack: Stack, name: str) -> None:
+    """Once its tables are there, and long before it has ended."""
+    process = stack.begin("replay", "--into", name, "--rate", "300")
+    while name not in stack.run("projections", "list"):
+        assert process.poll() is None, process.communicate()
+    process.kill()
+    process.communicate()
+    [[done, total]] = [(one["events"], one["of"]) for one in stack.json("projections", "list")]
+    assert done < total
 
 
 def check_an_erasure(stack: Stack) -> None:
