@@ -9,9 +9,9 @@ from fastapi import Query
 from starlette.exceptions import HTTPException
 
 from api.context import Context
-from api.times import micros
 from projections.agreement import agreed_rules
 from projections.playbook import Rules
+from projections.times import micros
 from store.agreement import read_said
 from store.rebuild import NoSuchProjection, look_at
 from store.session import Reader

@@ -17,7 +17,6 @@ from api.identifiers import key_of
 from api.parameters import strict_router
 from api.past import point_of
 from api.problems import problem
-from api.times import micros
 from api.veils import Veil, merged, refuse_veiled, veil_over
 from audit.past import NOW, fold_at, recorded_of, rules_known
 from projections.explain import Explanation, Step, explain
@@ -27,6 +26,7 @@ from projections.ids import id_text
 from projections.journey import Order
 from projections.preview import Preview, preview
 from projections.register import Ruling
+from projections.times import micros
 from projections.view import time_text
 from projections.workspace import Workspace
 from store import identity as store

@@ -13,7 +13,7 @@ from api.access import record, window_of
 from api.context import Context, context_of
 from api.identifiers import key_of
 from api.parameters import strict_router
-from api.times import instant, micros
+from api.times import instant
 from api.veils import Veil, refuse_veiled, veil_over
 from audit.past import NoSuchPoint, Point, Recorded, check_point, distinct, fold_at, recorded_of, rules_known
 from projections.difference import difference
@@ -24,6 +24,7 @@ from projections.journey import Journey
 from projections.lifecycle import advance, copy_of
 from projections.playbook import Rules
 from projections.reasons import Reason, reasons_of
+from projections.times import micros
 from projections.view import journey_view, time_text
 from projections.workspace import Workspace
 from store import identity as store
@@ -55,11 +56,10 @@ async def point_of(context: Context, at: datetime | None, known_at: datetime | N
     """A point in the past that there was. Raises HTTPException 422 for one in the future or before the log."""
     happened = None if at is None else micros(instant(at, "at"))
     point = Point(happened, None if known_at is None else instant(known_at, "known_at"))
-    async with context.pool.acquire() as connection:
-        try:
-            await check_point(connection, point, context.clock())
-        except NoSuchPoint as error:
-            raise HTTPException(422, str(error)) from error
+    try:
+        await check_point(context.pool, point, context.clock())
+    except NoSuchPoint as error:
+        raise HTTPException(422, str(error)) from error
     return point
 
 

@@ -19,10 +19,11 @@ from api.parameters import strict_router
 from api.policy import PLANS_FOR
 from api.problems import problem
 from api.speaking import Department, speaker
-from api.times import instant, micros
+from api.times import instant
 from projections.agreement import Proposal, digest_of_text, proposals_of, read_proposal, stray
 from projections.playbook import InvalidPlaybook, to_yaml
 from projections.playbook_view import proposal_view, state_of, stray_view, terms_view
+from projections.times import micros
 from projections.view import time_text
 from streams.gateway import BrokerUnavailable
 

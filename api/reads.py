@@ -13,7 +13,8 @@ from api.access import record
 from api.context import Context, context_of
 from api.identifiers import key_of
 from api.parameters import strict_router
-from api.times import instant, micros
+from api.times import instant
+from projections.times import micros
 from projections.view import time_text
 from store.reads import ReadEntry, ReadFilter, list_reads
 

@@ -1,10 +1,8 @@
 """Times in requests."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from starlette.exceptions import HTTPException
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def instant(time: datetime, name: str) -> datetime:
@@ -15,8 +13,3 @@ def instant(time: datetime, name: str) -> datetime:
         return time.astimezone(UTC)
     except OverflowError as error:
         raise HTTPException(422, f"{name} is out of range: give a year from 1 to 9999, in UTC") from error
-
-
-def micros(time: datetime) -> int:
-    """Microseconds since 1970 UTC."""
-    return (time - _EPOCH) // timedelta(microseconds=1)

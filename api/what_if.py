@@ -13,10 +13,11 @@ from starlette.responses import Response, StreamingResponse
 from api.access import window_of
 from api.context import Context, context_of
 from api.parameters import strict_router
-from api.times import instant, micros
+from api.times import instant
 from audit.what_if import Question, WhatIfFailed, ask
 from projections.agreement import read_proposal
 from projections.playbook import InvalidPlaybook, to_yaml
+from projections.times import micros
 from projections.windows import Window
 
 router = strict_router("/v1/playbook")

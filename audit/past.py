@@ -6,8 +6,10 @@ as 16 raw bytes.
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
+
+import asyncpg
 
 from projections.agreement import agreed_rules
 from projections.erasure import Erased
@@ -16,7 +18,7 @@ from projections.identifiers import identifier_key
 from projections.memory import MemoryFold
 from projections.playbook import Rules
 from projections.register import Register
-from projections.times import time_text
+from projections.times import micros, time_text
 from projections.workspace import Workspace
 from schemas.canonical import body_hash
 from schemas.decode import decode
@@ -57,28 +59,23 @@ class Point(NamedTuple):
 
 
 NOW = Point()
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class NoSuchPoint(TandemError):
     """There never was such a point in the past."""
 
 
-async def check_point(connection: Reader, point: Point, now: int) -> None:
+async def check_point(connection: Reader | asyncpg.Pool, point: Point, now: int) -> None:
     """Raises NoSuchPoint for one in the future or before the log. `now`: microseconds since 1970 UTC."""
-    known = None if point.known_at is None else _micros(point.known_at)
+    known = None if point.known_at is None else micros(point.known_at)
     for name, time in (("at", point.at), ("known_at", known)):
         if time is not None and time > now:
             raise NoSuchPoint(f"{name} lies in the future: nothing has happened there, and nobody knows of it")
     if known is not None:
         first = await first_commit(connection)
-        if first is None or known < _micros(first):
-            began = "nothing at all yet" if first is None else f"nothing before {time_text(_micros(first))}"
+        if first is None or known < micros(first):
+            began = "nothing at all yet" if first is None else f"nothing before {time_text(micros(first))}"
             raise NoSuchPoint(f"known_at lies before the log: Tandem knew {began}")
-
-
-def _micros(time: datetime) -> int:
-    return (time - _EPOCH) // timedelta(microseconds=1)
 
 
 async def recorded_of(connection: Reader, rules: Rules, key: bytes) -> tuple[list[Recorded], Erased]:

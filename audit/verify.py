@@ -1,7 +1,8 @@
 """Verify: whether the live projection is the result of the recorded facts. Recomputes all of it, while live goes on."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 import asyncpg
@@ -64,34 +65,22 @@ async def verify(database_url: str, rules: Rules, tell: Tell) -> Verdict:
 
     The archive itself may be damaged in such a way that nothing can be rebuilt: that is a difference, too.
     """
-    async with claimed(database_url, _NAME):
-        return await _verified(database_url, rules, tell)
-
-
-async def _verified(database_url: str, rules: Rules, tell: Tell) -> Verdict:
-    await _forget(database_url)
-    counting = asyncio.create_task(_counted(database_url))  # PostgreSQL has time for it while the archive is folded
-    try:
+    async with _scratch(database_url):
+        counting = asyncio.create_task(_counted(database_url))  # PostgreSQL has time for it while the archive is folded
         try:
-            await fold_archive(database_url, rules, _NAME, tell, lasting=False)
-        except (DamagedBlock, msgspec.MsgspecError, ValueError, asyncpg.DataError) as error:
-            return Verdict(0, "", 0, 0, [Difference("archive", "", None, f"the archive cannot be read: {error}")])
-        return await _compared(database_url, await counting, [])
-    finally:
-        counting.cancel()
-        await asyncio.gather(counting, return_exceptions=True)
-        await _forget(database_url)
+            try:
+                await fold_archive(database_url, rules, _NAME, tell, lasting=False)
+            except (DamagedBlock, msgspec.MsgspecError, ValueError, asyncpg.DataError) as error:
+                return Verdict(0, "", 0, 0, [Difference("archive", "", None, f"the archive cannot be read: {error}")])
+            return await _compared(database_url, await counting, [])
+        finally:
+            counting.cancel()
+            await asyncio.gather(counting, return_exceptions=True)
 
 
 async def verify_from_kafka(kafka: KafkaSettings, database_url: str, rules: Rules, tell: Tell) -> Verdict:
     """The same against Kafka's log, dead letters included. Raises BeingBuilt, and what `read_log` raises."""
-    async with claimed(database_url, _NAME):
-        return await _verified_from_kafka(kafka, database_url, rules, tell)
-
-
-async def _verified_from_kafka(kafka: KafkaSettings, database_url: str, rules: Rules, tell: Tell) -> Verdict:
-    await _forget(database_url)
-    try:
+    async with _scratch(database_url):
         await read_log(kafka, database_url, rules, _NAME, tell)
         async with closing(await open_connection(database_url)) as connection:
             letters = [
@@ -99,8 +88,17 @@ async def _verified_from_kafka(kafka: KafkaSettings, database_url: str, rules: R
                 for where, live, again in await letters_differing(connection, _NAME)
             ]
         return await _compared(database_url, await _counted(database_url), letters)
-    finally:
+
+
+@asynccontextmanager
+async def _scratch(database_url: str) -> AsyncIterator[None]:
+    """Room for a projection that is dropped in the end, and nobody else's meanwhile. Raises BeingBuilt."""
+    async with claimed(database_url, _NAME):
         await _forget(database_url)
+        try:
+            yield
+        finally:
+            await _forget(database_url)
 
 
 async def _compared(database_url: str, sums: Counts, more: list[Difference]) -> Verdict:

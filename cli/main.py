@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
         said = out_of_order(error)
         if said is None:
             raise
-        _fail(str(said))
+        _fail(said)
 
 
 def _fail(message: str) -> NoReturn:

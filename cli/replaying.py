@@ -80,7 +80,8 @@ def replay(
     point = _point(at, known_at)
     if from_kafka and point != NOW:
         raise UserError("the log is read as a whole: leave out --from-kafka for a point in the past")
-    asyncio.run(_check(settings.database_url, point))
+    if point != NOW:
+        asyncio.run(_check(settings.database_url, point))
     console = Console(stderr=True)
     columns = (TextColumn("folding"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     began = time.monotonic()
@@ -104,8 +105,8 @@ def replay(
 
 
 def _point(at: str | None, known_at: str | None) -> "Point":
-    from api.times import micros
     from audit.past import Point
+    from projections.times import micros
 
     happened = None if at is None else datetime.fromisoformat(time_of(at, "--at"))
     known = None if known_at is None else datetime.fromisoformat(time_of(known_at, "--known-at"))

@@ -24,7 +24,7 @@ from cli.preparing import prepare, publishes, works
 from cli.settings import STACK_FILE, access_settings, audit_files, current_file, kafka_settings, read_stack, secret
 from deploy.embedded.kafka import Kafka, KafkaUnavailable, start_kafka
 from deploy.embedded.memory import start_memory_broker
-from deploy.embedded.postgres import start_postgres
+from deploy.embedded.postgres import ENDED_BY, start_postgres
 from deploy.embedded.process import StartFailed, free_port, is_listening, last_line, spawn, stop, wait_until
 from store.migrate import create_database
 from streams.kafka import feed_topics
@@ -315,7 +315,7 @@ def _embedded_postgres(
     say("PostgreSQL")
     home, port, log = folder / "postgres", _port(folder, "postgres"), logs / "postgres.log"
     server = start_postgres(home, port, log)
-    child = Child("PostgreSQL", log, lambda: start_postgres(home, port, log).process, signal.SIGINT)
+    child = Child("PostgreSQL", log, lambda: start_postgres(home, port, log).process, ENDED_BY)
     child.process = server.process
     stack.callback(child.stop)
     servers["postgres"] = child

@@ -187,7 +187,7 @@ def _objection(proposal: Proposal, said: Said) -> str | None:
 def agreed_rules(first: Rules, said: Iterable[Said]) -> Rules:
     """The rules that follow from `first`, which the projection began with, and from all that was said of playbooks."""
     said = list(said)
-    if not said and len(first.terms) == 1:
+    if not said and len(first.terms) == 1:  # what was said may have been taken back since others were agreed
         return first
     proposals = proposals_of(said, first.playbook)
     agreed = [(one.agreed, one, one.playbook) for one in proposals if one.agreed is not None and one.playbook]

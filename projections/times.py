@@ -9,6 +9,11 @@ _MINUTE = 60 * _SECOND
 _HOUR = 60 * _MINUTE
 
 
+def micros(time: datetime) -> int:
+    """Microseconds since 1970 UTC."""
+    return (time - _EPOCH) // timedelta(microseconds=1)
+
+
 def time_text(micros: int) -> str:
     """RFC 3339 in UTC with microseconds. Raises OverflowError outside of the years 1 to 9999."""
     hours, rest = divmod(micros, _HOUR)

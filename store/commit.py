@@ -283,7 +283,7 @@ async def write_register(
     return int(last) - changes + 1
 
 
-async def unrule(connection: asyncpg.Connection, events: list[tuple[bytes, str]]) -> None:
+async def _unrule(connection: asyncpg.Connection, events: list[tuple[bytes, str]]) -> None:
     """Take rulings away, by (event id, source)."""
     if events:
         ids, sources = zip(*events, strict=True)
@@ -291,7 +291,7 @@ async def unrule(connection: asyncpg.Connection, events: list[tuple[bytes, str]]
 
 
 async def _write_entries(connection: asyncpg.Connection, entries: Entries, batch_id: int) -> None:
-    await unrule(connection, entries.unruled)  # another body of the same event may take a ruling's place
+    await _unrule(connection, entries.unruled)  # another body of the same event may take a ruling's place
     for ruling in entries.rulings:
         await connection.execute(_RULINGS, *ruling.order, ruling.joined, list(ruling.keys), batch_id)
     await write_said(connection, entries.said, entries.unsaid, batch_id)

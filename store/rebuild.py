@@ -15,7 +15,7 @@ from schemas.errors import TandemError
 from store.archive import BUCKETS
 from store.commit import write_journeys, write_register
 from store.handoffs import write_handoffs
-from store.session import Reader, closing, open_connection
+from store.session import WATCHED, Reader, closing, open_connection
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _RESERVED = frozenset({"public", "information_schema"})
@@ -112,10 +112,7 @@ _FOR_LISTS = """
     FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_namespace n ON n.oid = i.relnamespace
     WHERE n.nspname = $1 AND NOT x.indisunique AND pg_get_indexdef(x.indexrelid) !~ '[(](component|journey_id)[)]'
 """
-_WHILE_ALIVE = """
-    SET lock_timeout = '5s';
-    SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 3; SET tcp_keepalives_count = 3
-"""
+_PATIENCE = "5s"  #: with another command that works on the same projection
 #: Until the connection ends, so that whoever is killed holds it no longer.
 _CLAIM = "SELECT pg_advisory_lock(hashtextextended('tandem projection ' || $1, 0))"
 _BEGUN_WITH = "SELECT playbook FROM {name}.projection"
@@ -158,8 +155,8 @@ _LOSERS = f"""
 @asynccontextmanager
 async def claimed(database_url: str, name: str) -> AsyncIterator[None]:
     """Keep everybody else from building, switching or dropping a projection. Raises BeingBuilt after some seconds."""
-    async with closing(await open_connection(database_url)) as connection:
-        await connection.execute(_WHILE_ALIVE)
+    settings = WATCHED | {"lock_timeout": _PATIENCE}
+    async with closing(await open_connection(database_url, settings)) as connection:
         try:
             await connection.execute(_CLAIM, name)
         except asyncpg.LockNotAvailableError as error:

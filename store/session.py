@@ -19,17 +19,17 @@ CONNECTION_LOST = (
 #: A connection, or one lent by a pool.
 Reader = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
+#: Whoever is cut off without a word is noticed within 20 s, and holds no lock any longer.
+WATCHED = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "3", "tcp_keepalives_count": "3"}
+
 #: Durability stays as the server has it (fsync and synchronous_commit on). Joins are nested loops so that rows are
 #: locked in the order of the sorted arrays that statements are given: two workers cannot lock in opposite order.
-_ENGINE_SETTINGS = {
+_ENGINE_SETTINGS = WATCHED | {
     "application_name": "tandem-worker",
     "idle_in_transaction_session_timeout": "5s",
     "statement_timeout": "60s",
     "lock_timeout": "5s",
     "client_connection_check_interval": "5s",
-    "tcp_keepalives_idle": "10",
-    "tcp_keepalives_interval": "3",
-    "tcp_keepalives_count": "3",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "enable_seqscan": "off",
@@ -63,23 +63,22 @@ class DatabaseUnreachable(TandemError):
     """The database does not answer, or does not let us in."""
 
 
-class DatabaseOutOfOrder(TandemError):
-    """The database broke off: it has no room left, is being shut down, or may not do what it was asked to."""
+def out_of_order(error: Exception) -> str | None:
+    """What to tell people if an error says that the database is out of order; None for all others.
 
-
-def out_of_order(error: Exception) -> DatabaseOutOfOrder | None:
-    """What to tell whoever asked, if an error says that the database is out of order; None for all others."""
+    It has no room left, is being shut down, or may not do what it was asked to.
+    """
     if isinstance(error, asyncpg.DiskFullError):
-        return DatabaseOutOfOrder(f"the database's disk is full ({error}): make room, then start this again")
+        return f"the database's disk is full ({error}): make room, then start this again"
     if isinstance(error, _OUT_OF_ORDER) and not isinstance(error, ValueError):  # that is what it was asked
-        return DatabaseOutOfOrder(f"the database broke off ({error}): look at its log, then start this again")
+        return f"the database broke off ({error}): look at its log, then start this again"
     return None
 
 
-async def open_connection(database_url: str) -> asyncpg.Connection:
-    """A plain connection. Raises DatabaseUnreachable."""
+async def open_connection(database_url: str, settings: dict[str, str] | None = None) -> asyncpg.Connection:
+    """A plain connection, with `settings` of the server's for it. Raises DatabaseUnreachable."""
     try:
-        return await asyncpg.connect(database_url, timeout=10)
+        return await asyncpg.connect(database_url, server_settings=settings, timeout=10)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, ValueError) as error:
         raise DatabaseUnreachable(f"the database does not let us in: {error}; check TANDEM_DATABASE_URL") from error
 

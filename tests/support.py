@@ -82,6 +82,11 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(0.02)
 
 
+async def swept(connection: asyncpg.Connection) -> bool:
+    """Whether every stored journey follows the terms agreed."""
+    return bool(await connection.fetchval("SELECT swept_until IS NULL FROM projection"))
+
+
 @asynccontextmanager
 async def served(app: Any, port: int) -> AsyncIterator[None]:
     """An application behind a real server on a loopback port."""

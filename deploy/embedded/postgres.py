@@ -16,6 +16,8 @@ from pathlib import Path
 
 from deploy.embedded.process import StartFailed, is_listening, spawn, stop, wait_until
 
+ENDED_BY = signal.SIGINT  #: on which it ends connections and flushes data
+
 _SETTINGS = """
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
@@ -50,7 +52,7 @@ def start_postgres(folder: Path, port: int, log: Path, *, tied: bool = True) -> 
 
 def stop_postgres(server: Postgres) -> None:
     """Stop it in order: connections are ended, data is flushed."""
-    stop(server.process, signal.SIGINT)
+    stop(server.process, ENDED_BY)
 
 
 def _initialise(folder: Path, data: Path, secret: Path) -> None:

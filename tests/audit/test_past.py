@@ -11,7 +11,6 @@ import asyncpg
 import pytest
 
 from api.app import create_app
-from api.times import micros
 from audit.past import Point, fold_at, recorded_of
 from audit.rebuild import rebuild
 from deploy.embedded.process import free_port
@@ -21,6 +20,7 @@ from projections.journey import Journey
 from projections.memory import digest_of_workspace, fold_events
 from projections.reasons import reasons_of
 from projections.register import RULINGS
+from projections.times import micros
 from projections.view import journey_view
 from projections.workspace import Workspace
 from schemas.decode import decode

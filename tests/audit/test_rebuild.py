@@ -123,7 +123,7 @@ async def test_one_command_at_a_time_works_on_a_projection(
     else:
         by_log = verify_from_kafka(kafka_settings, database_url, RULES, _quietly)
         works = (verify(database_url, RULES, _quietly), by_log)
-    monkeypatch.setattr(store_module, "_WHILE_ALIVE", "SET lock_timeout = '50ms'")
+    monkeypatch.setattr(store_module, "_PATIENCE", "50ms")
     async with claimed(database_url, name):
         for work in works:
             with pytest.raises(BeingBuilt, match=f"another command builds, switches or drops the projection '{name}'"):

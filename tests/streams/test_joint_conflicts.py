@@ -12,7 +12,7 @@ from audit.verify import verify
 from streams.intake import precedes
 from streams.kafka import KafkaSettings
 from tests.plans import approve, propose
-from tests.support import RULES, body, expected_digest, produce, project, stored_digest, until, worker
+from tests.support import RULES, body, expected_digest, produce, project, stored_digest, swept, until, worker
 
 Fact = tuple[str, bytes]  #: owner, value
 
@@ -81,12 +81,8 @@ async def _settled(kafka: KafkaSettings, database_url: str, records: int) -> Non
     """Everything read, and every journey derived by the terms agreed."""
     await project(kafka, database_url, records)
     connection = await asyncpg.connect(database_url)
-
-    async def swept() -> bool:
-        return bool(await connection.fetchval("SELECT swept_until IS NULL FROM projection"))
-
     async with worker(kafka, database_url):
-        await until(swept)
+        await until(lambda: swept(connection))
     await connection.close()
 
 

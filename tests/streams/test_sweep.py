@@ -14,7 +14,7 @@ from store import commit as commit_module
 from streams import projector as projector_module
 from streams.kafka import KafkaSettings
 from tests.plans import TEXT, agree, at_micros
-from tests.support import RULES, body, expected_digest, produce, project, stored_digest, until, worker
+from tests.support import RULES, body, expected_digest, produce, project, stored_digest, swept, until, worker
 
 _NOW = 1_767_225_600_000_000 + 100 * DAY
 _SHORTER = TEXT.replace("of: usage_reported, days: 60", "of: usage_reported, days: 1").replace(
@@ -43,10 +43,6 @@ def _customers(count: int) -> list[tuple[str, bytes]]:
     return found
 
 
-async def _swept(connection: asyncpg.Connection) -> bool:
-    return await connection.fetchval("SELECT swept_until IS NULL FROM projection")
-
-
 async def _read(connection: asyncpg.Connection, records: int) -> bool:
     return bool(await connection.fetchval("SELECT sum(next_offset) FROM partitions") == records)
 
@@ -67,7 +63,7 @@ async def test_stored_journeys_follow_the_terms_agreed(
     await project(kafka_settings, database_url, len(first) + len(plan) + len(later))
     connection = await asyncpg.connect(database_url)
     async with worker(kafka_settings, database_url):
-        await until(lambda: _swept(connection))
+        await until(lambda: swept(connection))
     assert crashes[0] >= 2
     assert await stored_digest(database_url) == expected_digest([*first, *plan, *later])
     assert await connection.fetchval("SELECT count(*) FROM journeys WHERE due IS NOT NULL") == 60
@@ -89,7 +85,7 @@ async def test_two_workers_and_a_rebuild_agree(kafka_settings: KafkaSettings, da
                 await until(partial(_read, connection, produced))
 
         async def done() -> bool:
-            return await _read(connection, len(everything)) and await _swept(connection)
+            return await _read(connection, len(everything)) and await swept(connection)
 
         await until(done)
     assert await stored_digest(database_url) == expected_digest(everything)
