@@ -13,21 +13,23 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api import attribution, changes, handoffs, health, identity, ingest, past, playbook, queries, reads, what_if
-from api.access import Access, AccessSettings, Refused
+from api.access.caller import Access, AccessSettings, Refused
+from api.access.keys import KeyRing
+from api.access.read_log import ReadLog
+from api.access.tokens import Tokens
 from api.context import Context
+from api.feed.hub import Hub
 from api.guard import guard, refusal
-from api.hub import Hub
-from api.keys import KeyRing
-from api.lookup import Lookup
-from api.problems import on_http_error, on_invalid_request, on_unexpected
-from api.reading import ReadLog
-from api.tokens import Tokens
-from projections.playbook import DEFAULT_PLAYBOOK, compile_rules, load_playbook
+from api.http.lookup import Lookup
+from api.http.problems import on_http_error, on_invalid_request, on_unexpected
+from api.routes import attribution, changes, handoffs, health, identity, past, playbook, reads, what_if
+from api.routes import events as ingest
+from api.routes import journeys as queries
+from projections.playbook.model import DEFAULT_PLAYBOOK, compile_rules, load_playbook
 from schemas.errors import TandemError
 from store.session import give_raw_uuids, open_connection
 from store.status import has_tables
-from streams.agreed import Agreed, keep_up
+from streams.engine.live_rules import Agreed, keep_up
 from streams.gateway import Gateway
 from streams.kafka import KafkaSettings
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import asyncpg
 from fastapi import Request
 
-from api.access import Access
-from api.hub import Hub
-from api.lookup import Lookup
-from projections.playbook import Rules
-from streams.agreed import Agreed
+from api.access.caller import Access
+from api.feed.hub import Hub
+from api.http.lookup import Lookup
+from projections.playbook.model import Rules
+from streams.engine.live_rules import Agreed
 from streams.gateway import Gateway
 
 

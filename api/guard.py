@@ -7,10 +7,10 @@ import structlog
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.access import Caller, Refused, identify
+from api.access.caller import Caller, Refused, identify
+from api.access.policy import endpoints_of, is_open, may
 from api.context import Context
-from api.policy import endpoints_of, is_open, may
-from api.problems import problem
+from api.http.problems import problem
 from streams.loopback import comes_from_here
 
 log = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import asyncpg
 
 from audit.checkpoints import Checkpoint
-from projections.merkle import Tree
+from audit.merkle import Tree
 from store.archive import DamagedBlock, open_sealed, root_of, seal_of
 from store.chain import chained, content_of, leaf_bytes, letter_seal, link_of
 from store.tree import (

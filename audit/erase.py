@@ -1,7 +1,7 @@
 """Erase a person: what an erasure names, and afterwards the proof that nothing is left.
 
 The erasure itself is an event in the joint topic, like every other change: the projector does what it says
-(streams/refolding.py), and every replay does so again. docs/erasure.md has the rules.
+(streams/engine/refolding.py), and every replay does so again. docs/erasure.md has the rules.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,20 +13,20 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from projections.erasure import ERASURE, Erased, Erasure, hidden, name_of_secret
 from projections.identifiers import identifier_key, key_at, later_key
-from projections.journey import CONTESTED, Journey, Known
-from projections.moments import SESSION_GAP
-from projections.playbook import Rules
-from projections.view import time_text
-from projections.workspace import Workspace
+from projections.identity.erasure import ERASURE, Erased, Erasure, hidden, name_of_secret
+from projections.identity.workspace import Workspace
+from projections.journey.journey import CONTESTED, Journey, Known
+from projections.journey.moments import SESSION_GAP
+from projections.playbook.model import Rules
+from projections.text import time_text
 from schemas.errors import TandemError
 from store.archive import DamagedBlock, open_block
 from store.erasure import all_blocks, erased_by, make_secret, tables_with
 from store.identity import load_tied
 from store.partitions import owners
 from store.rebuild import holding
-from streams.erasing import ArchivedEvent, is_erased, stored_naming
+from streams.engine.erasing import ArchivedEvent, is_erased, stored_naming
 
 SOURCE = "tandem-erase"
 _MOST_EVENTS = 3_000  #: that name no identifier of the person's: they are listed in the event
@@ -126,7 +126,7 @@ def _on_shared_devices(
 ) -> list[ArchivedEvent]:
     """Events that name a shared device only, and were the person's by their session.
 
-    Two events of one half hour are of one session: see projections/moments.py.
+    Two events of one half hour are of one session: see projections/journey/moments.py.
     """
     slots = {
         (moment.device, moment.at // SESSION_GAP)

@@ -7,14 +7,14 @@ import asyncpg
 import orjson
 
 from projections.identifiers import key_at
-from projections.ids import id_text
-from projections.playbook import Rules
-from projections.view import journey_view, time_text
+from projections.playbook.model import Rules
+from projections.text import id_text, time_text
+from projections.views.journey import journey_view
 from schemas.errors import TandemError
 from store.identity import load_tied, places_of
 from store.partitions import owners
 from store.reads import ReadFilter, list_reads
-from streams.erasing import ArchivedEvent, stored_naming
+from streams.engine.erasing import ArchivedEvent, stored_naming
 
 _MOST_READS = 100_000
 

@@ -10,15 +10,15 @@ from collections.abc import Callable
 from aiokafka import TopicPartition
 
 from audit.digest import ProjectionDigest, projection_digest
-from projections.playbook import Rules
+from projections.playbook.model import Rules
 from schemas.errors import TandemError
 from store.rebuild import claimed
 from store.replay import begin, ends_of, progress, progressed
 from store.session import closing, open_connection, open_engine_connection
+from streams.engine.positions import LogTruncated
+from streams.engine.rate_limit import Pace
+from streams.engine.worker import run_until
 from streams.kafka import KafkaSettings
-from streams.pace import Pace
-from streams.positions import LogTruncated
-from streams.worker import run_until
 
 _LOOK_SECONDS = 0.1
 

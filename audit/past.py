@@ -11,27 +11,27 @@ from typing import NamedTuple
 
 import asyncpg
 
-from projections.agreement import agreed_rules
-from projections.erasure import Erased
 from projections.fold import subject_of
 from projections.identifiers import identifier_key
+from projections.identity.erasure import Erased
+from projections.identity.register import Register
+from projections.identity.workspace import Workspace
 from projections.memory import MemoryFold
-from projections.playbook import Rules
-from projections.register import Register
-from projections.times import micros, time_text
-from projections.workspace import Workspace
+from projections.playbook.model import Rules
+from projections.playbook.proposals import agreed_rules
+from projections.text import micros, time_text
 from schemas.canonical import body_hash
 from schemas.decode import decode
 from schemas.errors import TandemError
 from schemas.event import Event
-from store.agreement import read_said
 from store.archive import Archived, read_block, read_named
 from store.identity import Place, committed_at, everybody_ever_tied, places_of
 from store.loading import known_events, source_ids_of
+from store.proposals import read_said
 from store.session import Reader
 from store.status import first_commit
-from streams.intake import precedes
-from streams.spelling import may_name
+from streams.engine.archive_filter import may_name
+from streams.engine.intake import precedes
 
 
 class Recorded(NamedTuple):

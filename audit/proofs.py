@@ -8,7 +8,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from audit.checkpoints import Checkpoint, check
-from projections.merkle import consistency_proof, inclusion_proof, is_consistent, is_included, root_of
+from audit.merkle import consistency_proof, inclusion_proof, is_consistent, is_included, root_of
 from schemas.errors import TandemError
 from store.chain import leaf_bytes
 from store.tree import batches_from, place_of_batch, read_tree

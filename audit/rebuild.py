@@ -15,10 +15,10 @@ import asyncpg
 
 from audit.digest import ProjectionDigest, projection_digest
 from audit.past import NOW, Point
-from projections.agreement import ABOUT_PLAYBOOK
-from projections.erasure import ERASURE
-from projections.playbook import Rules
-from projections.register import ABOUT_IDENTITY
+from projections.identity.erasure import ERASURE
+from projections.identity.register import ABOUT_IDENTITY
+from projections.playbook.model import Rules
+from projections.playbook.proposals import ABOUT_PLAYBOOK
 from schemas.canonical import body_hash
 from schemas.decode import decode_again
 from store.archive import Archived, DamagedBlock, LogRecord, open_block
@@ -37,10 +37,10 @@ from store.rebuild import (
     place_of,
 )
 from store.session import closing, open_connection, open_engine_connection, open_writer
-from streams.pace import Pace
-from streams.preparation import Ahead, Effects, Preparation
-from streams.reader import Reader
-from streams.reading import Found, Reading
+from streams.engine.desk import Found, Reading
+from streams.engine.preparation import Ahead, Effects, Preparation
+from streams.engine.rate_limit import Pace
+from streams.engine.reader_process import Reader
 
 _CHUNK_EVENTS = 16_384
 #: Journeys that are changed before they are written: so few are written more than once. A kill costs what was not.

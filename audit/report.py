@@ -9,10 +9,10 @@ import asyncpg
 from audit.chain import Finding, prove
 from audit.checkpoints import Checkpoint
 from audit.verify import verify
-from projections.agreement import proposals_of
-from projections.playbook import Rules
-from projections.playbook_view import proposal_view
-from store.agreement import read_said
+from projections.playbook.model import Rules
+from projections.playbook.proposals import proposals_of
+from projections.views.playbook import proposal_view
+from store.proposals import read_said
 from store.report import Span, days, dead_by_reason, erasures, read_days, readers
 from store.session import closing, open_connection
 from store.status import progress

@@ -11,7 +11,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit.checkpoints import Checkpoint, add, adding_to, check, read_checkpoints, sign
-from projections.merkle import Tree
+from audit.merkle import Tree
 from schemas.errors import TandemError
 from store.chain import leaf_bytes
 from store.session import CONNECTION_LOST, DatabaseUnreachable, closing, open_connection

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from projections.playbook import Rules
+from projections.playbook.model import Rules
 from schemas.decode import decode, decode_again
 from store.archive import open_block
 from store.loading import load_register
@@ -18,7 +18,7 @@ from store.partitions import owners
 from store.rebuild import AnotherPlaybook, claimed, commit_rebuilt, look_at, place_of
 from store.session import closing, open_connection, open_engine_connection, open_writer
 from store.switch import Behind, behind, blocks_between, check_kind, exchange, hold, losers_between
-from streams.preparation import Preparation
+from streams.engine.preparation import Preparation
 
 _FEW = 5_000  #: events: so many are folded while nothing is committed
 

@@ -11,10 +11,9 @@ import msgspec
 from audit.digest import projection_digest
 from audit.from_kafka import read_log
 from audit.rebuild import fold_archive
-from projections.ids import id_text
-from projections.journey import UnknownStateFormat, decode_journey
-from projections.playbook import Rules
-from projections.view import time_text
+from projections.journey.journey import UnknownStateFormat, decode_journey
+from projections.playbook.model import Rules
+from projections.text import id_text, time_text
 from store.archive import DamagedBlock
 from store.rebuild import claimed, forget, place_of
 from store.session import closing, open_connection, open_engine_connection

@@ -15,15 +15,15 @@ from typing import Any
 import msgspec
 import orjson
 
-from projections.agreement import agreed_rules, read_proposal
-from projections.playbook import InvalidPlaybook, Playbook, Rules, compile_rules
-from projections.strict_yaml import read_model
+from projections.playbook.model import InvalidPlaybook, Playbook, Rules, compile_rules
+from projections.playbook.proposals import agreed_rules, read_proposal
+from projections.playbook.strict_yaml import read_model
 from projections.what_if import WhatIf, rules_with
 from schemas.errors import TandemError
-from store.agreement import read_said
+from store.proposals import read_said
 from store.scan import count_journeys, scan_journeys
 from store.session import closing, open_connection
-from streams.garbage import look_seldom
+from streams.engine.gc_tuning import look_seldom
 
 _JOURNEYS_A_SECOND = 8_000  #: at most: a busy machine takes what time it takes, an idle one is not filled
 #: Journeys between two pauses. Most live events meet a pause: many short pauses would slow down all of them a little.

@@ -26,11 +26,11 @@ from bench.services import Servers, make_place
 from bench.workload import Workload, generate
 from deploy.embedded.process import free_port
 from projections.memory import digest_of_workspace, fold_events
-from projections.playbook import Rules, compile_rules, load_playbook
+from projections.playbook.model import Rules, compile_rules, load_playbook
 from schemas.decode import decode
 from store.rebuild import drop
 from store.session import open_connection, open_engine_connection
-from streams.garbage import look_seldom
+from streams.engine.gc_tuning import look_seldom
 from tests.plans import agree
 from tests.support import produce
 

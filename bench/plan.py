@@ -12,7 +12,7 @@ from bench.scenarios import Latency, catch_up, live
 from bench.services import Place, Servers, make_place
 from bench.workload import Workload, generate
 from deploy.embedded.process import free_port
-from projections.playbook import DEFAULT_PLAYBOOK
+from projections.playbook.model import DEFAULT_PLAYBOOK
 from tandem import ApiError, AsyncClient
 
 _CUSTOMERS, _EVENTS = (

@@ -7,7 +7,7 @@ import asyncpg
 
 from bench.services import Servers, make_place
 from store.handoffs import queue
-from streams.garbage import SERVING, look_seldom
+from streams.engine.gc_tuning import SERVING, look_seldom
 
 _JOURNEYS, _OVERDUE = 1_000_000, 1_000
 _NOW = 1_780_000_000_000_000

@@ -16,13 +16,13 @@ from rich.table import Table
 
 from bench.workload import Record, Workload, generate
 from projections.fold import apply, subject_of
-from projections.playbook import Rules, compile_rules, load_playbook
-from projections.row import row_of
-from projections.workspace import Workspace
+from projections.identity.workspace import Workspace
+from projections.journey.row import row_of
+from projections.playbook.model import Rules, compile_rules, load_playbook
 from schemas.canonical import body_hash
 from schemas.decode import decode
 from store.archive import LogRecord
-from streams.intake import Candidate, Intake, take_in
+from streams.engine.intake import Candidate, Intake, take_in
 
 _PARTITIONS = 4
 

@@ -5,26 +5,16 @@ from typing import NoReturn
 
 import typer
 
-from cli import (
-    attribution,
-    audit,
-    auditing,
-    contracts,
-    demo,
-    erasing,
-    exporting,
-    handoffs,
-    identity,
-    importer,
-    journeys,
-    keys,
-    past,
-    planning,
-    reads,
-    replaying,
-    stack,
-    watch,
-)
+from cli.commands import attribution, contracts, demo, handoffs, identity, journeys, keys, reads, watch
+from cli.commands import audit as auditing
+from cli.commands import diff as past
+from cli.commands import digest as audit
+from cli.commands import erase as erasing
+from cli.commands import export as exporting
+from cli.commands import import_ as importer
+from cli.commands import playbook as planning
+from cli.commands import replay as replaying
+from cli.commands import up as stack
 from schemas.errors import TandemError
 
 app = typer.Typer(

@@ -12,7 +12,7 @@ from streams.agents.settings import AgentSettings, webhook_of
 from streams.kafka import KafkaSettings
 
 if TYPE_CHECKING:
-    from api.access import AccessSettings
+    from api.access.caller import AccessSettings
 
 STACK_FILE = "stack.json"
 _SECURITY = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -94,7 +94,7 @@ def agent_settings(folder: Path | None = None, environ: Mapping[str, str] = os.e
 
 
 def _alert_stages(text: str, environ: Mapping[str, str]) -> tuple[str, ...]:
-    from projections.playbook import DEFAULT_PLAYBOOK, load_playbook
+    from projections.playbook.model import DEFAULT_PLAYBOOK, load_playbook
 
     names = [stage.name for stage in load_playbook(playbook_path(environ) or DEFAULT_PLAYBOOK).stages]
     wanted = tuple(_listed(text))
@@ -182,8 +182,8 @@ def _feed_days(environ: Mapping[str, str]) -> int:
 
 def access_settings(environ: Mapping[str, str] = os.environ) -> "AccessSettings | None":
     """Who may use the API, from the environment; None where access is off. Raises UserError."""
-    from api.access import AccessSettings
-    from api.tokens import OidcSettings
+    from api.access.caller import AccessSettings
+    from api.access.tokens import OidcSettings
     from streams.loopback import is_trusted_url
 
     wanted = environ.get("TANDEM_ACCESS") or "off"

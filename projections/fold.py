@@ -6,16 +6,16 @@ from typing import Any
 
 import msgspec
 
-from projections.agreement import ABOUT_PLAYBOOK
-from projections.erasure import ERASURE, Erasure
 from projections.identifiers import ANONYMOUS, Identifier, key_at, later_key
-from projections.identity import FORM, Subject, identify, renewed
-from projections.journey import BREAKER, UNJUDGED, Fact, Journey, Known, Link, Order
-from projections.moments import Moment, moment_of
-from projections.playbook import Rules
-from projections.register import ABOUT_IDENTITY, RULINGS, Register, Ruling, Victim
-from projections.resolve import KNOWN_BY, within_limits
-from projections.workspace import Workspace
+from projections.identity.erasure import ERASURE, Erasure
+from projections.identity.register import ABOUT_IDENTITY, RULINGS, Register, Ruling, Victim
+from projections.identity.resolve import KNOWN_BY, within_limits
+from projections.identity.workspace import Workspace
+from projections.journey.journey import BREAKER, UNJUDGED, Fact, Journey, Known, Link, Order
+from projections.journey.moments import Moment, moment_of
+from projections.playbook.model import Rules
+from projections.playbook.proposals import ABOUT_PLAYBOOK
+from projections.subjects import FORM, Subject, identify, renewed
 from schemas.event import Event
 from schemas.rejection import Rejection
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 
-from projections.agreement import ABOUT_PLAYBOOK, said_of
 from projections.digest import digest_of
-from projections.erasure import ERASURE, erasure_of
 from projections.fold import apply, erase, released, subject_of
-from projections.identity import Subject, renewed
-from projections.playbook import Rules
-from projections.register import ABOUT_IDENTITY, RELEASE
-from projections.workspace import Workspace
+from projections.identity.erasure import ERASURE, erasure_of
+from projections.identity.register import ABOUT_IDENTITY, RELEASE
+from projections.identity.workspace import Workspace
+from projections.playbook.model import Rules
+from projections.playbook.proposals import ABOUT_PLAYBOOK, said_of
+from projections.subjects import Subject, renewed
 from schemas.event import Event
 
 

@@ -11,14 +11,14 @@ from uuid import UUID
 
 import msgspec
 
-from projections.attribution import Attribution
-from projections.handoffs import Handoff, breaches_at
-from projections.journey import Journey
-from projections.lifecycle import Lifecycle, advance, copy_of
-from projections.moments import Moment
-from projections.playbook import Playbook, Rules, shortest_silences
-from projections.terms import compile_terms
-from projections.view import time_text
+from projections.attribution.report import Attribution
+from projections.journey.handoffs import Handoff, breaches_at
+from projections.journey.journey import Journey
+from projections.journey.lifecycle import Lifecycle, advance, copy_of
+from projections.journey.moments import Moment
+from projections.playbook.model import Playbook, Rules, shortest_silences
+from projections.playbook.terms import compile_terms
+from projections.text import time_text
 
 _EXAMPLES = 5  #: journeys that are named for each kind of difference
 

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from projections.feed import FeedJourney
+from projections.views.feed import FeedJourney
 from store.feed import SUMMARY, summary_of
 from store.session import Reader
 

@@ -9,16 +9,16 @@ import asyncpg
 import orjson
 
 from projections.identifiers import later_key
-from projections.register import Entries
-from projections.row import JourneyRow
-from projections.workspace import Consulted, Gone, Move
+from projections.identity.register import Entries
+from projections.identity.workspace import Consulted, Gone, Move
+from projections.journey.row import JourneyRow
 from schemas.errors import TandemError
-from store.agreement import Swept, begin_sweep, move_sweep, write_said
 from store.archive import Block
 from store.chain import Step, content_of, letter_seal, link_of
 from store.changes import Change, write_changes
 from store.erasure import Erasing, somebody_came, take_out, write_erasures
 from store.handoffs import write_handoffs
+from store.proposals import Swept, begin_sweep, move_sweep, write_said
 from store.silence import retold
 
 

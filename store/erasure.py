@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from projections.erasure import Erasure, name_of_secret
+from projections.identity.erasure import Erasure, name_of_secret
 from schemas.errors import TandemError
 from store.archive import open_sealed, without
 from store.session import Reader

@@ -11,8 +11,8 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from projections.feed import FeedChange, FeedJourney
-from projections.summary import Summary
+from projections.views.feed import FeedChange, FeedJourney
+from projections.views.summary import Summary
 from store.session import Reader
 
 CHANNEL = "tandem_changes"  #: of NOTIFY

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import asyncpg
 import orjson
 
-from projections.handoffs import NEVER, Handoff, Happening, happenings, next_due, open_until
-from projections.ids import id_text
-from projections.row import JourneyRow
+from projections.journey.handoffs import NEVER, Handoff, Happening, happenings, next_due, open_until
+from projections.journey.row import JourneyRow
+from projections.text import id_text
 from store.changes import EVENT, HANDOFF, TIME, Change, write_changes
 from store.session import Reader
 

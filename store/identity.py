@@ -7,10 +7,10 @@ from typing import NamedTuple
 import asyncpg
 
 from projections.identifiers import key_at
-from projections.journey import Journey
-from projections.playbook import Rules
-from projections.register import Register
-from projections.workspace import Workspace
+from projections.identity.register import Register
+from projections.identity.workspace import Workspace
+from projections.journey.journey import Journey
+from projections.playbook.model import Rules
 from schemas.decode import decode
 from schemas.event import Event
 from store.archive import read_block

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import asyncpg
 import orjson
 
-from projections.journey import Journey, Stored, resume
-from projections.register import Register, Ruling, Victim
-from store.agreement import read_said
+from projections.identity.register import Register, Ruling, Victim
+from projections.journey.journey import Journey, Stored, resume
 from store.erasure import read_erasures, read_secret
+from store.proposals import read_said
 from store.session import Reader
 
 

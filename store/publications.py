@@ -11,7 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
-from projections.feed import FeedChange
+from projections.views.feed import FeedChange
 from schemas.errors import TandemError
 from store.feed import Head, read_changes, read_head
 from store.session import closing

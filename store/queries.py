@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import asyncpg
 import orjson
 
-from projections.journey import Journey, decode_journey
-from projections.playbook import Rules
-from projections.summary import summary_view
-from projections.view import time_text
+from projections.journey.journey import Journey, decode_journey
+from projections.playbook.model import Rules
+from projections.text import time_text
+from projections.views.summary import summary_view
 from store.feed import SUMMARY, summary_of
 from store.session import Reader
 

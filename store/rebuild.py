@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import asyncpg
 
-from projections.register import Entries
-from projections.row import JourneyRow
-from projections.workspace import Consulted, Gone, Move
+from projections.identity.register import Entries
+from projections.identity.workspace import Consulted, Gone, Move
+from projections.journey.row import JourneyRow
 from schemas.errors import TandemError
 from store.archive import BUCKETS
 from store.commit import write_journeys, write_register

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import asyncpg
 import orjson
 
-from projections.row import JourneyRow
+from projections.journey.row import JourneyRow
 from store.changes import CHANGED, ENTERED, LEFT, MERGED, TIME, VANISHED, Change, audience_changes, write_changes
 
 _AT_ONCE = 1_000

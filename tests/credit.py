@@ -3,10 +3,10 @@
 from collections import Counter
 from typing import Any
 
-from projections.attribution import Attribution, By
-from projections.moments import Moment
-from projections.playbook import AttributionModel, AttributionRules
-from projections.terms import DAY
+from projections.attribution.report import Attribution, By
+from projections.journey.moments import Moment
+from projections.playbook.model import AttributionModel, AttributionRules
+from projections.playbook.terms import DAY
 
 PLAIN = AttributionRules()
 

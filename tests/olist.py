@@ -7,7 +7,7 @@ import pytest
 
 from schemas.decode import decode
 from schemas.event import Event
-from streams.mapping import MappedEvent, events_of, load_mapping, rows_of, rule_for
+from streams.csv_mapping import MappedEvent, events_of, load_mapping, rows_of, rule_for
 from tandem.envelope import encode_event
 
 _ROOT = Path(__file__).parents[1]

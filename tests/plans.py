@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from projections.playbook import DEFAULT_PLAYBOOK
+from projections.playbook.model import DEFAULT_PLAYBOOK
 
 TEXT = DEFAULT_PLAYBOOK.read_text("utf-8")
 #: A form makes a marketing-qualified lead; score 30 makes nothing any more; there is a new stage after the first.

@@ -13,15 +13,15 @@ import asyncpg
 import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from projections.feed import FeedChange, change_view, feed_journey_view
-from projections.terms import DAY
-from projections.windows import EVERYTHING
+from projections.playbook.terms import DAY
+from projections.playbook.windows import EVERYTHING
+from projections.views.feed import FeedChange, change_view, feed_journey_view
 from store.feed import read_changes, read_head, read_journeys
 from store.publications import read_published
 from store.session import open_engine_connection
 from store.silence import tell_silence
+from streams.feed.publisher import publish
 from streams.kafka import KafkaSettings, feed_topics
-from streams.publisher import publish
 from tests.laws.histories import long_hostile_history
 from tests.support import RULES, body
 
@@ -127,7 +127,7 @@ async def _consumer(
 ) -> AsyncIterator[AIOKafkaConsumer]:
     consumer = AIOKafkaConsumer(**kafka.client_options(), isolation_level=isolation, auto_offset_reset="earliest")
     async with consumer:
-        await asyncio.sleep(0)  # see streams/feed_topics.py
+        await asyncio.sleep(0)  # see streams/feed/topics.py
         consumer.assign(places)
         yield consumer
 

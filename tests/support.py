@@ -16,11 +16,11 @@ from aiokafka import AIOKafkaProducer
 
 from audit.digest import projection_digest
 from projections.memory import digest_of_workspace, fold_events
-from projections.playbook import Rules, compile_rules, load_playbook
+from projections.playbook.model import Rules, compile_rules, load_playbook
 from schemas.decode import decode
 from store.migrate import create_database, migrate
+from streams.engine.worker import run
 from streams.kafka import KafkaSettings, ensure_topics, event_topics
-from streams.worker import run
 
 RULES: Rules = compile_rules(load_playbook())
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from api.policy import KEY, POLICY, ROLES
+from api.access.policy import KEY, POLICY, ROLES
 
 ROOT = Path(__file__).parents[1]
 _ROW = re.compile(r"\| ([0-9, ]+) \|.+\|(.*)\|(.*)\|")

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from projections.strict_yaml import load_model
-from projections.view import time_text
+from projections.playbook.strict_yaml import load_model
+from projections.text import time_text
 from schemas.envelope import TYPE_PATTERN, IdentityType
 from schemas.errors import TandemError
 from schemas.ids import event_id

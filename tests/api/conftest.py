@@ -6,9 +6,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.access import AccessSettings
+from api.access.caller import AccessSettings
+from api.access.tokens import OidcSettings
 from api.app import create_app
-from api.tokens import OidcSettings
 from streams.kafka import KafkaSettings
 from tests.api.tokens import AUDIENCE, ISSUER, publish
 from tests.api.world import EVENTS, World

@@ -3,9 +3,9 @@
 import uuid
 from typing import Any
 
-from api.policy import DEPARTMENTS, KEY, OPEN, POLICY, ROLES
+from api.access.policy import DEPARTMENTS, KEY, OPEN, POLICY, ROLES
 from projections.identifiers import identifier_key
-from projections.windows import HIDEABLE, Window
+from projections.playbook.windows import HIDEABLE, Window
 from tests.api.tokens import token
 from tests.api.world import ANA, BOB, COST, EVENTS, MAIL, NOTE, WINDOWS, Case, World, cases, endpoints
 from tests.support import project

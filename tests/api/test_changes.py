@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api import changes, following
-from api.cursor import Cursor, InvalidCursor, parse_cursor
-from projections.feed import FeedChange, FeedJourney
-from projections.interest import Interest, topics_of
-from projections.summary import Summary
+from api.feed import subscription as following
+from api.feed.cursor import Cursor, InvalidCursor, parse_cursor
+from api.routes import changes
+from projections.views.feed import FeedChange, FeedJourney
+from projections.views.interest import Interest, topics_of
+from projections.views.summary import Summary
 from store.feed import prune_changes, read_changes
 from streams.kafka import KafkaSettings
 from tests.feeds import Told, begin, fill, listening, serving

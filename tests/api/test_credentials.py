@@ -14,11 +14,11 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from api.access import AccessSettings
+from api.access.caller import AccessSettings
+from api.access.keys import new_key
+from api.access.policy import ROLES
+from api.access.tokens import LEEWAY, OidcSettings
 from api.app import create_app
-from api.keys import new_key
-from api.policy import ROLES
-from api.tokens import LEEWAY, OidcSettings
 from deploy.embedded.process import free_port
 from store.keys import follow_key, revoke_key
 from streams.kafka import KafkaSettings

@@ -13,7 +13,7 @@ import pytest
 
 from api.app import create_app
 from deploy.embedded.process import free_port
-from projections.handoffs import handoff_id
+from projections.journey.handoffs import handoff_id
 from streams.kafka import KafkaSettings
 from tandem import ApiError, AsyncClient, NotFound, Subscription
 from tests.commands import Done, command

@@ -3,7 +3,7 @@
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from api.app import create_app
-from api.parameters import StrictRoute
+from api.http.strict_parameters import StrictRoute
 
 
 def test_every_route_is_strict() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from api.app import create_app
 from deploy.embedded.process import free_port
-from streams.agreed import Agreed
+from streams.engine.live_rules import Agreed
 from streams.kafka import KafkaSettings
 from tandem import ApiError, AsyncClient, NotFound
 from tests.commands import Done, command

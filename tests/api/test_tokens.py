@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from api.tokens import InvalidToken, IssuerUnreachable, OidcSettings, Tokens
+from api.access.tokens import InvalidToken, IssuerUnreachable, OidcSettings, Tokens
 from deploy.embedded.process import free_port
 from tests.api.tokens import AUDIENCE, FOREIGN, ISSUER, RSA, publish, published, token
 from tests.support import served

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api.policy import ROLES
+from api.access.policy import ROLES
 from deploy.embedded.process import free_port
 from tests.api.generated import answers
 from tests.api.tokens import bearer, token

@@ -10,10 +10,10 @@ import httpx
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from api.keys import new_key
-from api.policy import OPEN
-from projections.handoffs import handoff_id
-from projections.playbook import compile_windows, load_playbook
+from api.access.keys import new_key
+from api.access.policy import OPEN
+from projections.journey.handoffs import handoff_id
+from projections.playbook.model import compile_windows, load_playbook
 from store.keys import LiveKey, add_key
 from streams.kafka import KafkaSettings, event_topics
 from tests.api.tokens import bearer, token

@@ -20,19 +20,19 @@ from audit.erase import SOURCE, HeldBeside, NotErasable, Plan, certificate, eras
 from audit.past import Point
 from audit.rebuild import rebuild
 from audit.verify import verify
-from projections.erasure import hidden
 from projections.identifiers import identifier_key, normalise
-from projections.journey import CONTESTED, decode_journey
+from projections.identity.erasure import hidden
+from projections.identity.register import Register
+from projections.identity.workspace import Workspace
+from projections.journey.journey import CONTESTED, decode_journey
 from projections.memory import MemoryFold, digest_of_workspace
-from projections.register import Register
-from projections.workspace import Workspace
 from schemas.decode import decode
 from schemas.rejection import Rejection
 from store.erasure import UnknownSecret, erased_by, read_secret, rewrite
 from store.rebuild import drop
 from store.session import open_engine_connection
-from streams import refolding as refolding_module
-from streams.intake import precedes
+from streams.engine import refolding as refolding_module
+from streams.engine.intake import precedes
 from streams.kafka import KafkaSettings
 from tests.laws.histories import long_hostile_history
 from tests.support import RULES, body, counts, fresh_database, produce, project, until, worker

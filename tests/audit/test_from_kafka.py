@@ -14,8 +14,8 @@ from audit.rebuild import rebuild
 from audit.verify import verify_from_kafka
 from store.partitions import PlaybookChanged
 from store.rebuild import UnusableName, drop, projections_beside
+from streams.engine.rate_limit import Pace
 from streams.kafka import KafkaSettings, event_topics
-from streams.pace import Pace
 from tests.laws.histories import long_hostile_history
 from tests.plans import agree
 from tests.support import RULES, body, counts, expected_digest, produce, project, stored_digest

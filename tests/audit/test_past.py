@@ -16,18 +16,18 @@ from audit.rebuild import rebuild
 from deploy.embedded.process import free_port
 from projections.fold import subject_of
 from projections.identifiers import identifier_key, key_at
-from projections.journey import Journey
+from projections.identity.register import RULINGS
+from projections.identity.workspace import Workspace
+from projections.journey.journey import Journey
 from projections.memory import digest_of_workspace, fold_events
-from projections.reasons import reasons_of
-from projections.register import RULINGS
-from projections.times import micros
-from projections.view import journey_view
-from projections.workspace import Workspace
+from projections.text import micros
+from projections.views.journey import journey_view
+from projections.views.reasons import reasons_of
 from schemas.decode import decode
 from schemas.event import Event
 from store.rebuild import AnotherPoint, projections_beside
 from store.session import open_engine_connection
-from streams.intake import precedes
+from streams.engine.intake import precedes
 from streams.kafka import KafkaSettings
 from tandem import ApiError, AsyncClient, NotFound
 from tests.commands import Done, command

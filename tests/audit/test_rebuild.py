@@ -13,8 +13,8 @@ from audit.switch import switch
 from audit.verify import verify, verify_from_kafka
 from store import rebuild as store_module
 from store.rebuild import BeingBuilt, NoSuchProjection, UnusableName, claimed, commit_rebuilt, drop
+from streams.engine.rate_limit import Pace
 from streams.kafka import KafkaSettings
-from streams.pace import Pace
 from tests.laws.histories import long_hostile_history
 from tests.support import RULES, body, expected_digest, produce, project, stored_digest
 

@@ -13,10 +13,10 @@ from audit.rebuild import rebuild
 from audit.switch import switch
 from audit.verify import verify
 from projections.memory import digest_of_workspace, fold_events
-from projections.playbook import Playbook, Rules, compile_rules
-from projections.strict_yaml import read_model
-from projections.terms import DAY
-from projections.view import time_text
+from projections.playbook.model import Playbook, Rules, compile_rules
+from projections.playbook.strict_yaml import read_model
+from projections.playbook.terms import DAY
+from projections.text import time_text
 from schemas.decode import decode
 from store.handoffs import tell_alarms
 from store.partitions import PlaybookChanged
@@ -24,8 +24,8 @@ from store.rebuild import AnotherPlaybook, NoSuchProjection, projections_beside
 from store.session import open_engine_connection
 from store.silence import tell_silence
 from store.switch import NotSwitchable
+from streams.engine.worker import run
 from streams.kafka import KafkaSettings
-from streams.worker import run
 from tests.laws.histories import long_hostile_history
 from tests.plans import EAGER, agree
 from tests.support import RULES, body, counts, expected_digest, produce, project, stored_digest, until, worker
@@ -90,7 +90,7 @@ async def test_it_takes_the_place_with_all_that_came_meanwhile(
 
 
 def _expected(bodies: list[bytes], parts: list[list[tuple[str, bytes]]]) -> str:
-    from streams.intake import precedes
+    from streams.engine.intake import precedes
 
     winner = bodies[0] if precedes(bodies[0], bodies[1]) else bodies[1]
     return expected_digest([("marketing", winner), *[one for part in parts for one in part]])

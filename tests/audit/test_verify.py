@@ -12,7 +12,7 @@ from audit import rebuild as rebuild_module
 from audit.rebuild import fold_archive, rebuild
 from audit.verify import Verdict, verify
 from store.rebuild import AnotherPlaybook, commit_rebuilt, projections_beside
-from streams import cache as cache_module
+from streams.engine import cache as cache_module
 from streams.kafka import KafkaSettings
 from tests.laws.histories import long_hostile_history
 from tests.plans import agree

@@ -12,9 +12,9 @@ from uuid import UUID
 
 import pytest
 
-from api.access import AccessSettings
+from api.access.caller import AccessSettings
+from api.access.tokens import OidcSettings
 from api.app import create_app
-from api.tokens import OidcSettings
 from cli.errors import UserError
 from cli.settings import access_settings
 from deploy.embedded.process import free_port

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.asking import ApiUnreachable
+from cli.client import ApiUnreachable
+from cli.commands.journeys import funnel
 from cli.errors import UserError
-from cli.journeys import funnel
 from cli.settings import agent_settings, agents_url
 
 

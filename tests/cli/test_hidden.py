@@ -8,17 +8,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cli import journeys as commands
-from cli.asking import HIDDEN, print_items, time_of
+from cli.client import HIDDEN, print_items, time_of
+from cli.commands import journeys as commands
+from cli.commands.handoffs import print_handoff
+from cli.commands.identity import _print_preview
+from cli.commands.watch import line_of
 from cli.errors import UserError
-from cli.handoffs import print_handoff
-from cli.identity import _print_preview
-from cli.story import print_funnel, print_journey
-from cli.watch import line_of
+from cli.render.journeys import print_funnel, print_journey
 from projections.memory import fold_events
-from projections.summary import Summary, summary_view
-from projections.view import journey_view
-from projections.windows import EVERYTHING, HIDEABLE, Window
+from projections.playbook.windows import EVERYTHING, HIDEABLE, Window
+from projections.views.journey import journey_view
+from projections.views.summary import Summary, summary_view
 from schemas.decode import decode
 from tandem import Change
 from tests.support import RULES, body

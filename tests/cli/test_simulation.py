@@ -3,10 +3,10 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from cli.show import _events
-from cli.simulation import Fact, id_of, simulate
-from projections.handoffs import STATES, breaches_at
-from projections.lifecycle import advance, copy_of
+from cli.demo.show import _events
+from cli.demo.simulation import Fact, id_of, simulate
+from projections.journey.handoffs import STATES, breaches_at
+from projections.journey.lifecycle import advance, copy_of
 from projections.memory import fold_events
 from tests.support import RULES
 

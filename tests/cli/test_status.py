@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from cli.settings import Settings, load_settings
-from cli.status import Status, _agents, look, report
+from cli.stack.status import Status, _agents, look, report
 from deploy.embedded.process import free_port
 from store.publications import has_publisher, publisher_connection, try_to_lead
 from store.status import Progress

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cli import supervisor
-from cli.supervisor import Child, start
+from cli.stack import supervisor
+from cli.stack.supervisor import Child, start
 from deploy.embedded import kafka
 from deploy.embedded.process import StartFailed, free_port, spawn
 

@@ -272,7 +272,7 @@ async def test_a_worker_that_is_not_let_in_ends_with_the_reason(user: User, data
 
 @contextmanager
 def tandem_work(kafka: KafkaSettings, database_url: str) -> Iterator["subprocess.Popen[str]"]:
-    """The real `tandem work`: `streams.worker.run` within the Faust application, all in the user's own name."""
+    """The real `tandem work`: `streams.engine.worker.run` within the Faust application, all in the user's own name."""
     environment = {
         "TANDEM_KAFKA": kafka.bootstrap,
         "TANDEM_KAFKA_SECURITY": kafka.security,

@@ -2,10 +2,10 @@
 
 from typing import get_args
 
-from projections.attribution import Attribution, By
-from projections.journey import Journey
+from projections.attribution.report import Attribution, By
+from projections.journey.journey import Journey
 from projections.memory import fold_events
-from projections.playbook import AttributionModel
+from projections.playbook.model import AttributionModel
 from tests.credit import sums
 from tests.olist import needs_olist, olist_events
 from tests.support import RULES

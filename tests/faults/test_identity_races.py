@@ -9,14 +9,14 @@ import pytest
 import structlog
 
 from projections.identifiers import identifier_key
+from projections.identity.workspace import Move
+from projections.journey.row import row_of
 from projections.memory import fold_events
-from projections.row import row_of
-from projections.workspace import Move
 from schemas.decode import decode
 from store.archive import read_all
 from store.commit import Batch, commit_batch, write_journeys
 from store.session import open_engine_connection, open_writer
-from streams import projector
+from streams.engine import projector
 from streams.kafka import KafkaSettings
 from tests.laws.histories import long_hostile_history
 from tests.support import RULES, body, counts, expected_digest, produce, project, stored_digest, until, worker

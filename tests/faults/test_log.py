@@ -13,8 +13,8 @@ from aiokafka.structs import TopicPartition
 from schemas.errors import TandemError
 from store.commit import Hole
 from store.leases import Lease
+from streams.engine.positions import LogRecreated, LogTruncated, Position
 from streams.kafka import KafkaSettings, TopicUnfit, ensure_topics, event_topics
-from streams.positions import LogRecreated, LogTruncated, Position
 from tests.support import body, produce, project, until, worker
 
 

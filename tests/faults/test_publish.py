@@ -13,7 +13,7 @@ import pytest
 import structlog
 from aiokafka import AIOKafkaProducer
 
-import streams.publisher as publisher_module
+import streams.feed.publisher as publisher_module
 from store.feed import read_head
 from store.publications import AnotherPublisher, Published, move_published, read_published
 from streams.kafka import KafkaSettings, event_topics, feed_topics

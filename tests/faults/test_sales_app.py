@@ -17,8 +17,8 @@ import asyncpg
 import pytest
 
 import tandem
-from api.cursor import parse_cursor
-from projections.feed import feed_journey_view
+from api.feed.cursor import parse_cursor
+from projections.views.feed import feed_journey_view
 from store.feed import read_head, read_journeys
 from store.migrate import create_database
 from streams.kafka import KafkaSettings

@@ -9,7 +9,7 @@ from unittest.mock import patch
 import asyncpg
 import pytest
 
-import streams.projector as projector_module
+import streams.engine.projector as projector_module
 from store.commit import Batch, Fenced, commit_batch
 from streams.kafka import KafkaSettings
 from tests.support import body, counts, expected_digest, produce, project, stored_digest, until, worker

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 from hypothesis import strategies as st
 
-from projections.handoffs import handoff_id
-from projections.playbook import DEFAULT_PLAYBOOK
+from projections.journey.handoffs import handoff_id
+from projections.playbook.model import DEFAULT_PLAYBOOK
 from schemas.decode import decode
 from schemas.event import Event
 

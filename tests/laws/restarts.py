@@ -1,9 +1,9 @@
 """What a worker has after a restart."""
 
-from projections.journey import Journey, resume
-from projections.playbook import Rules
-from projections.row import row_of
-from projections.workspace import Workspace
+from projections.identity.workspace import Workspace
+from projections.journey.journey import Journey, resume
+from projections.journey.row import row_of
+from projections.playbook.model import Rules
 
 
 def restarted(workspace: Workspace) -> Workspace:

@@ -5,12 +5,12 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from projections.identity.register import Register
+from projections.identity.workspace import Workspace
+from projections.journey.row import row_of
 from projections.memory import MemoryFold, digest_of_workspace, fold_events
-from projections.playbook import Rules, compile_rules, load_playbook
-from projections.register import Register
-from projections.row import row_of
-from projections.terms import DAY
-from projections.workspace import Workspace
+from projections.playbook.model import Rules, compile_rules, load_playbook
+from projections.playbook.terms import DAY
 from schemas.event import Event
 from tests.laws.histories import agreements, decoded, histories, hostile_histories, rulings
 from tests.laws.restarts import restarted

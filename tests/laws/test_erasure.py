@@ -6,12 +6,12 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from projections.erasure import ERASURE, Erased, Erasure, erasure_of, hidden, name_of_secret
 from projections.fold import subject_of
+from projections.identity.erasure import ERASURE, Erased, Erasure, erasure_of, hidden, name_of_secret
+from projections.identity.register import RELEASE, Register
+from projections.identity.workspace import Workspace
 from projections.memory import MemoryFold, fold_events
-from projections.playbook import Rules
-from projections.register import RELEASE, Register
-from projections.workspace import Workspace
+from projections.playbook.model import Rules
 from schemas.decode import decode
 from schemas.event import Event
 from tests.laws.histories import decoded, hostile_histories

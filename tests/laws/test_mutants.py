@@ -70,7 +70,7 @@ MUTANTS = {
     "arrival order is used": Mutant(
         (
             (
-                "projections/journey.py",
+                "projections/journey/journey.py",
                 "return before.at < last.at or (before.at == last.at and before.order < last.order)",
                 "return True",
             ),
@@ -80,7 +80,7 @@ MUTANTS = {
     "links are judged as they come": Mutant(
         (
             (
-                "projections/resolve.py",
+                "projections/identity/resolve.py",
                 "verdicts: Verdicts = {}\n    for link in sorted(links, key=groups.strength):\n        roots",
                 "verdicts: Verdicts = {}\n    for link in links:\n        roots",
             ),
@@ -90,7 +90,7 @@ MUTANTS = {
     "devices are judged as they come": Mutant(
         (
             (
-                "projections/resolve.py",
+                "projections/identity/resolve.py",
                 "for link in sorted(links, key=groups.strength):\n        by_device",
                 "for link in links:\n        by_device",
             ),
@@ -98,7 +98,7 @@ MUTANTS = {
         (_HOSTILE,),
     ),
     "the first ruling to arrive holds": Mutant(
-        (("projections/register.py", "ruling.order < known.order", "True"),),
+        (("projections/identity/register.py", "ruling.order < known.order", "True"),),
         (_HOSTILE,),
     ),
     "what happens on a contested device is not dealt out": Mutant(
@@ -110,7 +110,7 @@ MUTANTS = {
         (_HOSTILE,),
     ),
     "links between two identifiers in quarantine are forgotten": Mutant(
-        (("projections/register.py", "if victim.victim in self.quarantined:", "if False:"),),
+        (("projections/identity/register.py", "if victim.victim in self.quarantined:", "if False:"),),
         (_CASES,),
     ),
     "a stronger word on a link in quarantine gets lost": Mutant(
@@ -165,13 +165,13 @@ MUTANTS = {
         ("tests/api/test_changes.py::test_who_commits_late_is_not_passed_over",),
     ),
     "a row in flight shares what the next batch changes": Mutant(
-        (("projections/row.py", "handoffs=future.handoffs.copy(),", "handoffs=future.handoffs,"),),
+        (("projections/journey/row.py", "handoffs=future.handoffs.copy(),", "handoffs=future.handoffs,"),),
         ("tests/projections/test_row.py::test_rows_do_not_change_while_the_fold_goes_on",),
     ),
     "the cache lets go of what is not committed yet": Mutant(
         (
             (
-                "streams/cache.py",
+                "streams/engine/cache.py",
                 "busy, self._committing = self._committing | touched, touched",
                 "busy, self._committing = touched, touched",
             ),
@@ -179,7 +179,7 @@ MUTANTS = {
         ("tests/streams/test_preparation.py::test_what_is_not_committed_yet_stays_in_memory",),
     ),
     "late events bring an erased person back": Mutant(
-        (("streams/preparation.py", "        if self._workspace.register.erased:\n", "        if False:\n"),),
+        (("streams/engine/preparation.py", "        if self._workspace.register.erased:\n", "        if False:\n"),),
         ("tests/audit/test_erase.py::test_nobody_is_brought_back_by_what_comes_late_or_again",),
     ),
     "an erasure does not ask who came meanwhile": Mutant(
@@ -203,32 +203,32 @@ MUTANTS = {
         ("tests/store/test_silence.py::test_a_late_event_shows_that_there_was_no_silence",),
     ),
     "a subscriber is joined to the hub without a second look": Mutant(
-        (("api/following.py", "            while cursor.seq < joined.seq:", "            while False:"),),
+        (("api/feed/subscription.py", "            while cursor.seq < joined.seq:", "            while False:"),),
         ("tests/api/test_changes.py::test_what_comes_between_the_last_page_and_the_hub_is_told",),
     ),
     "the conflict's first arrival wins": Mutant(
-        (("streams/preparation.py", "elif precedes(archived.value, candidate.value):", "elif True:"),),
+        (("streams/engine/preparation.py", "elif precedes(archived.value, candidate.value):", "elif True:"),),
         ("tests/streams/test_projector.py::test_conflicting_bodies_give_the_same_winner_in_either_order",),
     ),
     "a ruling that has lost its id still holds": Mutant(
-        (("streams/refolding.py", "        self._take_back(old)\n", ""),),
+        (("streams/engine/refolding.py", "        self._take_back(old)\n", ""),),
         (
             "tests/streams/test_joint_conflicts.py::"
             "test_the_winner_counts_whenever_it_comes[winner second-joined, others joined]",
         ),
     ),
     "holes are passed over": Mutant(
-        (("streams/positions.py", "if record.offset > self.next_offset:", "if False:"),),
+        (("streams/engine/positions.py", "if record.offset > self.next_offset:", "if False:"),),
         ("tests/faults/test_log.py::test_a_missing_offset_is_recorded_as_a_hole",),
     ),
     "the log is not recognised": Mutant(
-        (("streams/positions.py", "if witness_of(record) != self.lease.witness:", "if False:"),),
+        (("streams/engine/positions.py", "if witness_of(record) != self.lease.witness:", "if False:"),),
         ("tests/faults/test_log.py::test_a_recreated_topic_halts",),
     ),
     "what the policy does not name is allowed": Mutant(
         (
             (
-                "api/policy.py",
+                "api/access/policy.py",
                 "return bool(rules) and all(rule is not None and rule.roles & roles for rule in rules)",
                 "return all(rule is None or rule.roles & roles for rule in rules)",
             ),
@@ -236,37 +236,49 @@ MUTANTS = {
         ("tests/api/test_access.py::test_a_route_without_a_policy_is_denied",),
     ),
     "windows are not held before lists": Mutant(
-        (("projections/windows.py", "place: [self._shown(one, left_out) for one in found]", "place: found"),),
+        (("projections/playbook/windows.py", "place: [self._shown(one, left_out) for one in found]", "place: found"),),
         ("tests/projections/test_windows.py",),
     ),
     "half a key opens": Mutant(
-        (("api/keys.py", "if key is None or not right:", "if key is None:"),),
+        (("api/access/keys.py", "if key is None or not right:", "if key is None:"),),
         ("tests/api/test_credentials.py::test_keys_that_are_none",),
     ),
     "an answer leaves without its record": Mutant(
-        (("api/reading.py", "recorded.set_result(done)", "recorded.set_result(True)"),),
+        (("api/access/read_log.py", "recorded.set_result(done)", "recorded.set_result(True)"),),
         ("tests/api/test_credentials.py::test_what_cannot_be_recorded_is_not_answered",),
     ),
     "what rounding leaves is lost": Mutant(
-        (("projections/credit.py", "key=lambda place: -lost[place])[:left]:", "key=lambda place: -lost[place])[:0]:"),),
+        (
+            (
+                "projections/attribution/credit.py",
+                "key=lambda place: -lost[place])[:left]:",
+                "key=lambda place: -lost[place])[:0]:",
+            ),
+        ),
         ("tests/projections/test_attribution.py::test_credit_adds_up_to_what_was_booked",),
     ),
     "who did not book has no part in the rates": Mutant(
-        (("projections/shapley.py", "self._paths[group] += 1", "self._paths[group] += booking is not None"),),
+        (
+            (
+                "projections/attribution/shapley.py",
+                "self._paths[group] += 1",
+                "self._paths[group] += booking is not None",
+            ),
+        ),
         ("tests/projections/test_path_models.py::test_values_are_what_a_name_adds_in_whatever_order_they_come",),
     ),
     "the feed's position is not in the transaction of its records": Mutant(
-        (("streams/feed_topics.py", "if published is not None:", "if False:"),),
+        (("streams/feed/topics.py", "if published is not None:", "if False:"),),
         ("tests/faults/test_publish.py::test_crash_before_and_after_every_step",),
     ),
     "journeys that are no more stay in the topic": Mutant(
-        (("streams/publisher.py", "        left = sorted(gone)\n", "        left = []\n"),),
+        (("streams/feed/publisher.py", "        left = sorted(gone)\n", "        left = []\n"),),
         ("tests/streams/test_publisher.py::test_where_the_feed_does_not_go_on_all_journeys_are_told",),
     ),
     "a shorter silence is not judged again": Mutant(
         (
             (
-                "projections/journey.py",
+                "projections/journey/journey.py",
                 "self.settled &= self.recent[-1].at < known.last + rules.shortest_silence[known.type]",
                 "pass",
             ),
@@ -276,7 +288,7 @@ MUTANTS = {
     "what is stored is not asked for a group's moments": Mutant(
         (
             (
-                "projections/journey.py",
+                "projections/journey/journey.py",
                 "if self.past is not None and moment.kin_since <= self.past.until:",
                 "if False:",
             ),
@@ -284,15 +296,15 @@ MUTANTS = {
         (_FORGETFUL,),
     ),
     "what scored on the last stored day scores again": Mutant(
-        (("projections/journey.py", "self.past.until // DAY >= day", "False"),),
+        (("projections/journey/journey.py", "self.past.until // DAY >= day", "False"),),
         (_FORGETFUL,),
     ),
     "late events of the last stored day are stepped through alone": Mutant(
-        (("projections/journey.py", "and moments[0].at // DAY > past.until // DAY:", "and moments:"),),
+        (("projections/journey/journey.py", "and moments[0].at // DAY > past.until // DAY:", "and moments:"),),
         ("tests/projections/test_past.py::test_late_news_of_the_last_stored_day_score_once",),
     ),
     "what is stored holds under other terms": Mutant(
-        (("projections/journey.py", "self.past = self.past._replace(life=None)", "pass"),),
+        (("projections/journey/journey.py", "self.past = self.past._replace(life=None)", "pass"),),
         ("tests/laws/test_convergence.py::test_playbook_changes_converge",),
     ),
     "hand-offs that a worker has not written itself are taken for none": Mutant(
@@ -302,7 +314,7 @@ MUTANTS = {
     "stays before the last load are forgotten": Mutant(
         (
             (
-                "projections/membership.py",
+                "projections/journey/membership.py",
                 "[(account, since, False) for account, since in journey.past.stays]",
                 "[]",
             ),
@@ -312,47 +324,53 @@ MUTANTS = {
     "one department can change the playbook": Mutant(
         (
             (
-                "projections/agreement.py",
+                "projections/playbook/proposals.py",
                 "if len(self.approved) == len(DEPARTMENTS) else None",
                 "if self.approved else None",
             ),
         ),
-        ("tests/projections/test_agreement.py::test_one_department_alone_changes_nothing",),
+        ("tests/projections/test_proposals.py::test_one_department_alone_changes_nothing",),
     ),
     "a playbook holds before both have approved it": Mutant(
         (
             (
-                "projections/agreement.py",
+                "projections/playbook/proposals.py",
                 "max(agreed[0], self.effective_at or agreed[0])",
                 "self.effective_at or agreed[0]",
             ),
         ),
         (
-            "tests/projections/test_agreement.py::test_it_holds_from_its_effective_time_and_never_before_both_have_approved",
+            "tests/projections/test_proposals.py::test_it_holds_from_its_effective_time_and_never_before_both_have_approved",
         ),
     ),
     "events are judged by the playbook of today": Mutant(
-        (("projections/journey.py", "terms = rules.at(moment.at)", "terms = rules.terms[-1]"),),
-        ("tests/projections/test_agreement.py::test_every_event_is_judged_by_the_playbook_in_force_at_its_time",),
+        (("projections/journey/journey.py", "terms = rules.at(moment.at)", "terms = rules.terms[-1]"),),
+        ("tests/projections/test_proposals.py::test_every_event_is_judged_by_the_playbook_in_force_at_its_time",),
     ),
     "decisions are taken in the order of their arrival": Mutant(
-        (("projections/agreement.py", "for one in sorted(said, key=_order):", "for one in list(said):"),),
+        (("projections/playbook/proposals.py", "for one in sorted(said, key=_order):", "for one in list(said):"),),
         ("tests/laws/test_convergence.py::test_playbook_changes_converge",),
     ),
     "a deadline counts closed hours": Mutant(
-        (("projections/handoff_rules.py", "deadline(self.calendar, offered_at, span)", "offered_at + span"),),
+        (("projections/playbook/handoffs.py", "deadline(self.calendar, offered_at, span)", "offered_at + span"),),
         ("tests/projections/test_handoffs.py::test_entering_a_stage_offers_it_once_with_deadlines_in_open_time",),
     ),
     "a late touch takes no breach back": Mutant(
-        (("projections/handoffs.py", "(met is None or met > due)", "True"),),
+        (("projections/journey/handoffs.py", "(met is None or met > due)", "True"),),
         ("tests/projections/test_handoffs.py",),
     ),
     "several hand-offs of a kind are open at once": Mutant(
-        (("projections/handoffs.py", "    if n is not None:\n        made =", "    if False:\n        made ="),),
+        (
+            (
+                "projections/journey/handoffs.py",
+                "    if n is not None:\n        made =",
+                "    if False:\n        made =",
+            ),
+        ),
         ("tests/projections/test_handoffs.py::test_hand_offs_are_what_the_simplest_model_says",),
     ),
     "a hand-off that was closed is taken for open": Mutant(
-        (("projections/handoffs.py", "        del life.open_handoffs[one.kind]\n", "        pass\n"),),
+        (("projections/journey/handoffs.py", "        del life.open_handoffs[one.kind]\n", "        pass\n"),),
         ("tests/projections/test_handoffs.py::test_hand_offs_are_what_the_simplest_model_says",),
     ),
     "what was told of a hand-off is not taken back": Mutant(
@@ -370,7 +388,7 @@ MUTANTS = {
         ("tests/store/test_handoffs.py::test_silence_makes_a_hand_off_that_nobody_sees_before_its_time",),
     ),
     "credit is told anew instead of corrected": Mutant(
-        (("projections/corrections.py", "now.get(place, 0) - before.get(place, 0)", "now.get(place, 0)"),),
+        (("projections/attribution/corrections.py", "now.get(place, 0) - before.get(place, 0)", "now.get(place, 0)"),),
         ("tests/store/test_handoffs.py::test_the_corrections_of_credit_add_up_to_the_credit_as_it_is",),
     ),
     "stored journeys do not follow a new playbook": Mutant(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections.arrays import is_empty, joined
+from projections.journey.arrays import is_empty, joined
 
 _encode = msgspec.msgpack.encode
 #: where the head of an array becomes longer

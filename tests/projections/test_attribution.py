@@ -9,12 +9,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections.attribution import By
-from projections.credit import WEIGHTS, split
+from projections.attribution.credit import WEIGHTS, split
+from projections.attribution.paths import moments_of, paths_of
+from projections.attribution.report import By
+from projections.journey.moments import Moment
 from projections.memory import fold_events
-from projections.moments import Moment
-from projections.paths import moments_of, paths_of
-from projections.playbook import (
+from projections.playbook.model import (
     DAY,
     DEFAULT_PLAYBOOK,
     AttributionModel,

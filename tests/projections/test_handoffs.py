@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from projections.handoffs import STATES, Handoff, breaches_at, handoff_id, happenings
-from projections.lifecycle import advance, ahead, copy_of
+from projections.identity.workspace import Workspace
+from projections.journey.handoffs import STATES, Handoff, breaches_at, handoff_id, happenings
+from projections.journey.lifecycle import advance, ahead, copy_of
+from projections.journey.row import row_of
 from projections.memory import fold_events
-from projections.playbook import DEFAULT_PLAYBOOK, InvalidPlaybook, Playbook, Rules, compile_rules
-from projections.row import row_of
-from projections.strict_yaml import read_model
-from projections.view import journey_view, time_text
-from projections.workspace import Workspace
+from projections.playbook.model import DEFAULT_PLAYBOOK, InvalidPlaybook, Playbook, Rules, compile_rules
+from projections.playbook.strict_yaml import read_model
+from projections.text import time_text
+from projections.views.journey import journey_view
 from schemas.decode import decode
 from schemas.event import Event
 

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-import projections.workspace as workspace_module
+import projections.identity.workspace as workspace_module
 from projections.fold import subject_of
 from projections.identifiers import normalise
-from projections.journey import Journey
-from projections.membership import memberships
+from projections.identity.regroup import regroup
+from projections.identity.workspace import Workspace
+from projections.journey.journey import Journey
+from projections.journey.membership import memberships
 from projections.memory import MemoryFold, fold_events
-from projections.playbook import Excluded, Rules, compile_rules, load_playbook
-from projections.regroup import regroup
-from projections.terms import DAY
-from projections.view import journey_view
-from projections.workspace import Workspace
+from projections.playbook.model import Excluded, Rules, compile_rules, load_playbook
+from projections.playbook.terms import DAY
+from projections.views.journey import journey_view
 from schemas.decode import decode
 from schemas.event import Event
 from schemas.rejection import Rejection

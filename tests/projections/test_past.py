@@ -4,12 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projections.fold import apply, subject_of
-from projections.journey import Journey
+from projections.identity.workspace import Workspace
+from projections.journey.journey import Journey
+from projections.journey.row import row_of
 from projections.memory import fold_events
-from projections.row import row_of
-from projections.terms import DAY
-from projections.times import time_text
-from projections.workspace import Workspace
+from projections.playbook.terms import DAY
+from projections.text import time_text
 from schemas.decode import decode
 from schemas.event import Event
 from tests.laws.restarts import reloaded, restarted

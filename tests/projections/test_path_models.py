@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections.attribution import Attribution
-from projections.markov import Markov
-from projections.moments import Moment
-from projections.paths import Booking
-from projections.playbook import AttributionModel
-from projections.shapley import Shapley
+from projections.attribution.markov import Markov
+from projections.attribution.paths import Booking
+from projections.attribution.report import Attribution
+from projections.attribution.shapley import Shapley
+from projections.journey.moments import Moment
+from projections.playbook.model import AttributionModel
 from tests.credit import PLAIN, credit, touch, won
 
 Counted = dict[tuple[str, ...], tuple[int, int]]  #: path -> (how often with a booking, without)

@@ -5,9 +5,9 @@ from copy import deepcopy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from projections.identity.workspace import Workspace
+from projections.journey.row import JourneyRow, row_of
 from projections.memory import MemoryFold
-from projections.row import JourneyRow, row_of
-from projections.workspace import Workspace
 from tests.laws.histories import decoded, histories
 from tests.support import RULES
 

@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projections.fold import apply, subject_of
-from projections.lifecycle import due_times
+from projections.identity.workspace import Workspace
+from projections.journey.lifecycle import due_times
 from projections.memory import fold_events
-from projections.playbook import compile_rules, load_playbook
-from projections.terms import DAY
-from projections.view import journey_view, time_text
-from projections.workspace import Workspace
+from projections.playbook.model import compile_rules, load_playbook
+from projections.playbook.terms import DAY
+from projections.text import time_text
+from projections.views.journey import journey_view
 from schemas.decode import decode
 from schemas.event import Event
 from tests.support import body

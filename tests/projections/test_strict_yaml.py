@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from projections.playbook import DEFAULT_PLAYBOOK, InvalidPlaybook, Playbook
-from projections.strict_yaml import parse_yaml, read_model
+from projections.playbook.model import DEFAULT_PLAYBOOK, InvalidPlaybook, Playbook
+from projections.playbook.strict_yaml import parse_yaml, read_model
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from projections.identifiers import identifier_key
-from projections.playbook import DEFAULT_PLAYBOOK, InvalidPlaybook, Playbook, compile_windows, load_playbook
-from projections.windows import EVERYTHING, HIDEABLE, Window, shared, widest
+from projections.playbook.model import DEFAULT_PLAYBOOK, InvalidPlaybook, Playbook, compile_windows, load_playbook
+from projections.playbook.windows import EVERYTHING, HIDEABLE, Window, shared, widest
 
 #: Of the default playbook before it had windows: databases are bound to it.
 DIGEST = "b9c70f932d10b1b634ca168c9137e69034aa986dbc83d7fa84aa1933422535fb"

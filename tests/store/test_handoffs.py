@@ -13,9 +13,9 @@ import orjson
 import pytest
 
 from audit.rebuild import rebuild
-from projections.corrections import credit_of
-from projections.handoffs import handoff_id
-from projections.journey import decode_journey
+from projections.attribution.corrections import credit_of
+from projections.journey.handoffs import handoff_id
+from projections.journey.journey import decode_journey
 from store.handoffs import queue, tell_alarms
 from store.silence import tell_silence
 from streams.kafka import KafkaSettings

@@ -9,8 +9,8 @@ import pytest
 
 from schemas.errors import TandemError
 from streams.app import Project, create_app, host
+from streams.engine.worker import run
 from streams.kafka import KafkaSettings
-from streams.worker import run
 from tests.support import RULES, body, produce
 
 

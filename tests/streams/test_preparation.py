@@ -5,15 +5,15 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 import pytest
 
-from projections.row import JourneyRow
+from projections.journey.row import JourneyRow
 from store.archive import LogRecord
 from store.partitions import owners
 from store.session import closing, open_engine_connection
-from streams import cache as cache_module
+from streams.engine import cache as cache_module
+from streams.engine.look_ahead import LookAhead
+from streams.engine.preparation import Effects, Preparation
+from streams.engine.reader_process import Reader
 from streams.kafka import KafkaSettings
-from streams.look_ahead import LookAhead
-from streams.preparation import Effects, Preparation
-from streams.reader import Reader
 from tests.laws.histories import long_hostile_history
 from tests.support import RULES, body, expected_digest, produce, project, stored_digest
 
@@ -77,7 +77,7 @@ async def test_a_cache_that_is_too_small_changes_nothing(
 ) -> None:
     monkeypatch.setattr(cache_module, "CACHED_JOURNEYS", 3)
     monkeypatch.setattr(cache_module, "CACHED_MOMENTS", 8)
-    monkeypatch.setattr("streams.projector.BATCH_RECORDS", 16)
+    monkeypatch.setattr("streams.engine.projector.BATCH_RECORDS", 16)
     history = long_hostile_history(_EVENTS, seed=11)
     await produce(kafka_settings, [(owner, n % 3, value) for n, (owner, value) in enumerate(history)])
     await project(kafka_settings, database_url, _EVENTS)

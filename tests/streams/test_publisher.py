@@ -13,14 +13,14 @@ import asyncpg
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-import streams.publisher as publisher_module
-from projections.feed import CAUSES, KINDS
-from projections.windows import EVERYTHING
+import streams.feed.publisher as publisher_module
+from projections.playbook.windows import EVERYTHING
+from projections.views.feed import CAUSES, KINDS
 from store.feed import Head
 from store.partitions import PlaybookChanged
 from store.publications import read_publication
+from streams.feed.publisher import TransactionsRefused, publish
 from streams.kafka import KafkaSettings, TopicUnfit, ensure_feed_topics, feed_topics
-from streams.publisher import TransactionsRefused, publish
 from tests.published import (
     assert_journeys,
     assert_transitions,

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from audit.rebuild import rebuild
-from projections.terms import DAY
+from projections.playbook.terms import DAY
 from store import commit as commit_module
-from streams import projector as projector_module
+from streams.engine import projector as projector_module
 from streams.kafka import KafkaSettings
 from tests.plans import TEXT, agree, at_micros
 from tests.support import RULES, body, expected_digest, produce, project, stored_digest, swept, until, worker

@@ -1,0 +1,26 @@
+"""Identifiers as people write them in a request: `type:value`, or `journey:` with an id."""
+
+import uuid
+
+from starlette.exceptions import HTTPException
+
+from projections.identifiers import PERSON_TYPES, normalise
+from projections.playbook.model import Rules
+
+
+def key_of(identifier: str, rules: Rules) -> bytes:
+    """The key of an identifier. Raises HTTPException 422 with what is wrong."""
+    type_, colon, value = identifier.partition(":")
+    if not colon or (type_ != "journey" and type_ not in PERSON_TYPES):
+        raise HTTPException(422, f"write type:value, with one of the types journey, {', '.join(PERSON_TYPES)}")
+    if type_ == "journey":
+        try:
+            return uuid.UUID(value).bytes
+        except ValueError as error:
+            raise HTTPException(422, f"{value[:64]} is no journey id: it has the form of a UUID") from error
+    regions = set(rules.phone_regions.values()) if type_ == "phone" else set()
+    for region in (None, *sorted(regions)):
+        found = normalise(type_, value[:512], region)
+        if found is not None:
+            return found.key
+    raise HTTPException(422, f"{type_}:{value[:64]} names nobody: the value is blocked or cannot be read")

@@ -1,0 +1,214 @@
+"""`GET /v1/changes`: the change feed, as server-sent events or as JSON that waits for news."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Literal
+from uuid import UUID
+
+import asyncpg
+import orjson
+from fastapi import Header, Query, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from api.access.caller import Refused, caller_of, record, refuse_hidden, window_of
+from api.access.redaction import refuse_veiled
+from api.context import Context, context_of
+from api.feed.cursor import Cursor, InvalidCursor, parse_cursor
+from api.feed.hub import Message
+from api.feed.subscription import NOTHING, FeedNotReady, FeedReset, Following
+from api.http.identifiers import key_of
+from api.http.problems import problem
+from api.http.strict_parameters import strict_router
+from projections.identifiers import normalise
+from projections.playbook.windows import Window
+from projections.views.feed import KINDS
+from projections.views.interest import Interest
+
+Kind = Literal["changed", "created", "merged", "vanished", "split", "handoff", "entered", "left", "credit"]
+
+router = strict_router("/v1")
+
+Text = Annotated[str | None, Query(max_length=512, pattern=r"^[^\x00]*$")]
+_STREAM = "text/event-stream"
+_STUCK_SECONDS = 10.0  #: after which a subscriber that takes nothing is let go
+_RETRY_MS = 2_000
+_RECORDED = 5_000  #: journeys that a stream remembers to have recorded, at most
+_RECORDED_SECONDS = 60.0  #: after which it forgets them
+_FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+
+
+@router.get(
+    "/changes",
+    summary="The change feed",
+    responses={
+        200: {"content": {_STREAM: {}, "application/json": {}}, "description": "Changes in the order of their commits"},
+        410: {"description": "One cannot go on from this cursor: start over with snapshot=true"},
+        503: {"description": "No worker has run yet, or the database does not answer"},
+    },
+)
+async def changes(
+    request: Request,
+    department: Annotated[Literal["marketing", "sales"] | None, Query()] = None,
+    stage: Text = None,
+    journey: Text = None,
+    account: Text = None,
+    kind: Annotated[Kind | None, Query()] = None,
+    cursor: Text = None,
+    snapshot: bool = False,
+    wait: Annotated[float, Query(ge=0, le=30)] = 0,
+    last_event_id: Annotated[str | None, Header(max_length=512)] = None,
+) -> Response:
+    """Each change once, in order, without gaps; from now on, or on from a `cursor` (or `Last-Event-ID`).
+
+    `snapshot=true` tells all journeys first. As `text/event-stream` (by `Accept`) it goes on without end; as JSON it
+    answers with what there is, after at most `wait` seconds of waiting for news.
+    """
+    context, window = context_of(request), window_of(request)
+    if account is not None:
+        refuse_hidden(request, "account")
+    interest = Interest(
+        stages=_stages(context, department, stage),
+        journey=None if journey is None else await _journey_id(context, window, journey),
+        account=_account(account),
+        kind=None if kind is None else KINDS.index(kind),
+    )
+    try:
+        following, reads = Following(context, interest, window), _Reads(request)
+        given = last_event_id or cursor
+        start = await following.start(snapshot=snapshot) if given is None else parse_cursor(given)
+        if _STREAM in request.headers.get("accept", ""):
+            return _EventStream(following, reads, start)
+        # who gives no cursor needs one first
+        batch = await following.batch(start, wait if cursor else 0)
+        await reads.note(batch)
+        return _answer(batch)
+    except InvalidCursor as error:
+        raise HTTPException(422, str(error)) from error
+    except FeedReset as error:
+        return problem(410, "Reset", str(error))
+    except (FeedNotReady, *_FAILURES) as error:
+        detail = str(error) if isinstance(error, FeedNotReady) else "the database does not answer"
+        return problem(503, "Not ready", detail, Retry_After="1")
+
+
+def _stages(context: Context, department: str | None, stage: str | None) -> frozenset[int] | None:
+    rules = context.rules
+    stages = None if department is None else rules.at(context.clock()).concerns.get(department, frozenset())
+    if stage is None:
+        return stages
+    if stage not in rules.names:
+        raise HTTPException(422, f"there is no stage {stage[:64]!r}: choose one of {', '.join(rules.names)}")
+    one = frozenset({rules.names.index(stage)})
+    return one if stages is None else stages & one
+
+
+def _account(name: str | None) -> str | None:
+    if name is None:
+        return None
+    found = normalise("account", name)
+    if found is None:
+        raise HTTPException(422, f"{name[:64]!r} names no account")
+    return found.value
+
+
+async def _journey_id(context: Context, window: Window, identifier: str) -> UUID:
+    key = key_of(identifier, context.rules)
+    found = await context.lookup.journey(key)
+    refuse_veiled(window, found, identifier, key)
+    if found is None:
+        raise HTTPException(404, f"no event has named {identifier}")
+    return UUID(bytes=found.journey_id)
+
+
+class _Reads:
+    """The record of whose data one subscriber was told, before it is told. What is told again within a minute is not
+    recorded again: a busy feed would write more records than changes."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._recorded: set[UUID] = set()
+        self._forget_at = 0.0
+
+    async def note(self, batch: list[Message]) -> None:
+        """Record the journeys of a batch that are not recorded yet. Raises Refused (503)."""
+        if caller_of(self._request) is None:
+            return
+        now = asyncio.get_running_loop().time()
+        if now >= self._forget_at or len(self._recorded) > _RECORDED:
+            self._recorded.clear()
+            self._forget_at = now + _RECORDED_SECONDS
+        fresh = {message.journey_id for message in batch if message.journey_id is not None} - self._recorded
+        if fresh:
+            await record(self._request, fresh)
+            self._recorded |= fresh
+
+
+def _answer(batch: list[Message]) -> Response:
+    found = {
+        kind: [orjson.Fragment(message.data) for message in batch if message.event == event]
+        for kind, event in (("journeys", "journey"), ("changes", "change"))
+    }
+    cursor = batch[-1].cursor
+    body = found | {"cursor": str(cursor), "live": cursor.after is None}
+    return Response(orjson.dumps(body), media_type="application/json")
+
+
+class _EventStream(Response):
+    """Server-sent events (WHATWG HTML, section 9.2): goes on until the subscriber leaves or is let go."""
+
+    media_type = _STREAM
+
+    def __init__(self, following: Following, reads: _Reads, start: Cursor) -> None:
+        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        del self.headers["content-length"]
+        self._following = following
+        self._reads = reads
+        self._start = start
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        streaming = asyncio.ensure_future(self._stream(send))
+        leaving = asyncio.ensure_future(_left(receive))
+        try:
+            await asyncio.wait([streaming, leaving], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            streaming.cancel()
+            leaving.cancel()
+            outcome, _left_too = await asyncio.gather(streaming, leaving, return_exceptions=True)
+        if isinstance(outcome, Exception) and not isinstance(outcome, TimeoutError):
+            raise outcome
+
+    async def _stream(self, send: Send) -> None:
+        async with aclosing(self._chunks()) as chunks:
+            async for chunk in chunks:
+                async with asyncio.timeout(_STUCK_SECONDS):
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _chunks(self) -> AsyncGenerator[bytes, None]:
+        # not all at once: who was cut off together does not come back together
+        retry = int(_RETRY_MS * (0.5 + random.random()))  # noqa: S311
+        yield b"retry: %d\n\n" % retry + _frame(Message("progress", self._start, NOTHING))
+        try:
+            async with aclosing(self._following.batches(self._start)) as batches:
+                async for batch in batches:
+                    await self._reads.note(batch)
+                    yield b"".join([_frame(message) for message in batch])
+        except FeedReset as error:
+            # an empty id: who comes back by itself does not come back with the cursor that was refused
+            yield b"id\nevent: reset\ndata: %b\n\n" % orjson.dumps({"reason": error.reason})
+        except (FeedNotReady, Refused, *_FAILURES):
+            return  # the subscriber comes back with its cursor
+
+
+def _frame(message: Message) -> bytes:
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (str(message.cursor).encode(), message.event.encode(), message.data)
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,81 @@
+"""Credit: how one booking is shared out among the touchpoints before it."""
+
+from collections.abc import Callable, Sequence
+
+from projections.attribution.paths import Path
+from projections.playbook.model import AttributionRules
+from projections.playbook.terms import DAY
+
+_UNIT = 2**52  #: of weights that are no whole numbers
+
+
+def split(amount: int, weights: Sequence[int]) -> list[int]:
+    """Whole minor units in proportion to the weights; they always add up to the amount.
+
+    By the largest remainder: each part is rounded down, and the units that are left go to those that lost most; of
+    those that lost the same, to the first. The weights must add up to more than 0.
+    """
+    total = sum(weights)
+    parts, lost = [], []
+    for weight in weights:
+        part, remainder = divmod(amount * weight, total)
+        parts.append(part)
+        lost.append(remainder)
+    left = amount - sum(parts)
+    for place in sorted(range(len(parts)), key=lambda place: -lost[place])[:left]:
+        parts[place] += 1
+    return parts
+
+
+def _first(path: Path, _: AttributionRules) -> list[int]:
+    return [1, *[0] * (len(path.touchpoints) - 1)]
+
+
+def _last(path: Path, _: AttributionRules) -> list[int]:
+    return [*[0] * (len(path.touchpoints) - 1), 1]
+
+
+def _linear(path: Path, _: AttributionRules) -> list[int]:
+    return [1] * len(path.touchpoints)
+
+
+def _u_shaped(path: Path, rules: AttributionRules) -> list[int]:
+    shares = rules.u_shaped
+    last = len(path.touchpoints) - 1
+    return _peaks(path, [(0, shares.first), (last, shares.last)], shares.others)
+
+
+def _w_shaped(path: Path, rules: AttributionRules) -> list[int]:
+    shares = rules.w_shaped
+    peaks = [(0, shares.first), (path.known, shares.known), (path.opened, shares.opportunity)]
+    return _peaks(path, peaks, shares.others)
+
+
+def _peaks(path: Path, peaks: list[tuple[int | None, int]], others: int) -> list[int]:
+    """Shares of single touchpoints, and one that all others have together; what nobody takes is left out."""
+    taken = {place for place, _ in peaks}
+    rest = [place for place in range(len(path.touchpoints)) if place not in taken]
+    weights = [0] * len(path.touchpoints)
+    for place, share in peaks:
+        if place is not None:
+            weights[place] += share * max(1, len(rest))
+    for place in rest:
+        weights[place] = others
+    return weights
+
+
+def _time_decay(path: Path, rules: AttributionRules) -> list[int]:
+    """Half the weight for each half-life before the last touchpoint: the proportions are those before the booking."""
+    newest, half_life = path.touchpoints[-1].at, rules.half_life_days * DAY
+    return [int(_UNIT * 2.0 ** ((touchpoint.at - newest) / half_life)) for touchpoint in path.touchpoints]
+
+
+#: By model: the weights of a path's touchpoints, of which there is at least one. They add up to more than 0.
+WEIGHTS: dict[str, Callable[[Path, AttributionRules], list[int]]] = {
+    "first": _first,
+    "last": _last,
+    "linear": _linear,
+    "u-shaped": _u_shaped,
+    "w-shaped": _w_shaped,
+    "time-decay": _time_decay,
+}
