@@ -271,8 +271,8 @@ def test_the_page_tells_the_truth() -> None:
 _COUNT = """
 from zoneinfo import ZoneInfo
 from datetime import datetime
-from projections.business_hours import deadline, open_between
-from projections.teams import Team, compile_calendars
+from projections.playbook.business_hours import deadline, open_between
+from projections.playbook.teams import Team, compile_calendars
 week = {day: ["09:00-17:00", "22:00-03:00"] for day in ("mon", "sat", "sun")}
 team = Team.model_validate({"timezone": "Europe/Berlin", "hours": week})
 [calendar] = compile_calendars({"team": team}).values()
