@@ -33,14 +33,14 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 # The short set, under five minutes (BENCH="--set identity" for another); bench-full takes an hour and writes
-# docs/performance.md.
+# docs/reference/performance.md.
 bench: $(STAMP)
 	$(BIN)/python -m bench $(BENCH)
 
 bench-full: $(STAMP)
 	$(BIN)/python -m bench --set full $(BENCH)
 
-# The change feed with many subscribers: writes its part of docs/performance.md.
+# The change feed with many subscribers: writes its part of docs/reference/performance.md.
 bench-feed: $(STAMP)
 	$(BIN)/python -m bench --set feed $(BENCH)
 

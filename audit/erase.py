@@ -1,7 +1,7 @@
 """Erase a person: what an erasure names, and afterwards the proof that nothing is left.
 
 The erasure itself is an event in the joint topic, like every other change: the projector does what it says
-(streams/refolding.py), and every replay does so again. docs/erasure.md has the rules.
+(streams/refolding.py), and every replay does so again. docs/explanation/erasure.md has the rules.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _TOKENS = "set TANDEM_OIDC_ISSUER and TANDEM_OIDC_AUDIENCE to take tokens"
 #: What is said at the start while access is off.
-ACCESS_OFF = "access is off: all programs on this machine read and write everything; see docs/access.md"
+ACCESS_OFF = "access is off: all programs on this machine read and write everything; see docs/reference/access.md"
 
 _STANDSTILL_SECONDS = 60
 

@@ -13,9 +13,9 @@ _TESTS = ("tests/projections/test_identity.py", "tests/projections/test_handoffs
 
 
 def rows() -> dict[int, tuple[str, str]]:
-    """Case -> (rule, test) of the table in docs/identity.md."""
+    """Case -> (rule, test) of the table in docs/explanation/identity.md."""
     found = {}
-    for line in (ROOT / "docs/identity.md").read_text("utf-8").splitlines():
+    for line in (ROOT / "docs/explanation/identity.md").read_text("utf-8").splitlines():
         if (row := _ROW.fullmatch(line)) is not None:
             for case in row[1].split(","):
                 found[int(case)] = (row[2].strip(), row[3].strip())
@@ -38,7 +38,7 @@ def test_a_case_has_a_rule_and_a_test(case: int) -> None:
 def test_the_table_of_access_is_the_policy() -> None:
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
-        for line in (ROOT / "docs/access.md").read_text("utf-8").splitlines()
+        for line in (ROOT / "docs/reference/access.md").read_text("utf-8").splitlines()
         if line.startswith("| ")
     ]
     columns = rows[0][1:]

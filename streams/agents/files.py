@@ -35,7 +35,7 @@ def load(names: Sequence[str]) -> list[AgentsFile]:
         module = import_module(f"streams.agents.{NAMES[name]}") if name in NAMES else _import(name)
         register = getattr(module, "register", None)
         if not callable(register):
-            raise AgentsUnusable(f"{name} has no function register(app, tandem): see docs/agents.md")
+            raise AgentsUnusable(f"{name} has no function register(app, tandem): see docs/how-to/agents.md")
         found.append(AgentsFile(name, register))
     return found
 
