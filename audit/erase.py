@@ -35,15 +35,18 @@ Tell = Callable[[int, int], None]
 
 
 class NotErasable(TandemError):
-    """The identifier does not say who is to be erased."""
+    """The identifier does not say who is to be erased. Name the person by an identifier of their own."""
 
 
 class HeldBeside(TandemError):
-    """Projections beside the live one have the person, too, and an erasure does not change them."""
+    """Projections beside the live one have the person, too, and an erasure does not change them.
+
+    Drop those that the message names, then erase.
+    """
 
 
 class NotErased(TandemError):
-    """The erasure was not applied in time."""
+    """The erasure was not applied in time. Look at `tandem status`, then ask for the certificate again."""
 
 
 class Plan(NamedTuple):

@@ -128,7 +128,10 @@ async def _stay_alive() -> None:
 
 
 class AccessOff(UserError):
-    """Everybody could read and write everything."""
+    """Access is off, and the address would let other machines read and write everything.
+
+    Set TANDEM_ACCESS=on, or listen on this machine only.
+    """
 
 
 def run_api(settings: Settings, host: str, port: int) -> None:

@@ -18,7 +18,7 @@ NAMES = {name: name.replace("-", "_") for name in ("crm", "alerts", "outbound", 
 
 
 class AgentsUnusable(TandemError):
-    """A file with agents cannot be used; the message names the file and what is wrong with it."""
+    """A file with agents cannot be used. Correct the file that the message names."""
 
 
 class AgentsFile(NamedTuple):
