@@ -46,7 +46,7 @@ class HeldBeside(TandemError):
 
 
 class NotErased(TandemError):
-    """The erasure was not applied in time. Look at `tandem status`, then ask for the certificate again."""
+    """The erasure was not applied in time. See `tandem status`: it is published, and a worker will apply it."""
 
 
 class Plan(NamedTuple):
