@@ -4,10 +4,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.docs-installed
 
-.PHONY: setup demo test lint bench bench-full bench-feed bench-peers clean
+.PHONY: help setup demo test coverage lint docs bench bench-full bench-feed bench-peers clean
 
-setup: $(STAMP)
+setup: $(STAMP) ## make .venv with pinned requirements (default)
+
+help: ## show this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
+		printf 'make %-12s %s\n' "$$target" "$$text"; done
 
 $(STAMP): requirements.txt pyproject.toml sdk/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -18,35 +23,47 @@ $(STAMP): requirements.txt pyproject.toml sdk/pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e ./sdk -e .
 	@touch $(STAMP)
 
-demo: $(STAMP)
+demo: $(STAMP) ## start everything, simulate both departments, and show what comes of it
 	@$(BIN)/tandem demo $(DEMO)
 
 # Tests run against a real Apache Kafka (Java 17 and Maven) and a real PostgreSQL (from a wheel).
-test: $(STAMP)
+test: $(STAMP) ## run all tests; TESTS="tests/laws -x" for a part
 	@$(BIN)/python -c 'from deploy.embedded.kafka import check_kafka_needs as check; check()' 2>/dev/null || \
 		{ echo "make test needs Java 17 or newer and Maven on the PATH: install a JRE (17+) and maven" >&2; exit 1; }
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q $(TESTS)
 
-lint: $(STAMP)
+coverage: $(STAMP) ## run the tests and measure what they cover
+	$(MAKE) test TESTS="$(TESTS) --cov --cov-report=term:skip-covered"
+
+$(DOCS_STAMP): $(STAMP) requirements-docs.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-docs.txt
+	@touch $(DOCS_STAMP)
+
+# Only the repository's own files are read: nothing is fetched, while it is built or read.
+docs: $(DOCS_STAMP) ## build the site in build/docs; warnings are errors
+	$(BIN)/python -m sphinx -q -W --keep-going -E -b html -c docs . build/docs
+	@echo "open build/docs/index.html"
+
+lint: $(STAMP) ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 # The short set, under five minutes (BENCH="--set identity" for another); bench-full takes an hour and writes
-# docs/performance.md.
-bench: $(STAMP)
+# docs/reference/performance.md.
+bench: $(STAMP) ## measure the short set, in under five minutes
 	$(BIN)/python -m bench $(BENCH)
 
-bench-full: $(STAMP)
+bench-full: $(STAMP) ## measure everything, in an hour
 	$(BIN)/python -m bench --set full $(BENCH)
 
-# The change feed with many subscribers: writes its part of docs/performance.md.
-bench-feed: $(STAMP)
+# The change feed with many subscribers: writes its part of docs/reference/performance.md.
+bench-feed: $(STAMP) ## measure the change feed with many subscribers
 	$(BIN)/python -m bench --set feed $(BENCH)
 
 # Against Kafka Streams (built from source: a JDK and Maven) and Faust.
-bench-peers: $(STAMP)
+bench-peers: $(STAMP) ## measure beside Kafka Streams and Faust
 	$(BIN)/python -m bench.peers $(PEERS)
 
-clean:
-	rm -rf $(VENV) build dist *.egg-info sdk/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## remove .venv and everything that was built or cached
+	rm -rf $(VENV) build dist *.egg-info sdk/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*

@@ -39,7 +39,7 @@ _CATCHING_UP = 3  #: subscribers that read from the database at once
 
 
 class SchemaMissing(TandemError):
-    """The database was not migrated."""
+    """The database was not migrated. Run `tandem migrate`."""
 
 
 def _now() -> int:

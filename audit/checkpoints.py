@@ -29,15 +29,15 @@ from schemas.errors import TandemError
 
 
 class UnusableKey(TandemError):
-    """A file does not hold the key that is needed."""
+    """A file does not hold the key that is needed. Give the right file: `tandem audit key` makes one."""
 
 
 class DamagedCheckpoint(TandemError):
-    """A checkpoint cannot be read, or its signature is not of this key."""
+    """A checkpoint cannot be read, or another key signed it. Restore the file, or give the key that signed it."""
 
 
 class CheckpointsInUse(TandemError):
-    """Another process adds to the same file."""
+    """Another process adds to the same file of checkpoints. Stop one of the two."""
 
 
 class Checkpoint(msgspec.Struct, frozen=True):

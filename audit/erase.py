@@ -1,7 +1,11 @@
 """Erase a person: what an erasure names, and afterwards the proof that nothing is left.
 
 The erasure itself is an event in the joint topic, like every other change: the projector does what it says
+<<<<<<< HEAD
 (streams/engine/refolding.py), and every replay does so again. docs/erasure.md has the rules.
+=======
+(streams/refolding.py), and every replay does so again. docs/explanation/erasure.md has the rules.
+>>>>>>> docs
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -35,15 +39,18 @@ Tell = Callable[[int, int], None]
 
 
 class NotErasable(TandemError):
-    """The identifier does not say who is to be erased."""
+    """The identifier does not say who is to be erased. Name the person by an identifier of their own."""
 
 
 class HeldBeside(TandemError):
-    """Projections beside the live one have the person, too, and an erasure does not change them."""
+    """Projections beside the live one have the person, too, and an erasure does not change them.
+
+    Drop those that the message names, then erase.
+    """
 
 
 class NotErased(TandemError):
-    """The erasure was not applied in time."""
+    """The erasure was not applied in time. See `tandem status`: it is published, and a worker will apply it."""
 
 
 class Plan(NamedTuple):

@@ -20,7 +20,7 @@ _MOST_READS = 100_000
 
 
 class NobodyNamed(TandemError):
-    """No event has named the identifier."""
+    """No event has named the identifier. Check the spelling; write it as type:value."""
 
 
 async def export_person(

@@ -26,7 +26,7 @@ Tell = Callable[[int, int], None]
 
 
 class LogIncomplete(TandemError):
-    """Kafka has dropped the beginning of its log."""
+    """Kafka has dropped the beginning of its log. Replay from the archive instead."""
 
 
 async def replay_from_kafka(

@@ -62,7 +62,7 @@ NOW = Point()
 
 
 class NoSuchPoint(TandemError):
-    """There never was such a point in the past."""
+    """There never was such a point in the past: it is in the future, or before the first commit. Give another time."""
 
 
 async def check_point(connection: Reader | asyncpg.Pool, point: Point, now: int) -> None:

@@ -15,7 +15,7 @@ from store.tree import batches_from, place_of_batch, read_tree
 
 
 class NoProof(TandemError):
-    """What was asked for cannot be proven."""
+    """What was asked for cannot be proved. Sign a checkpoint first, or ask for what the message names."""
 
 
 class Inclusion(msgspec.Struct, frozen=True, tag="inclusion", tag_field="proves"):

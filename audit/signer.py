@@ -21,7 +21,10 @@ log = structlog.get_logger(__name__)
 
 
 class LogChanged(TandemError):
-    """The database does not hold what was signed before."""
+    """The database does not hold what was signed before.
+
+    Treat it as tampering: run `tandem audit verify`, and restore a backup.
+    """
 
 
 class Signer:

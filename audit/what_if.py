@@ -39,7 +39,7 @@ _TOLD_EVERY = 5_000  #: journeys
 
 
 class WhatIfFailed(TandemError):
-    """The process that computes it ended without an answer."""
+    """The process that computes a what-if ended without an answer. Try again; the log says why it ended."""
 
 
 class Question(msgspec.Struct):

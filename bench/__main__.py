@@ -1,4 +1,4 @@
-"""`make bench`, `bench-full`, `bench-feed`: measure, print, write results, and bring docs/performance.md up to date."""
+"""`make bench`, `bench-full`, `bench-feed`: measure, print, write results, and update docs/reference/performance.md."""
 
 import argparse
 import asyncio

@@ -7,7 +7,7 @@ from typing import Any
 from bench.costs import TABLES
 
 _DOCS = Path(__file__).parents[1] / "docs"
-PERFORMANCE, SCALE = _DOCS / "performance.md", _DOCS / "scale.md"
+PERFORMANCE, SCALE = _DOCS / "reference" / "performance.md", _DOCS / "explanation" / "scale.md"
 _FULL, _PEERS = "<!-- figures: written by make bench-full -->", "<!-- figures: written by make bench-peers -->"
 _FEED = "<!-- figures: written by make bench-feed -->"
 _END = "<!-- end of figures -->"

@@ -22,7 +22,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 
 
 class ApiUnreachable(UserError):
-    """The API does not answer, or not as asked."""
+    """The API does not answer, or not as asked. Start it, or correct TANDEM_API or TANDEM_TOKEN."""
 
 
 @contextmanager

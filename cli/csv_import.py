@@ -33,7 +33,7 @@ class Imported(NamedTuple):
 
 
 class ImportFailed(UserError):
-    """Kafka did not acknowledge everything."""
+    """Kafka did not acknowledge everything. Import again: what has arrived is not applied twice."""
 
 
 class _Rejects:

@@ -4,8 +4,11 @@ from schemas.errors import TandemError
 
 
 class UserError(TandemError):
-    """What was asked for cannot be done as things are; the message says what to do."""
+    """What was asked for cannot be done as things are. Do what the message says."""
 
 
 class NoStack(UserError):
-    """A command needs a running stack, and there is none."""
+    """The command needs a running stack, and there is none.
+
+    Start one with `tandem up --detach`, or name your servers.
+    """

@@ -1,6 +1,6 @@
 """Identifiers: which values name a person, in one normal form, and the key that each one gives.
 
-Rules are cases 6, 8, 9 and 10 of docs/identity.md.
+Rules are cases 6, 8, 9 and 10 of docs/explanation/identity.md.
 """
 
 import re

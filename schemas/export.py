@@ -78,7 +78,7 @@ def asyncapi(prefix: str = "tandem") -> dict[str, Any]:
 
 def markdown() -> str:
     """The catalogue as a table for readers."""
-    lines = ["| type | version | owner | data | meaning |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| type | version | department | data | meaning |", "| --- | --- | --- | --- | --- |"]
     for found in sorted(EVENT_TYPES, key=lambda found: (found.owner, found.name, found.version)):
         fields = ", ".join(
             f"**{name}**" if field.is_required() else name for name, field in found.data.model_fields.items()

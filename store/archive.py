@@ -25,7 +25,7 @@ _FEW_KEYS = 2_000  #: for more, whole buckets are read
 
 
 class DamagedBlock(TandemError):
-    """A block of the archive is not what was written."""
+    """A block of the archive is not what was written. Restore the database from a backup."""
 
 
 class LogRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -6,7 +6,7 @@
     chain    SHA-256 over the partition's chain before the batch, and its link
     leaf     batch id, time of the commit, and the chain of each partition that the batch advanced
 
-All numbers are big-endian and of fixed size. docs/audit.md has the same for auditors.
+All numbers are big-endian and of fixed size. docs/explanation/tamper-evidence.md has the same for auditors.
 """
 
 from collections.abc import Sequence

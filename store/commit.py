@@ -23,11 +23,17 @@ from store.silence import retold
 
 
 class Fenced(TandemError):
-    """Another worker owns a partition of this batch, or has committed past it. Nothing was written."""
+    """Another worker owns a partition of this batch, or has committed past it; nothing was written.
+
+    Nothing to do: the worker gives the partition up.
+    """
 
 
 class Stale(TandemError):
-    """A journey or event was changed by another worker since it was read. Nothing was written; fold again."""
+    """Another worker changed a journey or event since it was read; nothing was written.
+
+    Nothing to do: the worker folds the batch again.
+    """
 
 
 class Advance(NamedTuple):

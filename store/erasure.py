@@ -89,7 +89,7 @@ Places = list[tuple[int, int]]  #: (partition id, offset)
 
 
 class UnknownSecret(TandemError):
-    """An erasure's hashes were made with another secret than this database's."""
+    """An erasure was made under another secret than this database's. Restore the table `secrets` from a backup."""
 
 
 class Erasing(NamedTuple):

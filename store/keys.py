@@ -34,7 +34,7 @@ _REVOKE = "UPDATE api_keys SET revoked_at = now() WHERE key_id = $1 AND revoked_
 
 
 class NoSuchKey(TandemError):
-    """There is no key with this id that could still be used."""
+    """There is no key with this id that is still valid. `tandem keys list` shows the keys."""
 
 
 class LiveKey(NamedTuple):

@@ -20,7 +20,10 @@ _NOTE = "INSERT INTO schema_migrations (name, sha256) VALUES ($1, $2)"
 
 
 class MigrationChanged(TandemError):
-    """A migration that was applied has another text now, or is missing."""
+    """A migration that was applied has another text now, or is missing.
+
+    Use the version of Tandem that migrated this database.
+    """
 
 
 async def create_database(server_url: str, name: str) -> str:

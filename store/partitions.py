@@ -8,11 +8,11 @@ from schemas.errors import TandemError
 
 
 class ClusterChanged(TandemError):
-    """The broker is of another Kafka cluster than the one whose log was read."""
+    """The broker is of another Kafka cluster than the one whose log was read. Correct TANDEM_KAFKA."""
 
 
 class PlaybookChanged(TandemError):
-    """The journeys were folded by another playbook."""
+    """The journeys were folded by another playbook. Use that playbook (TANDEM_PLAYBOOK), or rebuild and switch."""
 
 
 _PROJECTION = """

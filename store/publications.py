@@ -54,7 +54,7 @@ _STATE = """
 
 
 class AnotherPublisher(TandemError):
-    """Somebody else has moved the position. What that means is theirs to publish."""
+    """Another publisher has moved the position: publishing is its job now. Nothing to do: this one stands by."""
 
 
 class Published(NamedTuple):

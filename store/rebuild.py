@@ -36,23 +36,26 @@ TABLES = (
 
 
 class UnusableName(TandemError):
-    """A projection cannot be called that."""
+    """A projection cannot have this name. Choose another one, as the message says."""
 
 
 class AnotherPlaybook(TandemError):
-    """The projection was begun under another playbook."""
+    """The projection was begun under another playbook.
+
+    Give the same playbook, or drop the projection and begin again.
+    """
 
 
 class AnotherPoint(TandemError):
-    """The projection was begun as of another point in the past."""
+    """The projection was begun as of another point in the past. Give the same times, or another name."""
 
 
 class NoSuchProjection(TandemError):
-    """There is no projection of that name beside the live one."""
+    """There is no projection of that name beside the live one. `tandem projections list` shows the names."""
 
 
 class BeingBuilt(TandemError):
-    """Another command works on the projection."""
+    """Another command builds, switches or drops the projection. Wait until it has ended, and try again."""
 
 
 class Place(NamedTuple):

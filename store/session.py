@@ -60,7 +60,7 @@ _OUT_OF_ORDER = (
 
 
 class DatabaseUnreachable(TandemError):
-    """The database does not answer, or does not let us in."""
+    """The database does not answer, or refuses the login. Correct TANDEM_DATABASE_URL, or start the database."""
 
 
 def out_of_order(error: Exception) -> str | None:

@@ -88,7 +88,10 @@ _BESIDE = """
 
 
 class NotSwitchable(TandemError):
-    """The projection cannot take the place of the live one."""
+    """The projection cannot take the place of the live one.
+
+    Finish or rebuild it as the message says, then switch again.
+    """
 
 
 class Behind(NamedTuple):

@@ -20,15 +20,18 @@ from schemas.ids import event_id
 
 
 class InvalidMapping(TandemError):
-    """The mapping file cannot be read or breaks a rule; the message names the field."""
+    """The mapping file cannot be read or breaks a rule. Correct the field that the message names."""
 
 
 class InvalidFile(TandemError):
-    """A CSV file cannot be mapped as a whole: no rule fits its name, or a column is missing."""
+    """A CSV file cannot be mapped as a whole: no rule fits its name, or a column is missing.
+
+    Correct the file or the mapping.
+    """
 
 
 class RowRejected(TandemError):
-    """One row cannot be mapped."""
+    """One row cannot be mapped. Correct it in the source, and import the file again."""
 
     def __init__(self, column: str, reason: str) -> None:
         super().__init__(f"{column}: {reason}")

@@ -27,11 +27,11 @@ _IDENTITY_ORDER = ("user_id", "crm_contact", "crm_lead", "email", "phone", "anon
 
 
 class BrokerUnavailable(TandemError):
-    """The broker did not acknowledge in time. Nothing is known to be written: send the same events again."""
+    """The broker did not acknowledge in time, so nothing is known to be written. Send the same events again."""
 
 
 class InvalidBody(TandemError):
-    """The request as a whole is no event and no array of events."""
+    """The request as a whole is no event and no array of events. Send a JSON object, or an array of them."""
 
 
 class Gateway:

@@ -43,19 +43,22 @@ Topics = Mapping[str, Mapping[str, str]]
 
 
 class KafkaUnreachable(TandemError):
-    """No broker answers, or it does not let us in."""
+    """No broker answers, or it refuses the login.
+
+    Correct address, security or login; deploy/kafka/README.md has a table.
+    """
 
 
 class TlsFilesUnfit(TandemError):
-    """A file for TLS cannot be read, or is not what it should be."""
+    """A file for TLS cannot be read, or is not what it should be. Correct the path that the message names."""
 
 
 class TopicForbidden(TandemError):
-    """Our user lacks a right on a topic."""
+    """Our Kafka user lacks a right on a topic. Give it the right; deploy/kafka/README.md says who needs what."""
 
 
 class TopicUnfit(TandemError):
-    """A topic is set up so that records would be lost or mistimed."""
+    """A topic's settings would lose records or falsify their times. Correct the setting that the message names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,11 @@ _FRESH_SECONDS = 2.0  #: a key works this long after its creation at the latest,
 
 
 class InvalidKey(TandemError):
-    """It is no key, or one that is not valid any more."""
+    """The API key is unknown, or no longer valid. Make a new one with `tandem keys create`."""
 
 
 class KeysUnknown(TandemError):
-    """The database does not say which keys are valid."""
+    """The database does not answer which API keys are valid. Try again."""
 
 
 class NewKey(NamedTuple):

@@ -28,11 +28,17 @@ _FAULTS = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
 
 
 class InvalidToken(TandemError):
-    """It is no token of the issuer for this API, or not valid now."""
+    """The token is not of this issuer, not for this API, or not valid now.
+
+    Get a new token; the API's log has the reason.
+    """
 
 
 class IssuerUnreachable(TandemError):
-    """The issuer's keys cannot be fetched, so that nothing can be said about a token."""
+    """The issuer's keys cannot be fetched, so the token cannot be checked.
+
+    Try again; check TANDEM_OIDC_ISSUER or TANDEM_OIDC_JWKS.
+    """
 
 
 @dataclass(frozen=True, slots=True)

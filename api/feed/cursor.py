@@ -11,7 +11,7 @@ _FEED, _SNAPSHOT = 24, 40  #: bytes of a cursor, without and with a place in a s
 
 
 class InvalidCursor(TandemError):
-    """The text is no cursor that this API gave out."""
+    """The cursor is invalid: this API did not issue it. Use a cursor from an answer, or start over with a snapshot."""
 
 
 class Cursor(NamedTuple):

@@ -25,11 +25,11 @@ NOT_READY = "no worker has run on this database yet: start one with `tandem work
 
 
 class FeedNotReady(TandemError):
-    """No worker has run on this database yet, or the database does not answer."""
+    """No worker has run on this database yet, or the database does not answer. Start a worker, or try again."""
 
 
 class FeedReset(TandemError):
-    """One cannot go on from this cursor: start over, with a snapshot. `reason` says why."""
+    """The cursor cannot be resumed; `reason` says why. Start over with a snapshot."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"one cannot go on from this cursor ({reason}): start over with snapshot=true")

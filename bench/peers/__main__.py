@@ -1,4 +1,4 @@
-"""`make bench-peers`: Tandem beside Kafka Streams and Faust; a table, bench/results/peers.json, docs/performance.md."""
+"""`make bench-peers`: Tandem beside Kafka Streams and Faust; writes bench/results/peers.json, performance.md."""
 
 import argparse
 import asyncio

@@ -14,7 +14,7 @@ app.add_typer(contracts, name="contracts")
 
 
 class Incompatible(UserError):
-    """The contracts break what was released."""
+    """The contracts break what was released. Make a new version with an upcaster instead."""
 
 
 @contracts.command()

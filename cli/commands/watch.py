@@ -17,7 +17,7 @@ _NAMES = ("email", "user_id", "crm_contact", "crm_lead", "phone", "anonymous_id"
 
 
 class CannotGoOn(UserError):
-    """The feed does not go on from where the command was."""
+    """The feed cannot be resumed from where the command was. Start the command again."""
 
 
 @app.command()

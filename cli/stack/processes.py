@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _TOKENS = "set TANDEM_OIDC_ISSUER and TANDEM_OIDC_AUDIENCE to take tokens"
 #: What is said at the start while access is off.
-ACCESS_OFF = "access is off: all programs on this machine read and write everything; see docs/access.md"
+ACCESS_OFF = "access is off: all programs on this machine read and write everything; see docs/reference/access.md"
 
 _STANDSTILL_SECONDS = 60
 
@@ -128,7 +128,10 @@ async def _stay_alive() -> None:
 
 
 class AccessOff(UserError):
-    """Everybody could read and write everything."""
+    """Access is off, and the address would let other machines read and write everything.
+
+    Set TANDEM_ACCESS=on, or listen on this machine only.
+    """
 
 
 def run_api(settings: Settings, host: str, port: int) -> None:

@@ -36,11 +36,11 @@ _RESTART_SECONDS = 10.0  #: pause before a part that keeps dying is started agai
 
 
 class PortInUse(UserError):
-    """Somebody listens on the port already."""
+    """Somebody listens on the port already. Stop that program, or choose another port."""
 
 
 class AlreadyRunning(UserError):
-    """A stack runs in this data dir."""
+    """A stack runs in this data dir. Use it, or stop it with `tandem down`."""
 
 
 def run(folder: Path, port: int, agents: Sequence[str] = (), *, as_json: bool) -> None:

@@ -16,7 +16,7 @@ _JAVA = 17
 
 
 class KafkaUnavailable(TandemError):
-    """What Apache Kafka needs is not on this machine."""
+    """What Apache Kafka needs is not on this machine. Install Java 17 or newer and Maven."""
 
 
 @dataclass(frozen=True, slots=True)

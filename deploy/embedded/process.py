@@ -15,7 +15,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 class StartFailed(TandemError):
-    """A part of the stack did not become ready; the message carries its last words."""
+    """A part of the stack did not become ready; the message has its last words.
+
+    Correct what they say, and start again.
+    """
 
 
 def free_port() -> int:

@@ -1,4 +1,4 @@
-"""Who is one person: the links of one component, judged. A pure function; docs/identity.md says the rules in words.
+"""Who is one person: the links of one component, judged. A pure function; docs/explanation/identity.md has the rules.
 
 Links are judged in four rounds, each in an order that does not depend on arrival: rulings, links between identifiers
 of people, devices, and sessions on devices that several people use. Where no rule can bite all are one person, and

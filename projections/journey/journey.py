@@ -131,7 +131,7 @@ _moments, _life = msgspec.msgpack.Decoder(list[Moment]), msgspec.msgpack.Decoder
 
 
 class UnknownStateFormat(TandemError):
-    """The database holds journeys that another version of Tandem folded."""
+    """The database holds journeys that another version of Tandem folded. Use that version, or a fresh database."""
 
 
 class Stored(NamedTuple):

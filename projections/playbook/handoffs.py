@@ -1,4 +1,4 @@
-"""Kinds of hand-offs as the playbook declares them, and compiled for the fold; docs/handoffs.md says it in words."""
+"""Kinds of hand-offs as the playbook declares them, and compiled for the fold: docs/reference/handoffs.md."""
 
 import re
 from collections.abc import Mapping, Sequence

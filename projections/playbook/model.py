@@ -32,7 +32,10 @@ EventType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
 class InvalidPlaybook(TandemError):
-    """The playbook file cannot be read or breaks a rule; the message names the field."""
+    """The playbook cannot be read or breaks a rule.
+
+    Correct the field, or the line and column, that the message names.
+    """
 
 
 class _Strict(BaseModel):

@@ -17,7 +17,7 @@ BEGINNING = -(2**62)
 
 
 class UnknownZone(TandemError):
-    """No time zone has this name."""
+    """No time zone has this name. Use a name of the IANA list, such as Europe/Berlin."""
 
 
 @cache

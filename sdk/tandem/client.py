@@ -39,7 +39,7 @@ def _given(**parameters: Any) -> Json:
 
 
 class AsyncClient:
-    """Reads from the API at `base_url`. Answers are the API's JSON objects; docs/api.md describes them.
+    """Reads from the API at `base_url`. Answers are the API's JSON objects; docs/reference/api.md describes them.
 
     `token` is the OpenID Connect token to ask with. `jitter` (from 0 to 1) spreads the moments at which subscriptions
     that were cut off together come back.
@@ -233,7 +233,7 @@ class AsyncClient:
     ) -> Subscription:
         """Changes without end, for `async for`: on from a cursor; else from now on, with `snapshot` all journeys first.
 
-        All filters that are given must fit; docs/api.md describes them. Every cut is mended: each change comes once.
+        All filters given must fit (docs/reference/api.md). Lost connections are resumed: each change comes once.
         """
         filters = _given(department=department, stage=stage, journey=journey, account=account, kind=kind)
         return Subscription(self._client, filters, cursor, snapshot, self._jitter)

@@ -5,11 +5,11 @@ from typing import Any
 
 
 class TandemError(Exception):
-    """The root of the SDK's errors."""
+    """The root of the SDK's errors. Catch it to catch all of them."""
 
 
 class InvalidEvent(TandemError):
-    """An event breaks its contract and was not sent. `field` is a dotted path."""
+    """An event breaks its contract and was not sent; `field` is a dotted path. Correct the field."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
@@ -18,11 +18,14 @@ class InvalidEvent(TandemError):
 
 
 class BufferFull(TandemError):
-    """No place in the buffer became free in time; the event was not taken."""
+    """The buffer had no room in time; the event was not taken. Emit it again later, or raise `max_events`."""
 
 
 class DeliveryFailed(TandemError):
-    """An event was not delivered. `reason` is the server's word for a refused event, else the error's name."""
+    """An event was not delivered; `reason` is the server's word, else the error's name.
+
+    Correct a refused event; send others again with the same id.
+    """
 
     def __init__(self, event_id: str, reason: str, message: str) -> None:
         super().__init__(f"event {event_id} was not delivered ({reason}): {message}")
@@ -31,7 +34,10 @@ class DeliveryFailed(TandemError):
 
 
 class Undelivered(TandemError):
-    """The producer was closed while events had failed; `events` holds (id, bytes) of each."""
+    """The producer was closed while events had failed; `events` holds (id, bytes) of each.
+
+    Store them, and send them again.
+    """
 
     def __init__(self, events: Sequence[tuple[str, bytes]]) -> None:
         ids = ", ".join(event_id for event_id, _ in events[:5])
@@ -40,7 +46,7 @@ class Undelivered(TandemError):
 
 
 class ApiError(TandemError):
-    """The API answered with an error."""
+    """The API answered with an error. Do what its `detail` says."""
 
     def __init__(self, status: int, title: str, detail: str) -> None:
         super().__init__(f"{status} {title}: {detail}")
@@ -49,11 +55,11 @@ class ApiError(TandemError):
 
 
 class NotFound(ApiError):
-    """The API knows no such journey or account."""
+    """The API knows no such journey or account. Check the identifier: no event has named it yet."""
 
 
 class ConfirmationNeeded(ApiError):
-    """A ruling moves more than may be moved unasked. `preview` says what; publish it again with `confirm=True`."""
+    """A ruling moves more than may be moved unasked; `preview` says what. Publish it again with `confirm=True`."""
 
     def __init__(self, status: int, title: str, detail: str, preview: dict[str, Any]) -> None:
         super().__init__(status, title, detail)
@@ -61,7 +67,10 @@ class ConfirmationNeeded(ApiError):
 
 
 class FeedReset(TandemError):
-    """One cannot go on from a cursor. `reason`: `too_old`, `other_epoch`, `ahead`, or what the API said instead."""
+    """The cursor cannot be resumed; `reason` is `too_old`, `other_epoch`, `ahead`, or what the API said.
+
+    Subscribe again with `snapshot=True`.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"one cannot go on from this cursor ({reason}): subscribe again with snapshot=True")
@@ -69,7 +78,10 @@ class FeedReset(TandemError):
 
 
 class FollowedTwice(TandemError):
-    """Another process moves the cursor of this name; nothing was written."""
+    """Another process moves the cursor of this name; nothing was written.
+
+    Stop one of the two, or give them different names.
+    """
 
     def __init__(self, name: str) -> None:
         super().__init__(f"another process follows as {name!r}: stop one of the two, or give them different names")

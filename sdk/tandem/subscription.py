@@ -23,7 +23,7 @@ _CUTS = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError, 
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One change of a journey, or a journey of a snapshot. Stages and the journey are as docs/api.md has them."""
+    """One change of a journey, or a journey of a snapshot. docs/reference/api.md says what is in it."""
 
     #: `created`, `changed`, `merged`, `split`, `vanished`; with a detail `handoff`, `entered`, `left`, `credit`; of a
     #: snapshot `snapshot`, and `live` once it is complete; `reset` (from `follow` alone): a snapshot begins, and what

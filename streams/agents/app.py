@@ -32,15 +32,24 @@ _STEADY_SECONDS = 60.0  #: an agent that ran for longer is started again as if i
 
 
 class AgentFailed(TandemError):
-    """An agent raised, or ended. It is started again, with the record it failed on."""
+    """An agent raised, or ended; it is started again with the record it failed on.
+
+    Correct the agent, or let it call `tandem.dead_letter` for such records.
+    """
 
 
 class NotOffered(TandemError):
-    """Something of Faust's that needs its own consumer and position."""
+    """The agent uses something of Faust's that needs Faust's own consumer and position.
+
+    Do without it: docs/decisions/agents.md says why.
+    """
 
 
 class UnfitRecord(TandemError):
-    """A record that the agent's topic cannot hand out, because its value is no JSON."""
+    """The record's value is no JSON, so the agent's topic cannot hand it out.
+
+    Correct the producer, or open the topic with raw=True.
+    """
 
 
 Open = Callable[[str], Records]  #: the records of the agent with this name

@@ -22,7 +22,10 @@ _POSITION = (
 
 
 class UnfitChange(TandemError):
-    """A record that is no change of a row, or one that the mapping cannot make events of."""
+    """A record is no change of a row, or the mapping cannot make events of it.
+
+    Correct the connector or the mapping; the record is among the agents' dead letters.
+    """
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)

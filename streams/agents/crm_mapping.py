@@ -21,7 +21,7 @@ DEFAULT_MAPPING = Path(__file__).with_name("crm.yaml")
 
 
 class InvalidCrmMapping(TandemError):
-    """The mapping file cannot be read or breaks a rule; the message names the field."""
+    """The CRM mapping cannot be read or breaks a rule. Correct the field that the message names."""
 
 
 class _Strict(BaseModel):

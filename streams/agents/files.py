@@ -18,7 +18,7 @@ NAMES = {name: name.replace("-", "_") for name in ("crm", "alerts", "outbound", 
 
 
 class AgentsUnusable(TandemError):
-    """A file with agents cannot be used; the message names the file and what is wrong with it."""
+    """A file with agents cannot be used. Correct the file that the message names."""
 
 
 class AgentsFile(NamedTuple):
@@ -35,7 +35,7 @@ def load(names: Sequence[str]) -> list[AgentsFile]:
         module = import_module(f"streams.agents.{NAMES[name]}") if name in NAMES else _import(name)
         register = getattr(module, "register", None)
         if not callable(register):
-            raise AgentsUnusable(f"{name} has no function register(app, tandem): see docs/agents.md")
+            raise AgentsUnusable(f"{name} has no function register(app, tandem): see docs/how-to/agents.md")
         found.append(AgentsFile(name, register))
     return found
 

@@ -21,7 +21,10 @@ log = structlog.get_logger(__name__)
 
 
 class AgentsCrashed(TandemError):
-    """Something in the application beside the agents, such as a timer, failed and ended it."""
+    """Something beside the agents, such as a timer, failed and ended the application.
+
+    Read the traceback in the log; a supervisor may start the process again.
+    """
 
 
 async def run(settings: AgentSettings, files: Sequence[AgentsFile], port: int | None, stop: asyncio.Event) -> None:

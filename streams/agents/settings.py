@@ -12,7 +12,7 @@ _SHORTEST_SECRET = 16  #: characters
 
 
 class InvalidWebhook(TandemError):
-    """The webhook's settings cannot be used."""
+    """The webhook's settings cannot be used. Correct TANDEM_WEBHOOK_URL or TANDEM_WEBHOOK_SECRET."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ async def stored_keys(
 
 
 def is_erased(erased: Erased, event: Event, rules: Rules) -> bool:
-    """Whether an event is erased, also one that is not folded. Releases never are: docs/erasure.md says why."""
+    """Whether an event is erased, folded or not. Releases never are: docs/explanation/erasure.md says why."""
     if event.type == RELEASE:
         return False
     region = rules.phone_regions.get(event.source) if rules.phone_regions else None

@@ -11,11 +11,14 @@ from store.leases import Lease
 
 
 class LogRecreated(TandemError):
-    """The topic is not the one that was read before: it was deleted and created again, or the cluster was."""
+    """The topic is not the one that was read before: it, or its cluster, was deleted and created again.
+
+    Bring the old topic back.
+    """
 
 
 class LogTruncated(TandemError):
-    """Kafka has dropped records that were not applied yet."""
+    """Kafka has dropped records that were not applied yet. Restore them, or send them again with the same ids."""
 
 
 def witness_of(record: ConsumerRecord) -> int:

@@ -391,7 +391,7 @@ class Preparation:
 
 
 class ArchiveDamaged(TandemError):
-    """The archive does not hold what the table `events` says it holds."""
+    """The archive does not hold what the table `events` says it holds. Restore the archive from a backup."""
 
 
 def _changes_of(gone: Gone) -> list[Change]:

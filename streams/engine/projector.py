@@ -51,7 +51,7 @@ _RECOVERABLE = (
 
 
 class Standstill(TandemError):
-    """The broker holds records, and the consumer delivers none."""
+    """The broker holds records, but the consumer delivers none. Let a supervisor start the worker again."""
 
 
 class _Pulled(NamedTuple):

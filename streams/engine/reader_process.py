@@ -29,11 +29,11 @@ _length = struct.Struct(">I")
 
 
 class ReaderGone(TandemError):
-    """The reader's process has ended. What it was asked for can be asked again."""
+    """The reader's process has ended. Nothing to do: the worker starts another and asks again."""
 
 
 class ReaderFailed(TandemError):
-    """The reader met what nobody thought of; its traceback is in the message."""
+    """The reader met an unexpected error. Report a bug with the traceback in the message."""
 
 
 class _Read(msgspec.Struct, array_like=True, tag=True):

@@ -60,7 +60,10 @@ _RECOVERABLE = (
 
 
 class TransactionsRefused(TandemError):
-    """The broker has no transactions: nothing can be published exactly once."""
+    """The broker has no transactions: nothing can be published exactly once.
+
+    Use a broker with transactions, or do without the topics.
+    """
 
 
 async def publish(

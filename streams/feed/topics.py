@@ -21,7 +21,10 @@ _MIB = 1024 * 1024
 
 
 class TransactionLost(TandemError):
-    """The broker has ended a transaction that was not ready."""
+    """The broker has ended a transaction that was not ready.
+
+    Nothing to do: the publisher starts over from its position.
+    """
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""A second opinion on who is who: docs/identity.md once more, naive and quadratic, from its prose alone.
+"""A second opinion on who is who: docs/explanation/identity.md once more, naive and quadratic, from its prose alone.
 
 It shares nothing with the engine but the normal forms and keys of identifiers. Docstrings begin with the
 heading of the rule that they follow.

@@ -1,4 +1,4 @@
-"""The engine against the second opinion: docs/identity.md, implemented naively and without looking at the engine."""
+"""The engine against the second opinion: docs/explanation/identity.md, implemented without looking at the engine."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -254,7 +254,7 @@ def test_a_holiday_closes_the_night_that_begins_on_it() -> None:
 
 
 def test_the_page_tells_the_truth() -> None:
-    page = (ROOT / "docs/business-hours.md").read_text("utf-8")
+    page = (ROOT / "docs/reference/business-hours.md").read_text("utf-8")
     example = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
     assert example
     sales = Team.model_validate(yaml.safe_load(example[1])["teams"]["sales-emea"])

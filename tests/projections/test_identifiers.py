@@ -1,4 +1,4 @@
-"""Normalisation of identifiers: cases 6, 8, 9, 10 and 34's neighbours of docs/identity.md."""
+"""Normalisation of identifiers: cases 6, 8, 9, 10 and 34's neighbours of docs/explanation/identity.md."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The hard cases of identity by their numbers in docs/identity.md, in every order of their events."""
+"""The hard cases of identity by their numbers in docs/explanation/identity.md, in every order of their events."""
 
 import itertools
 from dataclasses import replace

@@ -99,4 +99,4 @@ def test_the_sdk_is_in_step_with_the_released_contracts(tmp_path: Path) -> None:
 
 
 def test_the_catalogue_page_is_in_step() -> None:
-    assert markdown() in (ROOT / "docs" / "events.md").read_text("utf-8"), "update the table in docs/events.md"
+    assert markdown() in (ROOT / "docs/reference/events.md").read_text("utf-8"), "update its table"
