@@ -26,10 +26,8 @@ $(STAMP): requirements.txt pyproject.toml sdk/pyproject.toml
 demo: $(STAMP) ## start everything, simulate both departments, and show what comes of it
 	@$(BIN)/tandem demo $(DEMO)
 
-# Tests run against a real Apache Kafka (Java 17 and Maven) and a real PostgreSQL (from a wheel).
+# Tests run against a real Apache Kafka and a real PostgreSQL; both come as packages.
 test: $(STAMP) ## run all tests; TESTS="tests/laws -x" for a part
-	@$(BIN)/python -c 'from deploy.embedded.kafka import check_kafka_needs as check; check()' 2>/dev/null || \
-		{ echo "make test needs Java 17 or newer and Maven on the PATH: install a JRE (17+) and maven" >&2; exit 1; }
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q $(TESTS)
 
 coverage: $(STAMP) ## run the tests and measure what they cover

@@ -22,7 +22,8 @@ from cli.errors import NoStack, UserError
 from cli.settings import STACK_FILE, access_settings, audit_files, current_file, kafka_settings, read_stack, secret
 from cli.stack.migrate import prepare, publishes, works
 from cli.stack.processes import ACCESS_OFF
-from deploy.embedded.kafka import Kafka, KafkaUnavailable, start_kafka
+from deploy.embedded.errors import KafkaUnavailable
+from deploy.embedded.kafka import Kafka, start_kafka
 from deploy.embedded.memory import start_memory_broker
 from deploy.embedded.postgres import ENDED_BY, start_postgres
 from deploy.embedded.process import StartFailed, free_port, is_listening, last_line, spawn, stop, wait_until

@@ -1,22 +1,13 @@
-"""Apache Kafka in KRaft mode, one node, from the jars that Maven resolves."""
+"""Apache Kafka in KRaft mode, one node, on the Java and the jars of this package."""
 
-import os
-import re
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.embedded.jars import class_path
+from deploy.embedded.java import java_program
 from deploy.embedded.process import StartFailed, free_port, is_listening, last_line, spawn, stop, wait_until
-from schemas.errors import TandemError
-
-_POM = Path(__file__).with_name("pom.xml")
-_JAVA = 17
-
-
-class KafkaUnavailable(TandemError):
-    """What Apache Kafka needs is not on this machine. Install Java 17 or newer and Maven."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,34 +17,6 @@ class Kafka:
     process: "subprocess.Popen[bytes]"
     bootstrap: str  #: host:port
     durable: bool = True  #: whether its log outlives it
-
-
-def check_kafka_needs() -> None:
-    """Raises KafkaUnavailable, saying what to install, where Java 17 or Maven is missing."""
-    for program, name in (("java", f"Java {_JAVA}"), ("mvn", "Maven")):
-        if shutil.which(program) is None:
-            raise KafkaUnavailable(f"{name} is not installed (no `{program}` on the PATH): install a JRE and Maven")
-    said = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr
-    found = re.search(r'version "(\d+)', said)
-    if found is None or int(found[1]) < _JAVA:
-        raise KafkaUnavailable(f"Apache Kafka needs Java {_JAVA} or newer; `java -version` says: {said.strip()[:80]}")
-
-
-def resolve_jars(cache: Path) -> str:
-    """The class path of Kafka's jars; Maven fetches them once into its own repository. Raises KafkaUnavailable."""
-    check_kafka_needs()
-    listed = cache.resolve() / "kafka.classpath"  # Maven reads a relative path from the pom's folder
-    if listed.exists() and listed.stat().st_mtime >= _POM.stat().st_mtime:
-        path = listed.read_text("utf-8")
-        if all(Path(jar).exists() for jar in path.split(os.pathsep)):
-            return path
-    cache.mkdir(mode=0o700, parents=True, exist_ok=True)  # the broker's log comes to lie here, too
-    command = ["mvn", "-B", "-q", "-f", str(_POM), "dependency:build-classpath", f"-Dmdep.outputFile={listed}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line] or ["no reason given"]
-        raise KafkaUnavailable(f"Maven could not resolve Kafka's jars: {lines[0][:300]}")
-    return listed.read_text("utf-8")
 
 
 def start_kafka(
@@ -70,12 +33,13 @@ def start_kafka(
     `overrides` are broker settings in place of the embedded stack's own; `format_options` are for the storage tool,
     which makes the first SCRAM user.
     """
-    classpath = resolve_jars(folder)
+    program, jars = java_program(), class_path()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings = folder / "server.properties"
     settings.write_text(_properties(folder / "log", port, overrides or {}), "utf-8")
     if not (folder / "log" / "meta.properties").exists():
-        _format(classpath, settings, log, format_options)
-    java = ["java", "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-cp", classpath]
+        _format([program, "-cp", jars], settings, log, format_options)
+    java = [program, "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-cp", jars]
     process = spawn([*java, "kafka.Kafka", str(settings)], log, tied=tied)
     wait_until(lambda: is_listening(port), process, log, "Kafka")
     return Kafka(process, f"127.0.0.1:{port}")
@@ -86,8 +50,8 @@ def stop_kafka(broker: Kafka) -> None:
     stop(broker.process)
 
 
-def _format(classpath: str, settings: Path, log: Path, options: Sequence[str]) -> None:
-    tool = ["java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", classpath, "kafka.tools.StorageTool"]
+def _format(java: Sequence[str], settings: Path, log: Path, options: Sequence[str]) -> None:
+    tool = [*java, "-Xmx128m", "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool"]
     identity = subprocess.run([*tool, "random-uuid"], capture_output=True, text=True, check=False).stdout.split()
     command = [*tool, "format", "--cluster-id", identity[-1] if identity else "", "--config", str(settings)]
     command += options

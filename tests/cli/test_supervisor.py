@@ -49,10 +49,10 @@ def test_folders_that_are_there_are_left_as_they_are(tmp_path: Path) -> None:
 
 
 def test_kafka_s_folder_alone_is_for_our_eyes_only_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka, "check_kafka_needs", lambda: None)
-    monkeypatch.setattr(kafka.subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 1, "", ""))
-    with pytest.raises(kafka.KafkaUnavailable):
-        kafka.resolve_jars(tmp_path / "kafka")
+    monkeypatch.setattr(kafka, "java_program", lambda: sys.executable)
+    monkeypatch.setattr(kafka, "class_path", lambda: "")
+    with pytest.raises(StartFailed):
+        kafka.start_kafka(tmp_path / "kafka", free_port(), tmp_path / "kafka.log")
     assert mode(tmp_path / "kafka") == 0o700
 
 

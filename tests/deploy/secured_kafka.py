@@ -13,7 +13,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from deploy.embedded.kafka import Kafka, resolve_jars, start_kafka
+from deploy.embedded.jars import class_path
+from deploy.embedded.java import java_program
+from deploy.embedded.kafka import Kafka, start_kafka
 from deploy.embedded.process import free_port
 from streams.kafka import KafkaSettings
 
@@ -153,8 +155,8 @@ def _make_tools(folder: Path, bootstrap: str) -> None:
 
     The recipe calls them some thirty times: an archive of their classes saves a third of the time.
     """
-    classpath, archive = resolve_jars(folder / "kafka"), folder / "tools.jsa"
-    java = ["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classpath]
+    archive = folder / "tools.jsa"
+    java = [java_program(), "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", class_path()]
     listing = ["--bootstrap-server", bootstrap, "--command-config", str(folder / "admin.properties"), "--list"]
     command = [*java, f"-XX:ArchiveClassesAtExit={archive}", _TOOLS["kafka-acls.sh"], *listing]
     subprocess.run(command, capture_output=True, check=True)

