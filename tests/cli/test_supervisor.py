@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from cli.stack import child as children
 from cli.stack import servers
 from cli.stack.child import Child
 from cli.stack.supervisor import start
@@ -52,7 +52,7 @@ def test_folders_that_are_there_are_left_as_they_are(tmp_path: Path) -> None:
 
 def test_kafka_s_folder_alone_is_for_our_eyes_only_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka, "check_kafka_needs", lambda: None)
-    monkeypatch.setattr(kafka.subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 1, "", ""))
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 1, "", ""))
     with pytest.raises(kafka.KafkaUnavailable):
         kafka.resolve_jars(tmp_path / "kafka")
     assert mode(tmp_path / "kafka") == 0o700
@@ -86,7 +86,7 @@ def test_a_part_that_cannot_start_yet_is_tried_again(tmp_path: Path, monkeypatch
     """As a server on a disk that is full."""
     tries, log, now = [], tmp_path / "server.log", [1.0]
     log.write_text("no space left\n")
-    monkeypatch.setattr(children.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
 
     def begin() -> "subprocess.Popen[bytes]":
         tries.append(now[0])
