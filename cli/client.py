@@ -1,24 +1,18 @@
-"""What commands that ask the API share: the connection, its errors, and lists in the terminal."""
+"""The client of the API that commands ask with, and its errors in one line."""
 
-import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, TypeVar
 
 from cli.errors import UserError
 
 if TYPE_CHECKING:
     from tandem import Client
 
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Data dir of the running stack.")]
-#: What is shown in place of a field that a window leaves out.
-HIDDEN = "(hidden)"
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+_T = TypeVar("_T")
+_PROJECTED_SECONDS = 15.0  #: a decision is projected within some milliseconds, where a worker runs
 
 
 class ApiUnreachable(UserError):
@@ -38,7 +32,7 @@ def api_client(data_dir: Path | None) -> "Iterator[Client]":
 
 @contextmanager
 def named_errors(address: str) -> Iterator[None]:
-    """Whoever asks the API at an address within it gets errors in one line. Raises ApiUnreachable."""
+    """Turns errors of the API at an address into one line. Raises ApiUnreachable."""
     import httpx
 
     import tandem
@@ -48,65 +42,21 @@ def named_errors(address: str) -> Iterator[None]:
     except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise ApiUnreachable(f"no API answers at {address}: {error}; check TANDEM_API or `tandem status`") from error
     except tandem.ApiError as error:
-        hint = "; TANDEM_TOKEN is where commands take it from" if error.status == 401 else ""
+        hint = "; set TANDEM_TOKEN to a valid token" if error.status == 401 else ""
         raise ApiUnreachable(f"{error.detail}{hint}") from error
 
 
-def identifier_of(text: str) -> tuple[str, str]:
-    """(type, value) of an identifier as people write it. Raises UserError."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise UserError(f"{text!a} is no identifier: it is not UTF-8 text") from error
-    type_, colon, value = text.partition(":")
-    if not colon:
-        raise UserError(f"{text!r} is no identifier: write type:value, such as email:ana@example.com")
-    return type_, value
+def until_projected(ask: Callable[[], _T], projected: Callable[[_T], bool], what: str) -> _T:
+    """The answer once what was published shows in it: some seconds at most. Raises UserError."""
+    import tandem
 
-
-def person_key(text: str) -> bytes:
-    """The key of an identifier that names a person, as people write it. Raises UserError."""
-    from projections.identifiers import PERSON_TYPES, normalise
-
-    type_, value = identifier_of(text)
-    found = normalise(type_, value) if type_ in PERSON_TYPES else None
-    if found is None:
-        raise UserError(f"{text} names no person: use one of {', '.join(PERSON_TYPES)}")
-    return found.key
-
-
-def time_of(text: str, option: str) -> str:
-    """A time as the API takes it. Raises UserError, which shows the form."""
-    try:
-        known = datetime.fromisoformat(text).tzinfo is not None
-    except ValueError:
-        known = False
-    if not known:
-        raise UserError(f"{option} is {text!a}: write a time with its offset, such as 2026-03-01T00:00:00Z")
-    return text
-
-
-def print_items(items: list[dict[str, Any]], as_json: bool, columns: tuple[str, ...]) -> None:
-    """A list as a table, or as JSON. What is too wide for its column goes on below: it can be copied as a whole."""
-    if as_json:
-        typer.echo(json.dumps(items))
-        return
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for item in items:
-        table.add_row(*(escape(_cell(item.get(column, HIDDEN))) for column in columns))
-    Console().print(table)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    text = str(value)
-    if len(text) == 27 and text.endswith("Z"):
-        return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M")
-    return text
+    deadline = time.monotonic() + _PROJECTED_SECONDS
+    while True:
+        try:
+            if projected(answer := ask()):
+                return answer
+        except tandem.NotFound:
+            pass  # what was published now is not there yet
+        if time.monotonic() > deadline:
+            raise UserError(f"{what} is published, but not projected yet: check that a worker runs (`tandem status`)")
+        time.sleep(0.1)

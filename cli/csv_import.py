@@ -1,4 +1,4 @@
-"""The import itself: read, map, publish; constant memory, whatever the files' size."""
+"""The import of CSV files: read, map, publish. Memory use does not depend on the size of the files."""
 
 import csv
 from contextlib import AsyncExitStack, ExitStack
@@ -80,18 +80,18 @@ async def import_files(
 
 
 class _Producers:
-    """One producer for each (owner, source), started when it is first needed."""
+    """One producer for each (department, source), started when it is first needed."""
 
     def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
         self._settings, self._stack = settings, stack
         self._started: dict[tuple[str, str], AsyncProducer] = {}
 
-    async def of(self, owner: str, source: str) -> AsyncProducer:
+    async def of(self, department: str, source: str) -> AsyncProducer:
         """The producer of a source."""
-        if (owner, source) not in self._started:
-            producer = producer_of(self._settings.kafka, owner, source)
-            self._started[owner, source] = await self._stack.enter_async_context(producer)
-        return self._started[owner, source]
+        if (department, source) not in self._started:
+            producer = producer_of(self._settings.kafka, department, source)
+            self._started[department, source] = await self._stack.enter_async_context(producer)
+        return self._started[department, source]
 
 
 def _mapped(path: Path, rule: FileRule, file: TextIO, rejects: _Rejects) -> Any:

@@ -5,16 +5,40 @@ from typing import NoReturn
 
 import typer
 
-from cli.commands import attribution, contracts, demo, handoffs, identity, journeys, keys, reads, watch
-from cli.commands import audit as auditing
-from cli.commands import diff as past
-from cli.commands import digest as audit
-from cli.commands import erase as erasing
-from cli.commands import export as exporting
-from cli.commands import import_ as importer
-from cli.commands import playbook as planning
-from cli.commands import replay as replaying
-from cli.commands import up as stack
+from cli.commands import (
+    agents,
+    attribution,
+    audiences,
+    audit,
+    contracts,
+    dead_letters,
+    demo,
+    diff,
+    digest,
+    erase,
+    explain,
+    export,
+    funnel,
+    handoffs,
+    identity,
+    import_,
+    journey,
+    journeys,
+    keys,
+    migrate,
+    playbook,
+    projections,
+    publish,
+    reads,
+    replay,
+    serve,
+    status,
+    up,
+    verify,
+    watch,
+    work,
+)
+from cli.renamed import renamed
 from schemas.errors import TandemError
 
 app = typer.Typer(
@@ -25,33 +49,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_PARTS = (
-    demo,
-    stack,
-    importer,
-    journeys,
-    attribution,
-    watch,
-    identity,
-    contracts,
-    audit,
-    auditing,
-    erasing,
-    exporting,
-    planning,
-    past,
-    handoffs,
-    replaying,
-    keys,
-    reads,
+#: In the order in which `tandem --help` lists them: verbs, then groups of verbs.
+_COMMANDS = (
+    *(demo, up, status, migrate, work, publish, serve, agents, import_),
+    *(journey, journeys, funnel, attribution, audiences, watch, diff, dead_letters, reads),
+    *(digest, verify, replay, erase),
+    *(handoffs, playbook, identity, explain, projections, audit, export, contracts, keys),
 )
-for _part in (part.app for part in _PARTS):
-    app.registered_commands += _part.registered_commands
-    app.registered_groups += _part.registered_groups
+for _command in _COMMANDS:
+    app.registered_commands += _command.app.registered_commands
+    app.registered_groups += _command.app.registered_groups
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit: 0 done, 1 a named error in one line, 2 wrong usage."""
+    arguments, warnings = renamed(sys.argv[1:] if arguments is None else arguments)
+    for warning in warnings:
+        typer.echo(f"tandem: {warning}", err=True)
     try:
         app(arguments)
     except TandemError as error:
@@ -61,10 +75,10 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         from store.session import out_of_order  # takes long to import, and most commands do without
 
-        said = out_of_order(error)
-        if said is None:
+        message = out_of_order(error)
+        if message is None:
             raise
-        _fail(said)
+        _fail(message)
 
 
 def _fail(message: str) -> NoReturn:

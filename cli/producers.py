@@ -4,8 +4,8 @@ from streams.kafka import KafkaSettings
 from tandem import AsyncProducer
 
 
-def producer_of(kafka: KafkaSettings, owner: str, source: str) -> AsyncProducer:
-    """A producer of one source, not started, with all that the settings say of the broker."""
+def producer_of(kafka: KafkaSettings, department: str, source: str) -> AsyncProducer:
+    """A producer of one source, not started, that reaches the broker as the settings say."""
     options = kafka.producer_options()
     bootstrap = options.pop("bootstrap_servers")
-    return AsyncProducer(owner=owner, source=source, kafka=bootstrap, topic_prefix=kafka.topic_prefix, **options)
+    return AsyncProducer(owner=department, source=source, kafka=bootstrap, topic_prefix=kafka.topic_prefix, **options)

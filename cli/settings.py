@@ -13,6 +13,7 @@ from streams.kafka import KafkaSettings
 
 if TYPE_CHECKING:
     from api.access.caller import AccessSettings
+    from projections.playbook.model import Rules
 
 STACK_FILE = "stack.json"
 _SECURITY = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -229,6 +230,13 @@ def playbook_path(environ: Mapping[str, str] = os.environ) -> Path | None:
     """The playbook file to use; None for the default one."""
     found = environ.get("TANDEM_PLAYBOOK")
     return Path(found) if found else None
+
+
+def load_rules(settings: Settings, playbook: Path | None = None) -> "Rules":
+    """The rules of a playbook: the one given, else the settings', else the built-in one. Raises InvalidPlaybook."""
+    from projections.playbook.model import DEFAULT_PLAYBOOK, compile_rules, load_playbook
+
+    return compile_rules(load_playbook(playbook or settings.playbook or DEFAULT_PLAYBOOK))
 
 
 def secret(name: str, environ: Mapping[str, str] = os.environ) -> str | None:

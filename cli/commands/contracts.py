@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from cli.errors import UserError
+from cli.options import AsJson, example
 
 app = typer.Typer()
-contracts = typer.Typer(help="The event contracts.", no_args_is_help=True)
+contracts = typer.Typer(help="Check, export and release the event contracts.", no_args_is_help=True)
 app.add_typer(contracts, name="contracts")
 
 
@@ -17,12 +18,9 @@ class Incompatible(UserError):
     """The contracts break what was released. Make a new version with an upcaster instead."""
 
 
-@contracts.command()
-def check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False) -> None:
-    """Compare the contracts with the released ones; exit code 1 and one line for each incompatible change.
-
-    Example: tandem contracts check
-    """
+@contracts.command(epilog=example("tandem contracts check", "compatible", "1 incompatible"))
+def check(as_json: AsJson = False) -> None:
+    """Compare the contracts with the released ones. Prints one line for each incompatible change."""
     from schemas.compatibility import incompatibilities, present_schemas, released_schemas
 
     found = incompatibilities(released_schemas(), present_schemas())
@@ -37,29 +35,23 @@ def check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON inste
         raise typer.Exit(1)
 
 
-@contracts.command()
+@contracts.command(epilog=example("tandem contracts export --output build/contracts"))
 def export(
-    out: Annotated[Path, typer.Option("--out", help="Folder to write to; made if it is not there.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write to; created if missing.")],
 ) -> None:
-    """Write a JSON Schema (2020-12) for each event type and version, and asyncapi.json for the topics.
-
-    Example: tandem contracts export --out build/contracts
-    """
+    """Write a JSON Schema (2020-12) for each event type and version, and asyncapi.json for the topics."""
     from schemas.compatibility import present_schemas
     from schemas.export import asyncapi
 
-    out.mkdir(parents=True, exist_ok=True)
+    output.mkdir(parents=True, exist_ok=True)
     for name, schema in (*present_schemas().items(), ("asyncapi.json", asyncapi())):
-        _write(out / name, schema)
-    typer.echo(f"{out}: {len(present_schemas())} schemas and asyncapi.json")
+        _write(output / name, schema)
+    typer.echo(f"{output}: {len(present_schemas())} schemas and asyncapi.json")
 
 
-@contracts.command()
+@contracts.command(epilog=example("tandem contracts release"))
 def release() -> None:
-    """Add the present contracts to the released set. Refuses what would break it.
-
-    Example: tandem contracts release
-    """
+    """Add the present contracts to the released set. Incompatible changes are refused."""
     from schemas.compatibility import RELEASED, incompatibilities, present_schemas, released_schemas
 
     present = present_schemas()

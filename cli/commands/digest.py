@@ -2,36 +2,23 @@
 
 import asyncio
 import json
-from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Proofs over the projection.")
+from cli.database import with_engine_connection
+from cli.options import AsJson, DataDir, example
+
+app = typer.Typer()
 
 
-@app.command()
-def digest(
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of a line.")] = False,
-) -> None:
-    """Print one line for the whole projection: equal facts give an equal line, whatever order they came in.
-
-    Example: tandem digest --json
-    """
+@app.command(epilog=example("tandem digest --json"))
+def digest(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Print one line for the whole projection: equal facts give an equal line, in whatever order they came."""
+    from audit.digest import projection_digest
     from cli.settings import load_settings
 
-    found = asyncio.run(_read(load_settings().database_url))
+    found = asyncio.run(with_engine_connection(load_settings(data_dir).database_url, projection_digest))
     if as_json:
-        typer.echo(json.dumps({"journeys": found[0], "sha256": found[1]}))
+        typer.echo(json.dumps({"journeys": found.journeys, "sha256": found.sha256}))
     else:
-        typer.echo(f"{found[1]}  {found[0]} journeys")
-
-
-async def _read(database_url: str) -> tuple[int, str]:
-    from audit.digest import projection_digest
-    from store.session import open_engine_connection
-
-    connection = await open_engine_connection(database_url)
-    try:
-        return await projection_digest(connection)
-    finally:
-        await connection.close()
+        typer.echo(f"{found.sha256}  {found.journeys} journeys")

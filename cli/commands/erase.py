@@ -1,4 +1,4 @@
-"""`tandem erase`: a person is forgotten, and a certificate says so."""
+"""`tandem erase`: everything stored about a person is erased, and a certificate says so."""
 
 import asyncio
 import json
@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.client import AsJson, DataDir, person_key
-from cli.commands.audit import signed_document
+from cli.database import on_database, with_connection, with_engine_connection
+from cli.errors import UserError
+from cli.options import AsJson, DataDir, Identifier, example, person_key
+from cli.signing import signed_document
+from cli.terminal import progress
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -17,46 +20,53 @@ if TYPE_CHECKING:
 
     from audit.erase import Plan
     from cli.settings import Settings
+    from projections.playbook.model import Rules
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(
+    epilog=example(
+        'tandem erase email:ana@example.com --reason "request 4711" --by dpo@example.com -o certificate.json',
+        "erased, and found nowhere",
+        "1 error, or identifiers were found afterwards",
+    )
+)
 def erase(
-    identifier: Annotated[str, typer.Argument(help="type:value, such as email:ana@example.com")],
-    reason: Annotated[str, typer.Option(help="Why; it is kept, so it must not name the person.")],
+    identifier: Identifier,
+    reason: Annotated[str, typer.Option(help="Why. The reason is kept: it must not name the person.")],
     by: Annotated[str, typer.Option(help="Who decides.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be erased, and return.")] = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="File for the certificate.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be erased.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File for the certificate. Default: standard output.")
+    ] = None,
     rewrite: Annotated[
         bool,
         typer.Option(
-            "--rewrite", help="Write the tables again, so that no page on disk keeps what was deleted; locks them."
+            "--rewrite", help="Rewrite the tables, so that no page on disk keeps deleted rows. Locks them meanwhile."
         ),
     ] = False,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait until it is applied.")] = 120.0,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait until the erasure is applied.")] = 120.0,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Erase a person: journey, archived events, dead letters, what the feed and the record of reads say of them.
+    """Erase a person: journey, archived events, dead letters, and what change feed and read log say about them.
 
-    It is an event that names nobody; it holds for events that come late and for every replay. What others share with
-    the person in one event goes, too. Afterwards everything is searched for the identifiers, and a certificate made,
-    signed with the stack's audit key where there is one. Kafka keeps what was sent until its retention is over.
-
-    Example: tandem erase email:ana@example.com --reason "request 4711" --by dpo@example.com -o certificate.json
+    The erasure is an event that names nobody; it also applies to late events and to every replay. Events that the
+    person shares with others are erased, too. Then everything is searched for the identifiers, and a certificate is
+    made, signed with the stack's audit key if there is one. Kafka keeps what was sent until its retention ends.
     """
     import uuid
     from datetime import UTC, datetime
 
     from audit.erase import erasure_event
-    from cli.settings import load_settings
-    from projections.playbook.model import DEFAULT_PLAYBOOK, compile_rules, load_playbook
+    from cli.settings import load_rules, load_settings
+    from store.erasure import rewrite as rewrite_tables
 
     settings = load_settings(data_dir)
     key = person_key(identifier)
-    rules = compile_rules(load_playbook(settings.playbook or DEFAULT_PLAYBOOK))
+    rules = load_rules(settings)
     at = int(datetime.now(UTC).timestamp() * 1_000_000)
     planned = asyncio.run(_plan(settings, rules, key, identifier, at))
     _tell(planned, quiet=as_json)
@@ -68,7 +78,7 @@ def erase(
     body = erasure_event(planned, id_, at, reason, by)
     made = asyncio.run(_erase(settings, planned, id_, body, reason, by, timeout, quiet=as_json))
     if rewrite:
-        asyncio.run(_rewrite(settings))
+        on_database(data_dir, rewrite_tables)
         made |= {"tables_rewritten": True}
     signed = signed_document(made, data_dir)
     text = json.dumps(signed, indent=2)
@@ -88,14 +98,14 @@ def _tell(planned: "Plan", *, quiet: bool) -> None:
     typer.echo(f"{planned.events:,} events; {planned.with_others:,} of them name somebody else, too", err=True)
 
 
-async def _plan(settings: "Settings", rules: Any, key: bytes, named: str, at: int) -> "Plan":
+async def _plan(settings: "Settings", rules: "Rules", key: bytes, named: str, at: int) -> "Plan":
     import os
 
     from audit.erase import plan
-    from store.session import closing, open_engine_connection
 
-    async with closing(await open_engine_connection(settings.database_url)) as connection:
-        return await plan(connection, rules, key, named, at, os.urandom)
+    return await with_engine_connection(
+        settings.database_url, lambda connection: plan(connection, rules, key, named, at, os.urandom)
+    )
 
 
 async def _erase(
@@ -111,12 +121,7 @@ async def _erase(
 ) -> dict[str, Any]:
     from datetime import UTC, datetime
 
-    from rich.console import Console
-    from rich.progress import Progress
-
     from audit.erase import certificate, scan
-    from cli.errors import UserError
-    from store.session import closing, open_connection
     from streams.gateway import Gateway
 
     gateway = Gateway(settings.kafka)
@@ -127,38 +132,26 @@ async def _erase(
         await gateway.stop()
     if answer["status"] != "accepted":
         raise UserError(answer["message"])
-    console = Console(stderr=True)
-    async with closing(await open_connection(settings.database_url)) as connection:
+
+    async def search(connection: "asyncpg.Connection") -> dict[str, Any]:
         await _applied(connection, id_, timeout)
-        with Progress(console=console, disable=quiet or not console.is_terminal, transient=True) as bar:
-            task = bar.add_task("searching", total=None)
-
-            def tell(done: int, total: int) -> None:
-                bar.update(task, completed=done, total=total)
-
-            scanned = await scan(connection, planned.values, tell)
+        with progress("searching", quiet=quiet) as advance:
+            scanned = await scan(connection, planned.values, advance)
         return await certificate(connection, planned, id_, reason, by, scanned, datetime.now(UTC))
 
-
-async def _rewrite(settings: "Settings") -> None:
-    from store.erasure import rewrite
-    from store.session import closing, open_connection
-
-    async with closing(await open_connection(settings.database_url)) as connection:
-        await rewrite(connection)
+    return await with_connection(settings.database_url, search)
 
 
 async def _applied(connection: "asyncpg.Connection", id_: "UUID", timeout: float) -> None:
     """Wait until an erasure is applied. Raises UserError."""
     from audit.erase import SOURCE
-    from cli.errors import UserError
     from store.erasure import erased_by
 
     deadline = asyncio.get_running_loop().time() + timeout
     while await erased_by(connection, id_, SOURCE) is None:
         if asyncio.get_running_loop().time() > deadline:
             raise UserError(
-                f"the erasure {id_} is published and not applied after {timeout:.0f} s: see `tandem status`. "
+                f"the erasure {id_} is published, but not applied after {timeout:.0f} s: see `tandem status`. "
                 "It will be applied; `tandem erase` for the same person then says that nothing is stored"
             )
         await asyncio.sleep(0.1)

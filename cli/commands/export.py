@@ -1,4 +1,4 @@
-"""`tandem export person`: what is stored of somebody, for a data-subject request."""
+"""`tandem export person`: what is stored about a person, for a data-subject request."""
 
 import asyncio
 import json
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.client import DataDir, person_key
+from cli.database import with_engine_connection
+from cli.options import DataDir, Identifier, example, person_key
 
 if TYPE_CHECKING:
     from cli.settings import Settings
@@ -15,24 +16,24 @@ if TYPE_CHECKING:
 app = typer.Typer()
 export = typer.Typer(
     no_args_is_help=True,
-    help="What is stored, in one file.",
+    help="Export what is stored, in one file.",
     rich_markup_mode=None,
     add_completion=False,
 )
 app.add_typer(export, name="export")
 
 
-@export.command()
+@export.command(epilog=example("tandem export person email:ana@example.com -o ana.json"))
 def person(
-    identifier: Annotated[str, typer.Argument(help="type:value, such as email:ana@example.com")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; else it is printed.")] = None,
+    identifier: Identifier,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File to write. Default: standard output.")
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Export what is stored of a person: the journey, all events as they were sent, who read of them.
+    """Export what is stored about a person: the journey, all events as they were sent, who read them.
 
-    Events that name somebody else, too, are in it as a whole: look through it before you give it away.
-
-    Example: tandem export person email:ana@example.com -o ana.json
+    Events that also name other people are included whole: review the file before you hand it over.
     """
     from cli.settings import load_settings
 
@@ -44,17 +45,17 @@ def person(
     else:
         output.touch(mode=0o600)
         output.write_text(text, "utf-8")
-        typer.echo(f"{output}: {len(found['events']):,} events, and what was made of them")
+        typer.echo(f"{output}: {len(found['events']):,} events, and what was computed from them")
 
 
 async def _export(settings: "Settings", key: bytes, named: str) -> dict[str, Any]:
     from datetime import UTC, datetime
 
     from audit.export import export_person
-    from projections.playbook.model import DEFAULT_PLAYBOOK, compile_rules, load_playbook
-    from store.session import closing, open_engine_connection
+    from cli.settings import load_rules
 
-    rules = compile_rules(load_playbook(settings.playbook or DEFAULT_PLAYBOOK))
+    rules = load_rules(settings)
     at = int(datetime.now(UTC).timestamp() * 1_000_000)
-    async with closing(await open_engine_connection(settings.database_url)) as connection:
-        return await export_person(connection, rules, key, named, at)
+    return await with_engine_connection(
+        settings.database_url, lambda connection: export_person(connection, rules, key, named, at)
+    )

@@ -1,19 +1,16 @@
-"""`tandem handoffs` and `tandem audiences`: who waits for whom, and whom the departments may turn to."""
+"""`tandem handoffs`: what one department waits for from the other, and decisions about it."""
 
 import json
-import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from cli.client import HIDDEN, AsJson, DataDir, api_client, print_items
-from cli.errors import UserError
-
-if TYPE_CHECKING:
-    from tandem import Client
+from cli.client import api_client, until_projected
+from cli.options import AsJson, By, DataDir, Department, Limit, example
+from cli.terminal import print_items
 
 app = typer.Typer()
 handoffs = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -25,150 +22,104 @@ REPORTED = (
     *("touch_met", "touch_missed", "resolution_met", "resolution_missed"),
 )
 
-One = Annotated[str, typer.Argument(help="Id of the hand-off.")]
-As = Annotated[str | None, typer.Option("--as", help="marketing or sales; of a token of one of them, that one.")]
-By = Annotated[str | None, typer.Option(envvar="TANDEM_USER", help="Who decides; with a token it is its subject.")]
+HandoffId = Annotated[str, typer.Argument(help="Id of the hand-off.")]
+_REASON = "Why. The reason is kept with the hand-off."
 
 
-@handoffs.callback(invoke_without_command=True)
+@handoffs.callback(invoke_without_command=True, epilog=example("tandem handoffs --team sales --overdue"))
 def queue(
     context: typer.Context,
-    team: Annotated[str | None, typer.Option(help="Only of this team.")] = None,
-    kind: Annotated[str | None, typer.Option(help="Only of this kind.")] = None,
-    overdue: Annotated[bool, typer.Option("--overdue", help="Only those that missed their deadline.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
+    team: Annotated[str | None, typer.Option(help="Only hand-offs of this team.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only hand-offs of this kind.")] = None,
+    overdue: Annotated[bool, typer.Option("--overdue", help="Only hand-offs that missed their deadline.")] = False,
+    limit: Limit = 50,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show hand-offs that wait for somebody, the most overdue first.
-
-    Example: tandem handoffs --team sales --overdue
-    """
+    """List open hand-offs, the most overdue first; or show, accept, reject or withdraw one."""
     if context.invoked_subcommand is not None:
         return
+    from cli.render.handoffs import handoff_row
+
     wanted = {"team": team, "kind": kind, "overdue": True if overdue else None}
     with api_client(data_dir) as client:
         found = list(islice(client.handoffs(**{name: one for name, one in wanted.items() if one is not None}), limit))
     if as_json:
         typer.echo(json.dumps(found))
         return
-    now = datetime.now(UTC)
-    rows = [_row(item, now) for item in found]
+    rows = [handoff_row(item, datetime.now(UTC)) for item in found]
     print_items(rows, False, ("due", "kind", "team", "tier", "state", "owner", "person", "handoff"))
 
 
-def _row(item: dict[str, Any], now: datetime) -> dict[str, Any]:
-    one, journey = item["handoff"], item["journey"]
-    names = {known["type"]: known["value"] for known in journey["identifiers"]}
-    person = next((names[type_] for type_ in ("email", "user_id", "crm_contact") if type_ in names), HIDDEN)
-    return {**one, "due": due_text(one["due_at"], now), "person": person}
-
-
-def due_text(due_at: str | None, now: datetime) -> str:
-    """In which time something is due, or since when it is overdue."""
-    if due_at is None:
-        return "-"
-    left = datetime.fromisoformat(due_at) - now
-    return f"overdue {_span(-left)}" if left < timedelta() else f"in {_span(left)}"
-
-
-def _span(span: timedelta) -> str:
-    minutes = int(span.total_seconds()) // 60
-    if minutes < 60:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min" if minutes < 48 * 60 else f"{minutes // 1440} d"
-
-
-@handoffs.command()
-def show(handoff: One, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Tell one hand-off: what was promised, and all that happened to it.
-
-    Example: tandem handoffs show 3f0c1d2e-...
-    """
+@handoffs.command(epilog=example("tandem handoffs show 3f0c1d2e-..."))
+def show(handoff: HandoffId, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Show one hand-off: its deadlines, its state and its history."""
     with api_client(data_dir) as client:
         found = client.handoff(handoff)
     if as_json:
         typer.echo(json.dumps(found))
-        return
-    print_handoff(found)
+    else:
+        print_handoff(found)
 
 
 def print_handoff(found: dict[str, Any]) -> None:
-    """What was promised, and all that happened; what a window hides is left out and named."""
-    one = found["handoff"]
-    typer.echo(f"{one['kind']} from {one['from']} to {one['to']} ({one['team']}), tier {one['tier'] or '-'}")
-    owner = f", {one['owner']} has it" if one.get("owner") else ""
-    rival = f", and so has {one['rival']}" if one.get("rival") else ""
-    typer.echo(
-        f"{one['state']} since {one['since'][:16]}{owner}{rival}; due {due_text(one['due_at'], datetime.now(UTC))}"
-    )
-    if one.get("note"):
-        typer.echo(f"because: {one['note']}")
-    if one["breaches"]:
-        typer.echo(f"missed: {', '.join(one['breaches'])}")
+    """What was promised, and all that happened; fields that a window hides are left out and named."""
+    from cli.render.handoffs import handoff_text
+
+    typer.echo(handoff_text(found["handoff"], datetime.now(UTC)))
     print_items(found["history"], False, ("at", "what", "by_time"))
     if found.get("hidden"):
         typer.echo(f"hidden: {', '.join(found['hidden'])}")
 
 
-@handoffs.command()
+@handoffs.command(epilog=example("tandem handoffs report --json"))
 def report(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show how hand-offs went: deadlines met and missed, by kind and tier.
-
-    Example: tandem handoffs report --json
-    """
+    """Count hand-offs by kind and tier, with deadlines met and missed."""
     with api_client(data_dir) as client:
         items = client.handoff_report()["items"]
     print_items(items, as_json, ("kind", "tier", *REPORTED))
 
 
-@handoffs.command()
+@handoffs.command(epilog=example("tandem handoffs accept 3f0c1d2e-... --department sales --by rosa"))
 def accept(
-    handoff: One, department: As = None, by: By = None, data_dir: DataDir = None, as_json: AsJson = False
+    handoff: HandoffId, department: Department = None, by: By = None, data_dir: DataDir = None, as_json: AsJson = False
 ) -> None:
-    """Accept a hand-off in your department's name.
-
-    Example: tandem handoffs accept 3f0c1d2e-... --as sales --by rosa
-    """
+    """Accept a hand-off for your department."""
     _decide(handoff, "accept", department, None, by, data_dir, as_json)
 
 
-@handoffs.command()
+@handoffs.command(
+    epilog=example('tandem handoffs reject 3f0c1d2e-... --department sales --by rosa --reason "no budget"')
+)
 def reject(
-    handoff: One,
-    reason: Annotated[str, typer.Option(help="Why; it is kept with the hand-off.")],
-    department: As = None,
+    handoff: HandoffId,
+    reason: Annotated[str, typer.Option(help=_REASON)],
+    department: Department = None,
     by: By = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Reject a hand-off in your department's name.
-
-    Example: tandem handoffs reject 3f0c1d2e-... --as sales --by rosa --reason "no budget"
-    """
+    """Reject a hand-off for your department."""
     _decide(handoff, "reject", department, reason, by, data_dir, as_json)
 
 
-@handoffs.command()
+@handoffs.command(epilog=example("tandem handoffs withdraw 3f0c1d2e-... --department marketing --by mia"))
 def withdraw(
-    handoff: One,
-    reason: Annotated[str | None, typer.Option(help="Why; it is kept with the hand-off.")] = None,
-    department: As = None,
+    handoff: HandoffId,
+    reason: Annotated[str | None, typer.Option(help=_REASON)] = None,
+    department: Department = None,
     by: By = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Withdraw a hand-off that your department has offered.
-
-    Example: tandem handoffs withdraw 3f0c1d2e-... --as marketing --by mia
-    """
+    """Withdraw a hand-off that your department offered."""
     _decide(handoff, "withdraw", department, reason, by, data_dir, as_json)
 
 
 def _decide(
     handoff: str,
     decision: str,
-    department: str | None,
+    department: Literal["marketing", "sales"] | None,
     reason: str | None,
     by: str | None,
     data_dir: Path | None,
@@ -177,43 +128,7 @@ def _decide(
     with api_client(data_dir) as client:
         before = client.handoff(handoff)["handoff"]["state"]
         client.decide_handoff(handoff, decision, department=department, reason=reason, by=by)
-        found = _wait(client, handoff, before)
+        found = until_projected(
+            lambda: client.handoff(handoff), lambda now: bool(now["handoff"]["state"] != before), "the decision"
+        )
     typer.echo(json.dumps(found) if as_json else f"{handoff} is {found['handoff']['state']}")
-
-
-def _wait(client: "Client", handoff: str, before: str) -> dict[str, Any]:
-    """The hand-off once the decision is projected: some seconds at most. Raises UserError."""
-    deadline = time.monotonic() + 15
-    while (found := client.handoff(handoff))["handoff"]["state"] == before:
-        if time.monotonic() > deadline:
-            raise UserError("the decision is published, but not projected yet; does a worker run? see tandem status")
-        time.sleep(0.1)
-    return found
-
-
-@app.command()
-def audiences(
-    name: Annotated[str | None, typer.Argument(help="Show who is in this one.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many members at most.")] = 50,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show the playbook's audiences and their sizes, or who is in one.
-
-    Example: tandem audiences win-back --json
-    """
-    with api_client(data_dir) as client:
-        if name is None:
-            print_items(client.audiences()["items"], as_json, ("audience", "members", "stages"))
-            return
-        found = list(islice(client.audience(name), limit))
-    if as_json:
-        typer.echo(json.dumps(found))
-        return
-    rows = [{**one, "person": _person(one)} for one in found]
-    print_items(rows, False, ("journey_id", "person", "stage", "stage_since", "account", "score"))
-
-
-def _person(journey: dict[str, Any]) -> str:
-    names = [f"{known['type']}:{known['value']}" for known in journey["identifiers"]]
-    return ", ".join(names) or HIDDEN

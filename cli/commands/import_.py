@@ -5,25 +5,33 @@ from typing import Annotated
 
 import typer
 
+from cli.options import AsJson, DataDir, example
+
 app = typer.Typer()
 
 
-@app.command("import")
+@app.command(
+    "import",
+    epilog=example(
+        "tandem import --mapping examples/olist/mapping.yaml leads.csv deals.csv",
+        "all rows",
+        "1 error",
+        "3 some rows were rejected",
+    ),
+)
 def import_(
     files: Annotated[list[Path], typer.Argument(help="CSV files.")],
     mapping: Annotated[Path, typer.Option("--mapping", help="YAML file that says how rows become events.")],
-    rejects: Annotated[Path, typer.Option("--rejects", help="Where rows that cannot be mapped are listed.")] = Path(
+    rejects: Annotated[Path, typer.Option("--rejects", help="File that lists rows which cannot be mapped.")] = Path(
         "rejects.csv"
     ),
-    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Data dir of the running stack.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Publish the rows of CSV files as events. Importing twice, or in another order, changes nothing.
 
-    Rows that cannot be mapped are listed in the rejects file with row number, column and reason; then the exit code
-    is 3 and all other rows are in. An import that was interrupted is simply started again.
-
-    Example: tandem import --mapping examples/olist/mapping.yaml leads.csv deals.csv
+    Rows that cannot be mapped are listed in the rejects file with row number, column and reason; all other rows are
+    imported. Start an interrupted import again.
     """
     import asyncio
     import json

@@ -5,31 +5,30 @@ from typing import Annotated
 
 import typer
 
-from cli.client import AsJson, DataDir, api_client, identifier_of, print_items, time_of
+from cli.client import api_client
+from cli.options import AsJson, DataDir, Limit, example, identifier_text, optional_time
+from cli.terminal import print_items
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog=example("tandem reads --person email:ana@example.com"))
 def reads(
     person: Annotated[str | None, typer.Option(help="Only reads of this person's data: type:value.")] = None,
     reader: Annotated[str | None, typer.Option(help="Only reads by this subject of a token.")] = None,
-    since: Annotated[str | None, typer.Option(help="Only reads since this RFC 3339 time.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
+    since: Annotated[str | None, typer.Option(help="RFC 3339: only reads since this time.")] = None,
+    limit: Limit = 50,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List who has read personal data, the newest first. Needs an auditor's token in TANDEM_TOKEN.
-
-    Example: tandem reads --person email:ana@example.com
-    """
+    """List who has read personal data, the newest first. Needs an auditor's token in TANDEM_TOKEN."""
     wanted = {
-        "person": None if person is None else ":".join(identifier_of(person)),
+        "person": None if person is None else identifier_text(person),
         "reader": reader,
-        "since": since and time_of(since, "--since"),
+        "since": optional_time(since, "--since"),
     }
     with api_client(data_dir) as client:
         found = list(islice(client.reads(**wanted), limit))
     if not as_json:
-        found = [{**one, "journeys": len(one["journeys"])} for one in found]
+        found = [{**read, "journeys": len(read["journeys"])} for read in found]
     print_items(found, as_json, ("at", "reader", "role", "endpoint", "journeys", "asked"))

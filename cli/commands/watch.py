@@ -1,44 +1,42 @@
 """`tandem watch`: the change feed in the terminal."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.client import AsJson, DataDir, named_errors
+from cli.client import named_errors
 from cli.errors import UserError
+from cli.options import AsJson, DataDir, example
 
 if TYPE_CHECKING:
-    from tandem import Change, Subscription
+    from tandem import Subscription
 
 app = typer.Typer()
 
-#: What people know somebody by, the best first.
-_NAMES = ("email", "user_id", "crm_contact", "crm_lead", "phone", "anonymous_id")
 
-
-class CannotGoOn(UserError):
+class CannotContinue(UserError):
     """The feed cannot be resumed from where the command was. Start the command again."""
 
 
-@app.command()
+@app.command(epilog=example("tandem watch --department sales --stage opportunity"))
 def watch(
-    department: Annotated[str | None, typer.Option(help="Only in stages that concern marketing, or sales.")] = None,
+    department: Annotated[
+        Literal["marketing", "sales"] | None, typer.Option(help="Only changes in stages of this department.")
+    ] = None,
     stage: Annotated[str | None, typer.Option(help="Only journeys that enter, leave or are in this stage.")] = None,
     journey: Annotated[
         str | None, typer.Option(help="Only the journey of this identifier.", metavar="TYPE:VALUE")
     ] = None,
     account: Annotated[str | None, typer.Option(help="Only journeys of this account.")] = None,
-    kind: Annotated[str | None, typer.Option(help="Only created, changed, merged, split or vanished.")] = None,
-    cursor: Annotated[str | None, typer.Option(help="Go on from where an earlier run was.")] = None,
-    snapshot: Annotated[bool, typer.Option("--snapshot", help="Begin with all journeys as they are.")] = False,
+    kind: Annotated[str | None, typer.Option(help="Only created, changed, merged, split or vanished journeys.")] = None,
+    cursor: Annotated[str | None, typer.Option(help="Continue where an earlier run stopped.")] = None,
+    snapshot: Annotated[bool, typer.Option("--snapshot", help="Start with all journeys as they are now.")] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell every change of every journey as it happens, until Ctrl-C: it then says from where to go on.
+    """Print every change of every journey as it happens, until Ctrl-C; then print the cursor to continue from.
 
-    --json prints one object a line, each with its cursor. Restarts of the API are waited out.
-
-    Example: tandem watch --department sales --stage opportunity
+    --json prints one object a line, each with its cursor. A restart of the API is waited for.
     """
     import asyncio
 
@@ -48,7 +46,7 @@ def watch(
     from cli.settings import api_url, secret
 
     if cursor and snapshot:
-        raise UserError("--cursor goes on from a place and --snapshot begins anew: give one of them")
+        raise UserError("--cursor continues an earlier run and --snapshot starts anew: give one of them")
     address = api_url(data_dir)
     filters = {"department": department, "stage": stage, "journey": journey, "account": account, "kind": kind}
 
@@ -58,12 +56,12 @@ def watch(
             try:
                 await _until_interrupted(subscription, as_json)
             except tandem.FeedReset as error:
-                raise CannotGoOn(
-                    f"the feed does not go on from this cursor ({error.reason}): begin anew with --snapshot, "
-                    "or without --cursor for what comes from now on"
+                raise CannotContinue(
+                    f"the feed cannot continue from this cursor ({error.reason}): start anew with --snapshot, "
+                    "or without --cursor for new changes only"
                 ) from error
             if subscription.cursor is not None:
-                typer.echo(f"go on with --cursor {subscription.cursor}", err=True)
+                typer.echo(f"continue with --cursor {subscription.cursor}", err=True)
 
     with named_errors(address):
         httpx.get(f"{address}/healthz", timeout=10)  # a subscription would wait for an API that is not there
@@ -76,6 +74,8 @@ async def _until_interrupted(subscription: "Subscription", as_json: bool) -> Non
 
     import msgspec
 
+    from cli.render.changes import line_of
+
     task = asyncio.current_task()
     assert task is not None, "this runs in a task"
     for sign in (signal.SIGINT, signal.SIGTERM):
@@ -85,45 +85,3 @@ async def _until_interrupted(subscription: "Subscription", as_json: bool) -> Non
             typer.echo(msgspec.json.encode(change) if as_json else line_of(change))
     except asyncio.CancelledError:
         return
-
-
-def line_of(change: "Change") -> str:
-    """A change as people read it: when, what, who, the stages, and whose it is."""
-    if change.kind == "live":
-        return "that was all; changes follow"
-    journey = change.journey or {}
-    at = (change.at or journey.get("last_seen") or "")[:19].replace("T", " ")
-    parts = [at, f"{change.kind:8}", _who(change), _stages(change, journey)]
-    parts += [f"{name} {journey[name]}" for name in ("owner", "account") if journey.get(name)]
-    # what events say is shown, but must not steer the terminal
-    return "".join(char if char.isprintable() else "?" for char in "  ".join(part for part in parts if part))
-
-
-def _who(change: "Change") -> str:
-    found = {one["type"]: one["value"] for one in (change.journey or {}).get("identifiers", [])}
-    named = [f"{name}:{found[name]}" for name in _NAMES if name in found]
-    who = named[0] if named else f"journey:{change.journey_id}"
-    if change.related is None:
-        return who
-    return f"{who} {'into' if change.kind == 'merged' else 'out of'} journey:{change.related}"
-
-
-def _stages(change: "Change", journey: dict[str, Any]) -> str:
-    if change.kind == "snapshot":
-        return str(journey.get("stage", ""))
-    if change.detail is not None:
-        return _detail(change.detail)
-    if change.stage_from == change.stage_to:
-        return change.stage_to or ""
-    because = " (silence)" if change.cause == "time" else ""
-    return f"{change.stage_from or ''} -> {change.stage_to or ''}{because}".strip()
-
-
-def _detail(detail: dict[str, Any]) -> str:
-    """What happened to a hand-off, or which audience; credit, line by line."""
-    if "handoff" in detail:
-        return f"{detail['kind']} {detail['what']} ({detail['team']})"
-    if "audience" in detail:
-        return str(detail["audience"])
-    lines = (f"{line['amount']:+} {line['currency']} {line['channel'] or '(none)'}" for line in detail.get("lines", ()))
-    return ", ".join(lines) or "(hidden)"

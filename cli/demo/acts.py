@@ -1,6 +1,5 @@
-"""The acts of the demo after the funnel: hand-offs, audiences, credit, and one change of the joint plan."""
+"""The acts of the demo after the funnel: hand-offs, audiences, credit, and one change of the playbook."""
 
-import time
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
@@ -10,27 +9,27 @@ from rich.markup import escape
 from rich.table import Table
 
 import tandem
-from cli.commands.handoffs import due_text
-from cli.render.journeys import amounts
-from cli.render.what_if import print_what_if
+from cli.client import until_projected
+from cli.render.handoffs import due_text
+from cli.render.money import amounts
+from cli.render.what_if import what_if_tables
 
 _SHOWN = 5  #: lines of a list
-_WAIT_SECONDS = 20.0
 _COUNTED = ("offered", "open", "accepted", "rejected", "touch_met", "touch_missed")
-#: What the demo's change of the plan is about: how many points make a qualified lead.
+#: What the demo changes in the playbook: how many points make a qualified lead.
 _BEFORE, _AFTER = "score: 100", "score: 20"
 
 
 class Plan(NamedTuple):
-    """What became of the change of the plan."""
+    """The outcome of the proposed playbook."""
 
     state: str
-    changed: int  #: journeys that what-if foretold to be in another stage
+    changed: int  #: journeys that what-if predicted to be in another stage
 
 
 def show_handoffs(client: tandem.Client, console: Console) -> dict[str, int]:
-    """Who waits for whom, and how the promises were kept. Returns the sums of the report."""
-    console.print("\n[bold]Hand-offs: what one department gives the other, with a promise[/bold]")
+    """Open hand-offs, and how deadlines were met. Returns the sums of the report."""
+    console.print("\n[bold]Hand-offs: what one department passes to the other, with a deadline[/bold]")
     sums: dict[str, dict[str, int]] = {}
     for item in client.handoff_report()["items"]:
         line = sums.setdefault(item["kind"], dict.fromkeys(_COUNTED, 0))
@@ -44,7 +43,7 @@ def show_handoffs(client: tandem.Client, console: Console) -> dict[str, int]:
     console.print(table)
     waiting = list(islice(client.handoffs(team="sales"), _SHOWN))
     if waiting:
-        console.print("What waits for sales, the most overdue first (tandem handoffs --team sales):")
+        console.print("Open for sales, the most overdue first (tandem handoffs --team sales):")
         now = datetime.now(UTC)
         for item in waiting:
             one, names_ = item["handoff"], item["journey"]["identifiers"]
@@ -54,27 +53,25 @@ def show_handoffs(client: tandem.Client, console: Console) -> dict[str, int]:
 
 
 def show_audiences(client: tandem.Client, console: Console) -> dict[str, int]:
-    """Whom the departments may turn to. Returns their sizes."""
+    """The audiences. Returns their sizes."""
     sizes = {one["audience"]: one["members"] for one in client.audiences()["items"]}
-    said = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
-    console.print(f"\n[bold]Audiences[/bold], kept live by the playbook's rules: {said}")
+    listed = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
+    console.print(f"\n[bold]Audiences[/bold], kept up to date by the playbook's rules: {listed}")
     return sizes
 
 
 def show_credit(client: tandem.Client, console: Console) -> None:
-    """Which channels have credit, in a line each."""
+    """Credit by channel, a line each."""
     found = client.attribution()
-    console.print(
-        f"\n[bold]Credit[/bold] for what was booked, model {found['model']}; both departments trust the same sums"
-    )
+    console.print(f"\n[bold]Credit[/bold] for bookings, model {found['model']}; both departments see the same sums")
     for group in found["groups"][:_SHOWN]:
         console.print(f"  {group['channel'] or '(none)':16} {amounts(group['credit'])}")
     console.print(f"  {'total':16} {amounts(found['total']['credit'])}")
 
 
 def change_the_plan(client: tandem.Client, console: Console) -> Plan:
-    """Marketing proposes, sales asks, what-if answers, both approve; neither could alone."""
-    console.print("\n[bold]The joint plan: neither department can change it alone[/bold]")
+    """Marketing proposes, sales asks, what-if answers, both approve: neither can change it alone."""
+    console.print("\n[bold]The playbook: neither department can change it alone[/bold]")
     text = client.playbook()["playbook"].replace(_BEFORE, _AFTER)
     made = client.propose_playbook(text, department="marketing", by="mia", comment="20 points make a qualified lead")[
         "proposal"
@@ -85,7 +82,8 @@ def change_the_plan(client: tandem.Client, console: Console) -> Plan:
     month = (datetime.now(UTC) - timedelta(days=30)).isoformat()
     told = client.what_if(text, since=month)
     qualified = next((m["journeys"] for m in told["moves"] if m["stage_to"] == "marketing-qualified"), 0)
-    print_what_if({**told, "credit": None})
+    for part in what_if_tables({**told, "credit": None}):
+        console.print(part)
     _decide(client, made, "comment", "marketing", "mia", f"{qualified} more")
     alone = _decide(client, made, "approve", "marketing", "mia")
     console.print(f"  mia approves: the proposal is {alone['state']}; marketing alone changes nothing")
@@ -100,20 +98,12 @@ def _decide(
     client: tandem.Client, proposal: str, decision: str, department: str, by: str, text: str | None = None
 ) -> dict[str, Any]:
     """Publish a decision, and wait until it is projected."""
-    before = len(_proposal(client, proposal)["decisions"])
+    before = len(_projected(client, proposal, 0)["decisions"])
     client.decide_playbook(proposal, decision, department=department, by=by, text=text)
-    deadline = time.monotonic() + _WAIT_SECONDS
-    while len((found := client.proposal(proposal))["decisions"]) <= before and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return found
+    return _projected(client, proposal, before + 1)
 
 
-def _proposal(client: tandem.Client, proposal: str) -> dict[str, Any]:
-    deadline = time.monotonic() + _WAIT_SECONDS
-    while True:
-        try:
-            return client.proposal(proposal)
-        except tandem.NotFound:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
+def _projected(client: tandem.Client, proposal: str, decisions: int) -> dict[str, Any]:
+    return until_projected(
+        lambda: client.proposal(proposal), lambda now: len(now["decisions"]) >= decisions, f"proposal {proposal}"
+    )

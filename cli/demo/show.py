@@ -1,4 +1,4 @@
-"""What the demo shows: the funnel filling, the lag, and that nothing is lost."""
+"""The demo: the funnel filling up, the lag, and that no record is lost."""
 
 import asyncio
 import shutil
@@ -21,13 +21,14 @@ from cli.demo.acts import change_the_plan, show_audiences, show_credit, show_han
 from cli.demo.simulation import Fact, id_of, simulate
 from cli.errors import UserError
 from cli.producers import producer_of
-from cli.render.journeys import funnel_table, print_journey
-from cli.settings import Settings, access_settings, load_settings
+from cli.render.funnel import funnel_table
+from cli.render.journeys import journey_story
+from cli.settings import Settings, access_settings, load_rules, load_settings
 from cli.stack import supervisor
+from cli.stack.child import ended_by_signals, supervise
 from cli.stack.status import Status, look
 from deploy.embedded.process import free_port
 from projections.memory import digest_of_workspace, fold_events
-from projections.playbook.model import DEFAULT_PLAYBOOK, compile_rules, load_playbook
 from schemas.decode import decode
 from schemas.event import Event
 from store.session import open_engine_connection
@@ -42,9 +43,9 @@ _LOOK_SECONDS = 0.5
 def run_demo(*, keep: bool, seed: int, people: int, data_dir: Path | None, port: int | None) -> bool:
     """Run the demo; whether everything added up. Whatever happens, the stack is stopped and temporary data removed."""
     if access_settings() is not None:
-        raise UserError("the demo has nobody to ask for a token: unset TANDEM_ACCESS for it")
+        raise UserError("the demo runs without tokens: unset TANDEM_ACCESS for it")
     console = Console(highlight=False)
-    with ExitStack() as stack, supervisor.ended_by_signals() as ended:
+    with ExitStack() as stack, ended_by_signals() as ended:
         folder = data_dir or Path(tempfile.mkdtemp(prefix="tandem-demo-"))
         if data_dir is None:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -57,7 +58,7 @@ def run_demo(*, keep: bool, seed: int, people: int, data_dir: Path | None, port:
         console.print(f"\nThe API answers at [bold]{api}[/bold] - for example:\n  curl '{api}/v1/funnel?by=channel'")
         if keep and not ended():
             console.print("Staying up until Ctrl-C; commands such as `tandem funnel --by channel` find it.")
-            supervisor.supervise(children, ended)
+            supervise(children, ended)
         return sound and (keep or not ended())
 
 
@@ -76,8 +77,8 @@ async def _play(settings: Settings, facts: Sequence[Fact], console: Console, end
             return False
         story = _best_story(client)
         if story is not None:
-            console.print("\n[bold]One journey, told event by event[/bold]")
-            print_journey(story)
+            console.print("\n[bold]One journey, event by event[/bold]")
+            console.print(journey_story(story))
         sound = await _adds_up(settings, facts, found, console)
         show_handoffs(client, console)
         show_audiences(client, console)
@@ -88,11 +89,14 @@ async def _play(settings: Settings, facts: Sequence[Fact], console: Console, end
 
 async def _stream(settings: Settings, facts: Sequence[Fact], sent: list[int], ended: Callable[[], bool]) -> None:
     """Publish through one producer for each source, as each department's systems would."""
-    sources = sorted({(fact.owner, fact.source) for fact in facts})
-    producers = {(owner, source): await producer_of(settings.kafka, owner, source).start() for owner, source in sources}
+    sources = sorted({(fact.department, fact.source) for fact in facts})
+    producers = {
+        (department, source): await producer_of(settings.kafka, department, source).start()
+        for department, source in sources
+    }
     started = time.monotonic()
     for number, fact in enumerate(facts):
-        await producers[fact.owner, fact.source].emit(
+        await producers[fact.department, fact.source].emit(
             fact.type,
             version=fact.version,
             id=id_of(fact),
@@ -155,11 +159,11 @@ def _best_story(client: tandem.Client) -> dict[str, Any] | None:
 
 
 async def _adds_up(settings: Settings, facts: Sequence[Fact], found: Status, console: Console) -> bool:
-    """Law 4's equation, and law 2: the stored journeys are those of a fold in memory of what was sent."""
+    """Law 4: the equation of all partitions. Law 2: a fold in memory of what was sent gives the stored journeys."""
     names = ("read", "applied", "duplicates", "dead", "holes")
     read, applied, duplicates, dead, holes = (sum(getattr(one, name) for one in found.partitions) for name in names)
     console.print(
-        f"\nNothing is lost: read {read:,} = applied {applied:,} + duplicates {duplicates:,} + dead letters {dead:,} "
+        f"\nNo record is lost: read {read:,} = applied {applied:,} + duplicates {duplicates:,} + dead letters {dead:,} "
         f"+ holes {holes:,}"
     )
     connection = await open_engine_connection(settings.database_url)
@@ -167,7 +171,7 @@ async def _adds_up(settings: Settings, facts: Sequence[Fact], found: Status, con
         stored = await projection_digest(connection)
     finally:
         await connection.close()
-    rules = compile_rules(load_playbook(settings.playbook or DEFAULT_PLAYBOOK))
+    rules = load_rules(settings)
     expected = digest_of_workspace(fold_events(_events(facts), rules))
     same = stored.sha256 == expected
     console.print(
@@ -188,7 +192,7 @@ def _events(facts: Sequence[Fact]) -> list[Event]:
         decode(
             encode_event(
                 fact.type,
-                owner=fact.owner,
+                owner=fact.department,
                 source=fact.source,
                 id_=id_of(fact),
                 occurred_at=fact.occurred_at,
@@ -197,7 +201,7 @@ def _events(facts: Sequence[Fact]) -> list[Event]:
                 version=fact.version,
                 consent=fact.consent,
             ).value,
-            fact.owner,
+            fact.department,
         )
         for fact in distinct.values()
     ]

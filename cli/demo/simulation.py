@@ -27,7 +27,7 @@ _OPENS, _CLOSES = 9, 17  #: o'clock UTC, Monday to Friday, as the default playbo
 class Fact(NamedTuple):
     """One event of the simulation, in the order in which its system publishes it."""
 
-    owner: str
+    department: str
     source: str
     type: str
     version: int | None
@@ -41,7 +41,7 @@ class Fact(NamedTuple):
 def simulate(seed: int, people: int, start: datetime, until: datetime) -> list[Fact]:
     """The facts of so many people from `start` to `until`, as published: late ones behind their time, some twice.
 
-    People turn up all the time, so that at the end some are in the middle of their way.
+    People turn up all the time, so that at the end some are in the middle of their journey.
     """
     random = Random(seed)  # noqa: S311 (a simulation, not a secret)
     published: list[tuple[datetime, int, Fact]] = []
@@ -58,7 +58,7 @@ def simulate(seed: int, people: int, start: datetime, until: datetime) -> list[F
 
 
 class _Person:
-    """One person's way, told by the systems that saw it."""
+    """One person's journey, as the systems saw it."""
 
     def __init__(self, random: Random, number: int, start: datetime, until: datetime) -> None:
         self._random = random
@@ -199,7 +199,7 @@ class _Person:
             yield self._sale("contract_renewed", {"owner": owner})
 
     def _decided(self, qualified: Fact, owner: str) -> Fact:
-        """A person of sales accepts the hand-off that marketing's word has made."""
+        """A sales person accepts the hand-off that marketing's event made."""
         handoff = id_text(handoff_id("qualified-lead", qualified.source, id_of(qualified).bytes))
         data: Data = {"handoff": handoff, "by": owner, "department": "sales"}
         return self._fact("joint", "crm-inbox", "handoff_accepted", {"email": self._email()}, data)
@@ -219,10 +219,16 @@ class _Person:
         return self._fact("marketing", source, type_, self._on_device(), data)
 
     def _fact(
-        self, owner: str, source: str, type_: str, identities: dict[str, str], data: Data, version: int | None = None
+        self,
+        department: str,
+        source: str,
+        type_: str,
+        identities: dict[str, str],
+        data: Data,
+        version: int | None = None,
     ) -> Fact:
         self._count += 1
-        return Fact(owner, source, type_, version, f"{self._name}-{self._count}", self._now, identities, data)
+        return Fact(department, source, type_, version, f"{self._name}-{self._count}", self._now, identities, data)
 
     def _touch(self) -> Data:
         return {"channel": self._channel, "campaign": self._campaign}

@@ -4,46 +4,60 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
-from rich.console import Console
+from rich.console import RenderableType
 from rich.markup import escape as plain
 from rich.table import Table
+from rich.text import Text
 
-from cli.render.journeys import amounts
+from cli.render.money import amounts
 
 _WIDTH, _ROW = 560, 26  #: of a plot, in pixels
 
 
-def print_what_if(found: dict[str, Any]) -> None:
+def what_if_tables(found: dict[str, Any]) -> list[RenderableType]:
     """Who would move, and the funnel before and after."""
-    console = Console(highlight=False)
-    console.print(
-        f"as if it held from {found['since'][:16]} on, seen at {found['at'][:16]}: "
-        f"[bold]{found['changed']:,}[/bold] of {found['journeys']:,} journeys would be in another stage"
-    )
-    if found["moves"]:
-        table = Table("from", "to", "journeys", "such as", box=None)
-        for move in found["moves"]:
-            table.add_row(move["stage_from"], move["stage_to"], f"{move['journeys']:,}", move["examples"][0])
-        console.print(table)
-    if found["handoffs"]:
-        table = Table("hand-off", "what", "would appear", "would vanish", box=None)
-        for one in found["handoffs"]:
-            what = one["what"] if one["what"] == "offered" else f"{one['what']} deadline missed"
-            table.add_row(one["kind"], what, f"{one['appear']:,}", f"{one['vanish']:,}")
-        console.print(table)
+    parts: list[RenderableType] = [
+        Text.from_markup(
+            f"with this playbook in force from {found['since'][:16]}, as of {found['at'][:16]}: "
+            f"[bold]{found['changed']:,}[/bold] of {found['journeys']:,} journeys would be in another stage"
+        )
+    ]
+    parts += [_moves(found["moves"])] if found["moves"] else []
+    parts += [_handoffs(found["handoffs"])] if found["handoffs"] else []
+    parts.append(_funnel(found["funnel"]))
+    return parts + (_channels(found["credit"]) if found["credit"] else [])
+
+
+def _moves(moves: list[dict[str, Any]]) -> Table:
+    table = Table("from", "to", "journeys", "such as", box=None)
+    for move in moves:
+        table.add_row(move["stage_from"], move["stage_to"], f"{move['journeys']:,}", move["examples"][0])
+    return table
+
+
+def _handoffs(handoffs: list[dict[str, Any]]) -> Table:
+    table = Table("hand-off", "what", "would appear", "would vanish", box=None)
+    for one in handoffs:
+        what = one["what"] if one["what"] == "offered" else f"{one['what']} deadline missed"
+        table.add_row(one["kind"], what, f"{one['appear']:,}", f"{one['vanish']:,}")
+    return table
+
+
+def _funnel(funnel: dict[str, Any]) -> Table:
     table = Table("stage", box=None)
     for name in ("reached", "then", "in it", "then"):
         table.add_column(name, justify="right")
-    for stage, *counts in _stages(found["funnel"]):
+    for stage, *counts in _stages(funnel):
         table.add_row(stage, *("-" if count is None else f"{count:,}" for count in counts))
-    console.print(table)
-    if found["credit"]:
-        console.print(f"credit by {found['credit']['model']['now']}, then by {found['credit']['model']['then']}")
-        table = Table("channel", "now", "then", box=None)
-        for one in found["credit"]["channels"]:
-            name = "(none)" if one["channel"] is None else plain(one["channel"])
-            table.add_row(name, amounts(one["now"]), amounts(one["then"]))
-        console.print(table)
+    return table
+
+
+def _channels(credit: dict[str, Any]) -> list[RenderableType]:
+    table = Table("channel", "now", "then", box=None)
+    for one in credit["channels"]:
+        name = "(none)" if one["channel"] is None else plain(one["channel"])
+        table.add_row(name, amounts(one["now"]), amounts(one["then"]))
+    return [Text(f"credit by {credit['model']['now']}, then by {credit['model']['then']}"), table]
 
 
 def _stages(funnel: dict[str, Any]) -> list[tuple[str, int | None, int | None, int, int]]:
@@ -81,7 +95,7 @@ def what_if_page(found: dict[str, Any], name: str) -> str:
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>What if: {escape(name)}</title><style>{_STYLE}</style></head><body>
 <h1>What if: {escape(name)}</h1>
-<p>As if it held from {escape(found["since"][:16])} UTC on, seen at {escape(found["at"][:16])} UTC.
+<p>With this playbook in force from {escape(found["since"][:16])} UTC, as of {escape(found["at"][:16])} UTC:
 <strong>{found["changed"]:,}</strong> of {found["journeys"]:,} journeys would be in another stage.</p>
 <p class=key><span class=now></span> as it is <span class=then></span> with this playbook</p>
 <h2>Journeys that reached a stage</h2>{_bars(reached)}

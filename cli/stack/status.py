@@ -1,8 +1,8 @@
-"""What `tandem status` finds, waits for and prints."""
+"""The status of the stack: what `tandem status` finds and waits for."""
 
 import asyncio
-import json
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 import httpx
@@ -10,7 +10,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from cli.settings import Settings
 from schemas.errors import TandemError
@@ -31,7 +30,7 @@ class Status:
     partitions: list[PartitionProgress]
     ends: dict[tuple[str, int], int]  #: end offset of each partition in Kafka
     publication: Publication | None  #: how far the feed is published; None where it never was
-    following: float | None = None  #: the share of journeys that follow the last change of terms; None: all do
+    following: float | None = None  #: share of journeys that follow the last change of the playbook; None: all do
 
     @property
     def lag(self) -> int:
@@ -41,13 +40,13 @@ class Status:
 
     @property
     def done(self) -> bool:
-        """Nothing is left to apply, and all journeys follow the terms agreed."""
+        """Nothing is left to apply, and all journeys follow the playbook in force."""
         return not self.lag and self.following is None
 
     @property
     def sound(self) -> bool:
-        """Every part is well and every record accounted for."""
-        return all(said == "ok" for said in self.parts.values()) and all(found.sound for found in self.partitions)
+        """Every part is up and every record accounted for."""
+        return all(state == "ok" for state in self.parts.values()) and all(found.sound for found in self.partitions)
 
 
 async def watch(settings: Settings, *, wait: bool, timeout: float, quiet: bool) -> Status:
@@ -84,7 +83,7 @@ async def look(settings: Settings) -> Status:
 async def _database(
     settings: Settings,
 ) -> tuple[list[PartitionProgress], Publication | None, bool, float | None, str]:
-    """Also whether somebody publishes the feed, and how far journeys follow the terms agreed."""
+    """Also whether somebody publishes the feed, and how many journeys follow the playbook in force."""
     try:
         connection = await asyncpg.connect(settings.database_url, timeout=5)
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
@@ -131,33 +130,6 @@ async def _agents(address: str) -> str:
     return "; ".join(f"{one['agent']} keeps failing: {one['error']}" for one in found if one["error"]) or "ok"
 
 
-def report(found: Status, *, as_json: bool) -> None:
-    """Print a status."""
-    if as_json:
-        print(json.dumps(_as_json(found)))
-        return
-    console = Console()
-    for part, said in found.parts.items():
-        console.print(f"{part:9} {said}", style=None if said == "ok" else "red", highlight=False, markup=False)
-    if found.publication is not None:
-        seq, lag = found.publication
-        console.print(f"{'published':9} up to change {seq}, {lag} are waiting", highlight=False)
-    if found.following is not None:
-        console.print(f"{'playbook':9} has changed: {found.following:.0%} of the journeys follow", highlight=False)
-    table = Table(box=None, padding=(0, 1, 0, 0))
-    table.add_column("topic", overflow="fold")
-    for name in ("parti-\ntion", "lag", "read", "=\napplied", "+\nduplicates", "+ dead\nletters", "+\nholes", ""):
-        table.add_column(name, justify="right", overflow="fold")
-    for one in found.partitions:
-        lag = found.ends.get((one.topic, one.partition), one.next_offset) - one.next_offset
-        numbers = (one.partition, lag, one.read, one.applied, one.duplicates, one.dead, one.holes)
-        table.add_row(one.topic, *(str(number) for number in numbers), "ok" if one.sound else "LOST")
-    total = _total(found)
-    names = ("lag", "read", "applied", "duplicates", "dead_letters", "holes")
-    table.add_row("total", "", *(str(total[name]) for name in names), "ok" if _adds_up(total) else "LOST", style="bold")
-    console.print(table)
-
-
 def _total(found: Status) -> dict[str, int]:
     return {
         "lag": found.lag,
@@ -173,7 +145,8 @@ def _adds_up(total: dict[str, int]) -> bool:
     return total["read"] == total["applied"] + total["duplicates"] + total["dead_letters"] + total["holes"]
 
 
-def _as_json(found: Status) -> dict[str, object]:
+def as_answer(found: Status) -> dict[str, Any]:
+    """The status as `tandem status --json` prints it."""
     partitions = [
         {
             "topic": one.topic,

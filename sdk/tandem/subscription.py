@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
@@ -67,7 +67,7 @@ class Subscription:
         self._snapshot = snapshot
         self._jitter = jitter
 
-    async def __aiter__(self) -> AsyncIterator[Change]:
+    async def __aiter__(self) -> AsyncGenerator[Change, None]:
         async with aclosing(self.runs()) as runs:
             async for run in runs:
                 reached = self.cursor

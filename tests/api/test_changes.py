@@ -5,6 +5,7 @@ import random
 import socket
 import uuid
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -145,7 +146,7 @@ async def test_who_commits_late_is_not_passed_over(
     held, release = asyncio.Event(), asyncio.Event()
     write = asyncpg.Connection.copy_records_to_table
 
-    async def slowly(self: asyncpg.Connection, table: str, **more: object) -> str:
+    async def slowly(self: asyncpg.Connection, table: str, **more: Any) -> str:
         if table == "changes" and not held.is_set():
             held.set()
             await release.wait()

@@ -170,12 +170,12 @@ async def test_the_commands(world: World) -> None:
     table = (await run("handoffs")).out
     assert "qualified-lead" in table
     assert _id(4) in table
-    accepted = await run("handoffs", "accept", _id(4), "--as", "sales", "--by", "rosa")
+    accepted = await run("handoffs", "accept", _id(4), "--department", "sales", "--by", "rosa")
     assert accepted.out.strip() == f"{_id(4)} is accepted"
     shown = (await run("handoffs", "show", _id(4))).out
     assert "rosa has it" in shown
     assert "accepted" in shown
-    again = await run("handoffs", "accept", _id(4), "--as", "sales", "--by", "rosa")
+    again = await run("handoffs", "accept", _id(4), "--department", "sales", "--by", "rosa")
     assert (again.code, again.err.count("\n")) == (1, 1)
     assert "nurture" in (await run("audiences")).out
     assert "email:m@x.org" in (await run("audiences", "nurture")).out

@@ -1,7 +1,7 @@
 """Identity over HTTP: persons, explanations, previews, rulings, history. Real broker, real database."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import asyncpg
@@ -37,7 +37,7 @@ class Running:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    async def publish(self, records: list[tuple[str, int, bytes | None]]) -> None:
+    async def publish(self, records: Sequence[tuple[str, int, bytes | None]]) -> None:
         """Produce events, and let the projector read them."""
         await produce(self.kafka, records)
         self.records += len(records)
@@ -204,9 +204,9 @@ async def test_a_shared_device_is_quarantined_with_its_victims_and_released(runn
     [entry] = (await running.get("quarantine"))["items"]
     assert (entry["identifier"], entry["victims"]) == ("anonymous_id:kiosk", 205)
     assert "tandem_quarantined_identifiers 1.0" in (await running.client.get("/metrics")).text
-    seen, cursor = [], None
+    seen, cursor = list[str](), None
     while cursor is not None or not seen:
-        more = {"cursor": cursor} if cursor else {}
+        more: dict[str, str] = {"cursor": cursor} if cursor else {}
         page = await running.get("victims", identifier="anonymous_id:kiosk", limit="60", **more)
         seen += [item["journey_id"] for item in page["items"]]
         cursor = page["next_cursor"]

@@ -210,17 +210,17 @@ async def test_the_commands(world: World, tmp_path: Path) -> None:
     assert found.code == 1
     assert "+- name: curious" in found.out
     assert "Copy it, change it" not in found.out  # comments are no rules
-    proposed = await run("propose", str(plan), "--as", "marketing", "--by", "mia", "--comment", "forms qualify")
+    proposed = await run("propose", str(plan), "--department", "marketing", "--by", "mia", "--comment", "forms qualify")
     proposal = proposed.out.split()[1]
-    assert (await run("comment", proposal, "how many?", "--as", "sales", "--by", "sam")).code == 0
+    assert (await run("comment", proposal, "how many?", "--department", "sales", "--by", "sam")).code == 0
     told = await run("what-if", proposal, "--since", "2026-01-01T00:00:00Z", "-o", str(page), "--json")
     assert json.loads(told.out)["changed"] > 0
     html = page.read_text("utf-8")
     assert "<svg" in html
     assert "http" not in html.replace("http-equiv", "")  # it needs nothing else
-    assert (await run("approve", proposal, "--as", "marketing", "--by", "mia")).code == 0
-    assert "in-force" in (await run("approve", proposal, "--as", "sales", "--by", "sam")).out
-    again = await run("approve", proposal, "--as", "sales", "--by", "sam")
+    assert (await run("approve", proposal, "--department", "marketing", "--by", "mia")).code == 0
+    assert "in-force" in (await run("approve", proposal, "--department", "sales", "--by", "sam")).out
+    again = await run("approve", proposal, "--department", "sales", "--by", "sam")
     assert (again.code, again.err.count("\n")) == (1, 1)
     log = await run("log")
     assert all(word in log.out for word in ("forms qualify", "how many?", "approve"))
@@ -230,7 +230,7 @@ async def test_the_commands(world: World, tmp_path: Path) -> None:
         "sam",
     ]
     assert (await run("show")).out.strip() == _PLAN.strip()
-    missing = await run("propose", str(tmp_path / "none.yaml"), "--as", "sales", "--by", "sam")
+    missing = await run("propose", str(tmp_path / "none.yaml"), "--department", "sales", "--by", "sam")
     assert (missing.code, missing.err.count("\n")) == (1, 1)
 
 

@@ -31,7 +31,7 @@ def tokens(tmp_path: Path) -> Tokens:
 @pytest.mark.parametrize(("kid", "algorithm"), [("rsa", "RS256"), ("rsa", "PS256"), ("ec", "ES256"), ("ed", "EdDSA")])
 async def test_tokens_of_the_issuer_are_taken(tokens: Tokens, kid: str, algorithm: str) -> None:
     person = await tokens.read(token("sales", "cook", kid=kid, algorithm=algorithm))
-    assert (person.subject, person.roles) == ("rosa", {"sales", "cook"})
+    assert (person.subject, person.roles) == ("rosa", frozenset({"sales", "cook"}))
 
 
 @pytest.mark.parametrize(

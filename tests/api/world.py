@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -120,14 +121,16 @@ class World:
             await add_key(connection, key, "test", lifetime)
         return made.key_id, made.text
 
-    def database(self) -> "asyncpg.pool.PoolAcquireContext":
-        """A writable connection."""
-        return self.app.state.context.access.reads._pool.acquire()
+    def database(self) -> AbstractAsyncContextManager[Any]:
+        """A writable connection, lent by a pool: it does all that one of its own does."""
+        pool: asyncpg.Pool = self.app.state.context.access.reads._pool
+        return pool.acquire()
 
     async def recorded(self) -> list[asyncpg.Record]:
         """The record of reads."""
         async with self.database() as connection:
-            return await connection.fetch("SELECT * FROM reads ORDER BY read_id")
+            rows: list[asyncpg.Record] = await connection.fetch("SELECT * FROM reads ORDER BY read_id")
+            return rows
 
 
 def endpoints(app: FastAPI) -> set[str]:

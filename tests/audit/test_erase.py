@@ -32,6 +32,7 @@ from store.erasure import UnknownSecret, erased_by, read_secret, rewrite
 from store.rebuild import drop
 from store.session import open_engine_connection
 from streams.engine import refolding as refolding_module
+from streams.engine.erasing import stored_keys
 from streams.engine.intake import precedes
 from streams.kafka import KafkaSettings
 from tests.laws.histories import long_hostile_history
@@ -328,7 +329,7 @@ async def test_what_another_worker_writes_meanwhile_is_erased_as_well(
     """An address of hers that nothing stored names: an event with it comes while the other worker looks for her."""
     planned = await world.plan(("email", MAIL))
     connection = await asyncpg.connect(world.url)
-    look = refolding_module.stored_keys
+    look = stored_keys
     fresh = body(70_200, who={"email": "ana.second@privacy.example.org"}, occurred_at=_at(10))
     found = normalise("email", "ana.second@privacy.example.org")
     secret = await read_secret(connection)
@@ -350,7 +351,7 @@ async def test_what_another_worker_writes_meanwhile_is_erased_as_well(
         return answer
 
     async def shared() -> bool:
-        return await connection.fetchval("SELECT count(DISTINCT worker) FROM partitions") == 2
+        return bool(await connection.fetchval("SELECT count(DISTINCT worker) FROM partitions") == 2)
 
     monkeypatch.setattr(refolding_module, "stored_keys", looking)
     async with worker(kafka_settings, world.url), worker(kafka_settings, world.url):

@@ -207,15 +207,16 @@ async def test_lists_and_the_funnel_of_the_past(world: World) -> None:
     morning = micros(_MONDAY + timedelta(hours=20))
     for name, point in (("true", Point(at=morning)), ("known", Point(known_at=world.known[0]))):
         await rebuild(world.database_url, RULES, f"as_{name}", lambda *_: None, point=point)
-    for name, stage, reached, version in (
+    expected: tuple[tuple[str | None, str, int, int], ...] = (
         ("as_true", "engaged", 0, 2),
         ("as_known", "engaged", 0, 1),
         (None, "marketing-qualified", 1, 3),
-    ):
-        [ana] = [one async for one in world.client.journeys(projection=name)]
-        assert (ana["stage"], ana["version"]) == (stage, version), name
-        assert [one async for one in world.client.journeys(projection=name, stage="customer")] == []
-        stages = {one["stage"]: one for one in (await world.client.funnel(projection=name))["total"]["stages"]}
+    )
+    for projection, stage, reached, version in expected:
+        [ana] = [one async for one in world.client.journeys(projection=projection)]
+        assert (ana["stage"], ana["version"]) == (stage, version), projection
+        assert [one async for one in world.client.journeys(projection=projection, stage="customer")] == []
+        stages = {one["stage"]: one for one in (await world.client.funnel(projection=projection))["total"]["stages"]}
         assert stages["marketing-qualified"]["reached"] == reached
     for nothing in ("nowhere", "public", "pg_catalog", "as_true; DROP"):
         with pytest.raises(NotFound, match="there is no projection"):

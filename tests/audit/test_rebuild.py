@@ -1,5 +1,6 @@
 """A rebuild from the archive equals the live projection, also if it was killed in between."""
 
+from collections.abc import Coroutine
 from itertools import pairwise
 from typing import Any
 
@@ -117,6 +118,7 @@ async def test_one_command_at_a_time_works_on_a_projection(
 ) -> None:
     await produce(kafka_settings, [("marketing", 0, body(1))])
     await project(kafka_settings, database_url, 1)
+    works: tuple[Coroutine[Any, Any, object], ...]
     if name == "beside":
         await rebuild(database_url, RULES, name, lambda *_: None)
         works = (rebuild(database_url, RULES, name, _quietly), switch(database_url, RULES, name, _quietly))

@@ -13,7 +13,7 @@ from audit.rebuild import rebuild
 from audit.switch import switch
 from audit.verify import verify
 from projections.memory import digest_of_workspace, fold_events
-from projections.playbook.model import Playbook, Rules, compile_rules
+from projections.playbook.model import InvalidPlaybook, Playbook, Rules, compile_rules
 from projections.playbook.strict_yaml import read_model
 from projections.playbook.terms import DAY
 from projections.text import time_text
@@ -174,7 +174,7 @@ async def test_another_playbook(kafka_settings: KafkaSettings, database_url: str
     history = long_hostile_history(200, SEED)
     await produce(kafka_settings, _records(history))
     await project(kafka_settings, database_url, len(history))
-    eager = compile_rules(read_model(EAGER, Playbook, "playbook", ValueError))
+    eager = compile_rules(read_model(EAGER, Playbook, "playbook", InvalidPlaybook))
     await rebuild(database_url, eager, "eager", lambda *_: None)
     with pytest.raises(AnotherPlaybook, match="--playbook"):
         await switch(database_url, RULES, "eager", lambda *_: None)

@@ -74,8 +74,9 @@ async def test_a_key_is_made_listed_rotated_and_revoked(database_url: str) -> No
         done = keys(*wrong)
         assert done.returncode == 1
         assert done.stderr.startswith("tandem: there is no key"), done.stderr
-    for wrong in (("--name", ""), ("--name", b"\xff"), ("--name", "x", "--source", "y" * 300)):
-        done = keys("create", "--department", "sales", *wrong)
+    unfit: list[tuple[str | bytes, ...]] = [("--name", ""), ("--name", b"\xff"), ("--name", "x", "--source", "y" * 300)]
+    for arguments in unfit:
+        done = keys("create", "--department", "sales", *arguments)
         assert done.returncode == 1
         assert done.stderr.startswith("tandem: --"), done.stderr
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.client import ApiUnreachable
-from cli.commands.journeys import funnel
+from cli.commands.funnel import funnel
 from cli.errors import UserError
 from cli.settings import agent_settings, agents_url
 

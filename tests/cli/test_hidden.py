@@ -8,13 +8,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cli.client import HIDDEN, print_items, time_of
-from cli.commands import journeys as commands
 from cli.commands.handoffs import print_handoff
-from cli.commands.identity import _print_preview
-from cli.commands.watch import line_of
+from cli.commands.journeys import journeys
 from cli.errors import UserError
-from cli.render.journeys import print_funnel, print_journey
+from cli.options import time_of
+from cli.render.changes import line_of
+from cli.render.funnel import funnel_tables
+from cli.render.identity import preview_text
+from cli.render.journeys import journey_story
+from cli.render.tables import HIDDEN
+from cli.terminal import print_items, show_parts
 from projections.memory import fold_events
 from projections.playbook.windows import EVERYTHING, HIDEABLE, Window
 from projections.views.journey import journey_view
@@ -63,8 +66,16 @@ _SIDE = {"stage": "known", "events": 3, "value": {"EUR": 9}, "identifiers": ["em
 _FIELDS = sorted({*HIDEABLE, *(path for paths in HIDEABLE.values() for path in paths)})
 
 
+def _journey(found: dict[str, Any]) -> None:
+    show_parts(journey_story(found))
+
+
+def _funnel(found: dict[str, Any]) -> None:
+    show_parts(*funnel_tables(found))
+
+
 def _preview(found: dict[str, Any]) -> None:
-    _print_preview("join", found)
+    print(preview_text("join", found))
 
 
 def _items(found: dict[str, Any]) -> None:
@@ -75,22 +86,18 @@ def _watched(found: dict[str, Any]) -> None:
     print(line_of(Change(kind="changed", cursor="c", journey=found["journey"])))
 
 
-def _handoff(found: dict[str, Any]) -> None:
-    print_handoff(found)
-
-
 def _by(by: str) -> dict[str, Any]:
     return {"total": _TOTAL, "by": by, "groups": [{by: "ads", **_TOTAL}, {by: None, **_TOTAL}]}
 
 
 PRINTED: list[tuple[Callable[[dict[str, Any]], None], dict[str, Any]]] = [
-    (print_journey, JOURNEY),
+    (_journey, JOURNEY),
     (_items, {"items": [_SUMMARY]}),
-    (print_funnel, _by("channel")),
-    (print_funnel, _by("campaign")),
+    (_funnel, _by("channel")),
+    (_funnel, _by("campaign")),
     (_preview, {"warnings": [], "before": [_SIDE, _SIDE], "after": [_SIDE], "events_moved": 3}),
     (_watched, {"journey": JOURNEY}),
-    (_handoff, {"handoff": JOURNEY["handoffs"][0], "journey": JOURNEY, "history": []}),
+    (print_handoff, {"handoff": JOURNEY["handoffs"][0], "journey": JOURNEY, "history": []}),
 ]
 
 
@@ -137,5 +144,5 @@ def test_what_is_too_wide_for_the_terminal_can_be_copied(
 @pytest.mark.parametrize("text", ["yesterday", "2026-03-01", "2026-03-01T00:00:00", ""])
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(UserError, match="such as 2026-03-01T00:00:00Z"):
-        commands.journeys(changed_since=text)
+        journeys(changed_since=text)
     assert time_of("2026-03-01T00:00:00-03:00", "--since") == "2026-03-01T00:00:00-03:00"

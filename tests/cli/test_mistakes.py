@@ -97,12 +97,3 @@ def test_wrong_usage_is_exit_code_2(tmp_path: Path) -> None:
     done = tandem("funnel", "--by", folder=tmp_path)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize(
-    "command", ["demo", "up", "down", "status", "work", "serve", "import", "journey", "funnel", "digest", "watch"]
-)
-def test_help_has_an_example(command: str, tmp_path: Path) -> None:
-    done = tandem(command, "--help", folder=tmp_path)
-    assert done.returncode == 0
-    assert "Example" in done.stdout

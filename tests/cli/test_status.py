@@ -10,8 +10,10 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from cli.render.status import status_parts
 from cli.settings import Settings, load_settings
-from cli.stack.status import Status, _agents, look, report
+from cli.stack.status import Status, _agents, as_answer, look
+from cli.terminal import show_parts
 from deploy.embedded.process import free_port
 from store.publications import has_publisher, publisher_connection, try_to_lead
 from store.status import Progress
@@ -75,10 +77,11 @@ def test_topics_and_reasons_are_not_cut(capsys: pytest.CaptureFixture[str], monk
     monkeypatch.setenv("COLUMNS", "80")
     topic = "a-long-prefix-of-somebody-s-own." * 4 + "marketing.events"
     partition = Progress(topic, 0, 10**9, 10**9, 10**9, 0, 0, 0, True)
-    report(Status({"agents": "x keeps failing: [raised]"}, [partition], {(topic, 0): 10**9}, None), as_json=False)
+    status = Status({"agents": "x keeps failing: [raised]"}, [partition], {(topic, 0): 10**9}, None)
+    show_parts(*status_parts(as_answer(status)))
     printed = capsys.readouterr().out
     assert "x keeps failing: [raised]" in printed
     assert "\N{HORIZONTAL ELLIPSIS}" not in printed
     usual = Progress("tandem.marketing.events", 0, 10**6, 10**6, 10**6, 0, 0, 0, True)
-    report(Status({}, [usual], {}, None), as_json=False)
+    show_parts(*status_parts(as_answer(Status({}, [usual], {}, None))))
     assert "tandem.marketing.events " in capsys.readouterr().out

@@ -4,14 +4,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from cli.stack import supervisor
-from cli.stack.supervisor import Child, start
+from cli.stack import servers
+from cli.stack.child import Child
+from cli.stack.supervisor import start
 from deploy.embedded import kafka
 from deploy.embedded.process import StartFailed, free_port, spawn
 
@@ -26,7 +28,7 @@ def no_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
         raise StartFailed("this was all")
 
     monkeypatch.delenv("TANDEM_KAFKA", raising=False)
-    monkeypatch.setattr(supervisor, "start_kafka", fail)
+    monkeypatch.setattr(servers, "start_kafka", fail)
 
 
 @pytest.mark.usefixtures("no_kafka")
@@ -84,7 +86,7 @@ def test_a_part_that_cannot_start_yet_is_tried_again(tmp_path: Path, monkeypatch
     """As a server on a disk that is full."""
     tries, log, now = [], tmp_path / "server.log", [1.0]
     log.write_text("no space left\n")
-    monkeypatch.setattr(supervisor.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
 
     def begin() -> "subprocess.Popen[bytes]":
         tries.append(now[0])

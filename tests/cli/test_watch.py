@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from cli.commands.watch import line_of
+from cli.render.changes import line_of
 from tandem import Change
 from tests.feeds import begin, fill, serving
 from tests.proxy import cutting

@@ -7,7 +7,9 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -71,7 +73,7 @@ async def user(secured_kafka: str, secured_folder: Path) -> AsyncIterator[User]:
         await make_topics(settings(maker), FEED)
     async with AIOKafkaProducer(**settings(ADMIN, ADMIN).producer_options()) as producer:
         for topic in sorted(TOPICS):  # something to read
-            await until(lambda topic=topic: led(producer, topic))
+            await until(partial(led, producer, topic))
             await producer.send_and_wait(topic, body(0))
     yield settings
     # TLS ends a connection only when both sides have said so: the loop must not end before
@@ -193,7 +195,7 @@ async def test_the_publisher_s_transactions(user: User) -> None:
         ({"security": "SSL"}, "does not answer.*TANDEM_KAFKA_SECURITY"),
     ],
 )
-async def test_who_is_not_let_in(change: dict[str, str | None], says: str, user: User) -> None:
+async def test_who_is_not_let_in(change: dict[str, Any], says: str, user: User) -> None:
     kafka = replace(user("tandem-gateway"), **change)
     for connect in (lambda: describe(kafka), lambda: ensure_topics(kafka), Gateway(kafka).start):
         with pytest.raises(KafkaUnreachable, match=says):
@@ -232,7 +234,7 @@ async def test_gateway_and_worker_with_no_more_than_their_rights(user: User, dat
     ids = [UUID(int=11), UUID(int=12)]
 
     async def applied() -> bool:
-        return await connection.fetchval("SELECT count(*) FROM events WHERE id = ANY($1)", ids) == len(ids)
+        return bool(await connection.fetchval("SELECT count(*) FROM events WHERE id = ANY($1)", ids) == len(ids))
 
     with tandem_work(user("tandem-worker"), database_url) as process:
 

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 
 import asyncpg
 import pytest
@@ -69,7 +70,7 @@ async def test_merges_in_opposite_order_on_two_workers(
                 crossing += handful
                 await produce(kafka_settings, handful)
                 done = len(singles) + len(crossing)
-                await until(lambda done=done: _read(connection, done))
+                await until(partial(_read, connection, done))
     counted = await counts(connection)
     await connection.close()
     restarts = [log for log in logs if log["event"] == "projector starts over"]

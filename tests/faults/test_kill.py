@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import asyncpg
 import pytest
@@ -73,7 +74,7 @@ async def test_twenty_kills_under_load(kafka_settings: KafkaSettings, database_u
             try:
                 records = burst(chance, bodies)
                 await send(kafka_settings, producer, records[:50])
-                await until(lambda before=before: _more(read, before))  # it works
+                await until(partial(_more, read, before))  # it works
                 sending = asyncio.create_task(send(kafka_settings, producer, records[50:]))
                 sent += len(records)
                 await asyncio.sleep(chance.random() * 0.06)

@@ -29,10 +29,10 @@ class Record:
 
 def test_a_missing_offset_is_recorded_as_a_hole() -> None:
     position, holes = Position.of(lease(3)), list[Hole]()
-    assert position.accept(Record(3), holes)  # type: ignore[arg-type]
-    assert position.accept(Record(6), holes)  # type: ignore[arg-type]
+    assert position.accept(Record(3), holes)
+    assert position.accept(Record(6), holes)
     assert holes == [Hole(1, 4, 6)]
-    assert not position.accept(Record(6), holes)  # type: ignore[arg-type]
+    assert not position.accept(Record(6), holes)
     assert position.next_offset == 7
 
 

@@ -5,6 +5,7 @@ import os
 import random
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from unittest.mock import patch
 from uuid import uuid4
 
@@ -102,7 +103,7 @@ async def test_twenty_kills_under_load(
                 await until(lambda: _leads(connection))
                 before = await read_published(connection, name)
                 sending = asyncio.create_task(send(kafka_settings, history[kill * 150 : (kill + 1) * 150], chance))
-                await until(lambda before=before: _moved(connection, name, before))
+                await until(partial(_moved, connection, name, before))
                 await asyncio.sleep(chance.random() * 0.25)
                 assert process.returncode is None, "the publisher ended by itself"
             finally:
@@ -127,7 +128,7 @@ async def _moved(connection: asyncpg.Connection, name: str, before: Published | 
 
 
 async def _read(connection: asyncpg.Connection, records: int) -> bool:
-    return await connection.fetchval("SELECT sum(next_offset) FROM partitions") == records
+    return bool(await connection.fetchval("SELECT sum(next_offset) FROM partitions") == records)
 
 
 async def test_crash_before_and_after_every_step(

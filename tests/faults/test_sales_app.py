@@ -10,6 +10,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,12 +106,12 @@ async def test_killed_again_and_again_it_ends_with_the_table_of_the_projection(
         begun = await read_head(connection)
         assert begun is not None
         await until(lambda: _reached(hub, begun.seq))
-        flowing = None
+        flowing: asyncio.Task[None] | None = None
         for _ in range(KILLS):
             before = await cursor_of(sales)
             process = spawn(api, sales_url)
             try:
-                await until(lambda process=process, before=before: _moved(process, sales, before))
+                await until(partial(_moved, process, sales, before))
                 flowing = flowing or asyncio.create_task(flow())
                 await asyncio.sleep(chance.random() * 0.2)
             finally:
@@ -120,6 +121,7 @@ async def test_killed_again_and_again_it_ends_with_the_table_of_the_projection(
             assert head is not None
             behind += head.seq > cursor.seq
         over.set()
+        assert flowing is not None
         await flowing
         process = spawn(api, sales_url)
         try:
@@ -219,7 +221,8 @@ async def cursor_of(sales: asyncpg.Connection) -> str | None:
     """Where the application is."""
     if await sales.fetchval("SELECT to_regclass('tandem_cursors')") is None:
         return None
-    return await sales.fetchval("SELECT cursor FROM tandem_cursors")
+    cursor: str | None = await sales.fetchval("SELECT cursor FROM tandem_cursors")
+    return cursor
 
 
 async def _moved(process: "subprocess.Popen[bytes]", sales: asyncpg.Connection, before: str | None) -> bool:

@@ -258,7 +258,7 @@ def _facts_of(world: _World) -> st.SearchStrategy[_Hostile]:
     def fact(owner: str, type_: str, data: Any, about: st.SearchStrategy[list[_Who]]) -> st.SearchStrategy[_Hostile]:
         return st.tuples(st.just(owner), st.just(type_), data, about)
 
-    nothing = st.just({})
+    nothing = st.just(dict[str, Any]())
     kinds = [
         *[fact("marketing", "page_viewed", st.just({"url": "/"}), who)] * 4,
         *[fact("marketing", "identified", st.fixed_dictionaries({"traits": _TRAITS}), who)] * 2,
@@ -294,7 +294,7 @@ def hostile_histories(draw: st.DrawFn, max_size: int = 12) -> list[tuple[str, by
     facts = draw(st.sampled_from(_HOSTILE_FACTS))
     for number in range(draw(st.integers(1, max_size))):
         owner, type_, data, who = draw(facts)
-        event = {
+        event: dict[str, Any] = {
             "id": str(uuid.UUID(int=draw(st.integers(0, 3)) << 64 | number)),
             "type": type_,
             "version": 2 if type_ == "opportunity_won" else 1,

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 
 from projections.playbook.business_hours import DAY, Calendar, compile_calendar, deadline, open_between
 from projections.playbook.model import DEFAULT_PLAYBOOK, InvalidPlaybook, load_playbook
-from projections.playbook.teams import Team, compile_calendars
+from projections.playbook.teams import Team, Weekday, compile_calendars
 from projections.playbook.zones import UnknownZone
 
 ROOT = Path(__file__).parents[2]
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 
 #: Zones and moments at which their clocks change; where they never do, any moment.
 CHANGES = {

@@ -1,6 +1,7 @@
 """The hard cases of identity by their numbers in docs/explanation/identity.md, in every order of their events."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -228,7 +229,7 @@ def test_case_7_an_id_that_too_many_share_is_quarantined_and_released() -> None:
     assert states[0] == states[1] == states[2]
 
 
-def same_in_orders(rules: Rules, *orders: list[Event]) -> Workspace:
+def same_in_orders(rules: Rules, *orders: Sequence[Event]) -> Workspace:
     """The fold of these events, after making sure that all of these orders give the same bytes."""
     workspaces = [fold_events(order, rules) for order in orders]
     states = [{j.journey_id: j.encode() for j in workspace.journeys.values()} for workspace in workspaces]
@@ -346,7 +347,12 @@ def test_case_18_what_a_session_gives_to_its_person_is_news_unless_it_was_stored
 
 def test_many_links_of_one_batch_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     judged: list[int] = []
-    monkeypatch.setattr(workspace_module, "regroup", lambda *args, **more: (judged.append(1), regroup(*args, **more)))
+
+    def counting(*args: Any, **more: Any) -> Any:
+        judged.append(1)
+        return regroup(*args, **more)
+
+    monkeypatch.setattr(workspace_module, "regroup", counting)
     fold = MemoryFold(Workspace(RULES))
     for number in range(60):
         who = {"user_id": f"u{number % 30}", "anonymous_id": f"ipad{number % 3}"}
@@ -413,7 +419,7 @@ def test_case_27_who_changes_company_leaves_the_past_there() -> None:
     def won(number: int, account: str, day: int) -> Event:
         who = [{"type": "crm_contact", "value": "c"}, {"type": "account", "value": account}]
         data = {"amount": day * 100, "currency": "EUR"}
-        more = {"identities": who, "occurred_at": at(0, day), "data": data, "version": 2}
+        more: dict[str, Any] = {"identities": who, "occurred_at": at(0, day), "data": data, "version": 2}
         return decode(body(number, "opportunity_won", **more), "sales")
 
     [journey] = persons([won(0, "old", 1), won(1, "new", 5), won(2, "new", 9)])

@@ -77,9 +77,9 @@ def test_removal_effects_are_what_the_chain_loses_without_a_name(counted: Counte
 def test_values_are_what_a_name_adds_in_whatever_order_they_come(counted: Counted) -> None:
     _, shapley = counts_of(counted)
     rates: dict[frozenset[str | None], Fraction] = {}
-    for group in {frozenset(path) for path, ends in counted.items() if any(ends)}:
-        met = [ends for path, ends in counted.items() if frozenset(path) == group]
-        rates[group] = Fraction(sum(booked for booked, _ in met), sum(map(sum, met)))
+    for names in {frozenset(path) for path, ends in counted.items() if any(ends)}:
+        met = [ends for path, ends in counted.items() if frozenset(path) == names]
+        rates[names] = Fraction(sum(booked for booked, _ in met), sum(map(sum, met)))
     found = shapley.values()
     assert found.keys() == {group for group, rate in rates.items() if rate}
     for group, values in found.items():
@@ -89,8 +89,8 @@ def test_values_are_what_a_name_adds_in_whatever_order_they_come(counted: Counte
                 after, before = frozenset(order[: place + 1]), frozenset(order[:place])
                 added[name] += rates.get(after, Fraction(0)) - rates.get(before, Fraction(0))
         whole = sum(added.values())
-        for name, value in values.items():
-            assert value / sum(values.values()) == pytest.approx(float(added[name] / whole), abs=1e-12)
+        for one, value in values.items():
+            assert value / sum(values.values()) == pytest.approx(float(added[one] / whole), abs=1e-12)
 
 
 def test_rare_groups_are_looked_up_the_other_way_round() -> None:

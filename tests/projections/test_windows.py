@@ -46,11 +46,12 @@ def test_windows_change_no_digest() -> None:
 
 def test_a_field_that_cannot_be_hidden_is_refused(tmp_path: Any) -> None:
     text = yaml.safe_load(DEFAULT_PLAYBOOK.read_text("utf-8"))
-    for wrong in (
+    wrongs: tuple[dict[str, dict[str, object]], ...] = (
         {"sales": {"hidden": ["touchpoints.costs"]}},
         {"finance": {}},
         {"sales": {"withdrawn": {"x": ["y"]}}},
-    ):
+    )
+    for wrong in wrongs:
         file = tmp_path / "playbook.yaml"
         file.write_text(yaml.safe_dump({**text, "windows": wrong}))
         with pytest.raises(InvalidPlaybook, match="windows"):

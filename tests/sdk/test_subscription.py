@@ -7,6 +7,8 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
 import asyncpg
 import httpx
@@ -14,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.feed.hub import Hub
 from store.feed import prune_changes
 from streams.kafka import KafkaSettings
 from tandem import ApiError, AsyncClient, Change, FeedReset, FollowedTwice, NotFound, follow, subscription
@@ -96,13 +99,17 @@ async def test_it_waits_for_the_first_worker_and_for_an_api_that_restarts(databa
                     async with httpx.AsyncClient() as plain:
                         assert (await plain.get(f"{url}/v1/changes")).status_code == 503
                     await begin(connection)
-                await until(lambda hub=hub: _true(hub._everybody()))
+                await until(partial(_subscribed, hub))
                 await fill(connection, 1)
                 assert (await coming).seq == number + 1
                 coming = asyncio.ensure_future(anext(changes))
         coming.cancel()
         await asyncio.gather(coming, return_exceptions=True)
     await connection.close()
+
+
+async def _subscribed(hub: Hub) -> bool:
+    return bool(hub._everybody())
 
 
 async def _true(value: object) -> bool:
@@ -114,7 +121,7 @@ async def _true(value: object) -> bool:
     [({"stage": "none"}, 422), ({"cursor": "zzz"}, 422), ({"cursor": "two\nlines"}, 422)],
 )
 async def test_what_does_not_pass_is_said_at_once(
-    database_url: str, database: asyncpg.Connection, filters: dict[str, str], status: int
+    database_url: str, database: asyncpg.Connection, filters: dict[str, Any], status: int
 ) -> None:
     async with serving(database_url) as (url, _), AsyncClient(url) as client:
         with pytest.raises(ApiError) as caught:

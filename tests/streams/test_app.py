@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import faust
@@ -19,7 +20,8 @@ async def run_app(app: faust.App, kafka: KafkaSettings, project: Project, stop: 
     try:
         await host(app, kafka, project, stop)
     finally:
-        app.consumer._thread.thread_loop.close()
+        consumer: Any = app.consumer
+        consumer._thread.thread_loop.close()
 
 
 async def test_it_projects_and_gives_its_partitions_back(

@@ -1,5 +1,7 @@
 """The projector against real Kafka and PostgreSQL."""
 
+from functools import partial
+
 import asyncpg
 import structlog
 
@@ -77,7 +79,7 @@ async def test_an_id_that_is_late_for_its_partition_and_known_is_a_duplicate(
         async with worker(kafka_settings, database_url):
             for number, (partition, which) in enumerate(places, start=1):
                 await produce(kafka_settings, [("marketing", partition, bodies[which])])
-                await until(lambda number=number: _has_read(connection, number))
+                await until(partial(_has_read, connection, number))
     counted = await counts(connection)
     await connection.close()
     assert [log["error"] for log in logs if log["event"] == "projector starts over"] == ["Stale"]

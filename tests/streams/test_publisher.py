@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 import streams.feed.publisher as publisher_module
 from projections.playbook.windows import EVERYTHING
 from projections.views.feed import CAUSES, KINDS
-from store.feed import Head
+from store.feed import Head, read_head
 from store.partitions import PlaybookChanged
 from store.publications import read_publication
 from streams.feed.publisher import TransactionsRefused, publish
@@ -93,7 +93,7 @@ async def test_a_head_from_before_another_s_last_round_takes_nothing_back(
         await until(lambda: is_published(connection, kafka_settings))
         await apply(kafka_settings, database_url, eventful_history(60, 21))
         await until(lambda: is_published(connection, kafka_settings))
-    real, heads = publisher_module.read_head, list[Head]()
+    real, heads = read_head, list[Head]()
 
     async def late(reader: asyncpg.Connection) -> Head | None:
         found = await real(reader)
@@ -222,7 +222,12 @@ async def _has(admin: AIOKafkaAdminClient, topic: str) -> bool:
 async def test_a_broker_without_transactions_is_refused(kafka_settings: KafkaSettings, database_url: str) -> None:
     with pytest.raises(TransactionsRefused):
         await publish(
-            replace(kafka_settings, idempotent=False), database_url, RULES, EVERYTHING, asyncio.Event(), lambda: 0
+            replace(kafka_settings, idempotent=False),
+            database_url,
+            RULES,
+            lambda _: EVERYTHING,
+            asyncio.Event(),
+            lambda: 0,
         )
 
 

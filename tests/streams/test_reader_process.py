@@ -5,6 +5,7 @@ import pickle
 import struct
 import subprocess
 import sys
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -116,7 +117,7 @@ async def test_a_worker_whose_reader_is_killed_loses_nothing(
     with structlog.testing.capture_logs() as logs:
         async with worker(kafka_settings, database_url):
             for share in (0.1, 0.4, 0.7):
-                await until(lambda share=share: _read(connection, int(share * len(bodies))))
+                await until(partial(_read, connection, int(share * len(bodies))))
                 await until(_any_reader)
                 for process in _readers():
                     process.kill()

@@ -11,6 +11,7 @@ import pytest
 from audit.rebuild import rebuild
 from projections.playbook.terms import DAY
 from store import commit as commit_module
+from store.proposals import move_sweep
 from streams.engine import projector as projector_module
 from streams.kafka import KafkaSettings
 from tests.plans import TEXT, agree, at_micros
@@ -96,7 +97,7 @@ async def test_two_workers_and_a_rebuild_agree(kafka_settings: KafkaSettings, da
 
 def _crash_every(monkeypatch: pytest.MonkeyPatch, pages: int) -> list[int]:
     """Every so many pages of the sweep fail before their end. Returns how often, counting."""
-    move, found = commit_module.move_sweep, [0, 0]
+    move, found = move_sweep, [0, 0]
 
     async def failing(connection: asyncpg.Connection, swept: Any) -> bool:
         found[1] += 1

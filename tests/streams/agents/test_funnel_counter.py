@@ -52,7 +52,7 @@ async def test_it_counts_live_and_each_start_reads_the_hour_anew(kafka_settings:
         port = free_port()
 
         async def counted(port: int = port, expected: dict[str, int] = expected) -> bool:
-            return await shown(port) == expected
+            return bool(await shown(port) == expected)
 
         async with agents(AgentSettings(kafka_settings), register, port=port):
             await produce_to(kafka_settings, "transitions", more)

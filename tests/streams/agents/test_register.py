@@ -354,7 +354,7 @@ async def test_new_only_is_remembered_from_the_first_moment(kafka_settings: Kafk
 
 async def test_a_timer_that_fails_ends_the_process_by_name(kafka_settings: KafkaSettings) -> None:
     def register(app: faust.App, tandem: Tandem) -> None:
-        @app.timer(0.01)
+        @app.timer(0.01)  # type: ignore[untyped-decorator] # Faust leaves it untyped
         async def failing() -> None:
             raise ValueError("broken timer")
 

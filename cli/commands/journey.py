@@ -1,0 +1,33 @@
+"""`tandem journey`: one journey, event by event."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from cli.client import api_client
+from cli.options import AsJson, DataDir, Identifier, example, identifier_of, optional_time
+from cli.terminal import show_parts
+
+app = typer.Typer()
+
+
+@app.command(epilog=example("tandem journey email:ana@example.com --known-at 2026-03-03T10:02:00Z"))
+def journey(
+    identifier: Identifier,
+    at: Annotated[str | None, typer.Option(help="RFC 3339: as it was true then, by all that is known today.")] = None,
+    known_at: Annotated[str | None, typer.Option(help="RFC 3339: as Tandem knew it then.")] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one journey: stages, touchpoints, milestones and identifiers; now, or as of a time."""
+    type_, value = identifier_of(identifier)
+    times = {"at": optional_time(at, "--at"), "known_at": optional_time(known_at, "--known-at")}
+    with api_client(data_dir) as client:
+        found = client.journey(type_, value, **times)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    from cli.render.journeys import journey_story
+
+    show_parts(journey_story(found))

@@ -1,0 +1,87 @@
+"""Options and arguments that several commands share, and how their text is read."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from cli.errors import UserError
+
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Data directory of the running stack.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Limit = Annotated[int, typer.Option(min=1, help="Number of rows at most.")]
+Identifier = Annotated[str, typer.Argument(help="type:value, such as email:ana@example.com")]
+Department = Annotated[
+    Literal["marketing", "sales"] | None,
+    typer.Option(help="The department you act for. A token of one department implies it."),
+]
+By = Annotated[str | None, typer.Option(envvar="TANDEM_USER", help="Who decides. A token implies it: its subject.")]
+Projection = Annotated[
+    str | None,
+    typer.Option(help="Read this projection instead of the live one: see `tandem replay --into`."),
+]
+FromKafka = Annotated[bool, typer.Option("--from-kafka/--from-archive", help="Read Kafka's log, with all duplicates.")]
+PlaybookFile = Annotated[
+    Path | None, typer.Option(help="Playbook to compute with. Default: TANDEM_PLAYBOOK, else the built-in one.")
+]
+
+AgentNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--agents",
+        metavar="FILE",
+        help="A Python file with agents, or one of crm, alerts, outbound, funnel-counter. May be repeated. "
+        "TANDEM_AGENTS adds more, separated by commas.",
+    ),
+]
+
+
+def example(command: str, *exits: str) -> str:
+    """What the help of a verb ends with: an example, and what exit codes mean where that matters."""
+    codes = f"\n\nExit codes: 0 {', '.join(exits)}." if exits else ""
+    return f"Example: {command}{codes}"
+
+
+def identifier_of(text: str) -> tuple[str, str]:
+    """(type, value) of an identifier as people write it. Raises UserError."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{text!a} is no identifier: it is not UTF-8 text") from error
+    type_, colon, value = text.partition(":")
+    if not colon:
+        raise UserError(f"{text!r} is no identifier: write type:value, such as email:ana@example.com")
+    return type_, value
+
+
+def identifier_text(text: str) -> str:
+    """An identifier as people write it, once it is known to be one. Raises UserError."""
+    return ":".join(identifier_of(text))
+
+
+def person_key(text: str) -> bytes:
+    """The key of an identifier that names a person, as people write it. Raises UserError."""
+    from projections.identifiers import PERSON_TYPES, normalise
+
+    type_, value = identifier_of(text)
+    found = normalise(type_, value) if type_ in PERSON_TYPES else None
+    if found is None:
+        raise UserError(f"{text} names no person: use one of {', '.join(PERSON_TYPES)}")
+    return found.key
+
+
+def time_of(text: str, option: str) -> str:
+    """A time as the API takes it. Raises UserError, which shows the form."""
+    try:
+        known = datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        known = False
+    if not known:
+        raise UserError(f"{option} is {text!a}: write a time with its offset, such as 2026-03-01T00:00:00Z")
+    return text
+
+
+def optional_time(text: str | None, option: str) -> str | None:
+    """A time as the API takes it, if one is given. Raises UserError."""
+    return None if text is None else time_of(text, option)
