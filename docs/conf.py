@@ -79,6 +79,9 @@ def lead_home(app: Sphinx, error: Exception | None) -> None:
         (app.outdir / "index.html").write_text(f"<!doctype html>\n<title>Tandem</title>\n{refresh}", "utf-8")
 
 
+_COLOURS = {"theme": "base", "themeVariables": {"xyChart": {"plotColorPalette": "#4063d8"}}}
+
+
 class Mermaid(SphinxDirective):
     """A diagram, drawn while the site is built: the page loads no script for it."""
 
@@ -88,7 +91,7 @@ class Mermaid(SphinxDirective):
         """The diagram as SVG, with an id of its own, since its style sheet names it."""
         source = "\n".join(self.content)
         name = f"diagram-{self.env.new_serialno('mermaid')}"
-        drawn = re.sub(r"\bmy-svg\b", name, str(mermaidx.render(source).svg()))
+        drawn = re.sub(r"\bmy-svg\b", name, str(mermaidx.render(source, config=_COLOURS).svg()))
         label = html.escape(source.partition("\n")[0])
         return [
             nodes.raw("", f'<figure aria-label="{label}" style="background: white">{drawn}</figure>', format="html")
