@@ -14,6 +14,7 @@ from bench.workload import Workload, generate
 from deploy.embedded.process import free_port
 from projections.playbook.model import DEFAULT_PLAYBOOK
 from tandem import ApiError, AsyncClient
+from tandem.terms import Department
 
 _CUSTOMERS, _EVENTS = (
     130_000,
@@ -75,7 +76,8 @@ async def _agree(client: AsyncClient, text: str) -> None:
     made = await client.propose_playbook(
         text, department="sales", by="bench", effective_at=(datetime.now(UTC) + timedelta(seconds=1)).isoformat()
     )
-    for n, department in enumerate(("marketing", "sales")):
+    departments: tuple[Department, ...] = ("marketing", "sales")
+    for n, department in enumerate(departments):
         await _until_said(client, made["proposal"], n)
         await client.decide_playbook(made["proposal"], "approve", department=department, by="bench")
     await _until_said(client, made["proposal"], 2)

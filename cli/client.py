@@ -1,7 +1,7 @@
 """What commands that ask the API share: the connection, its errors, and lists in the terminal."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ import typer
 from cli.errors import UserError
 
 if TYPE_CHECKING:
-    from tandem import Client
+    from tandem import Client, Identifier
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Data dir of the running stack.")]
 #: What is shown in place of a field that a window leaves out.
@@ -25,15 +25,34 @@ class ApiUnreachable(UserError):
     """The API does not answer, or not as asked."""
 
 
+class JsonClient:
+    """The SDK's client as commands use it: they pass on what people typed, and print or show the JSON that comes."""
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._client, name)
+        return lambda *values, **named: _as_json(method(*values, **named))
+
+
+def _as_json(answer: Any) -> Any:
+    import msgspec
+
+    if isinstance(answer, bytes):
+        return answer
+    return map(msgspec.to_builtins, answer) if isinstance(answer, Iterator) else msgspec.to_builtins(answer)
+
+
 @contextmanager
-def api_client(data_dir: Path | None) -> "Iterator[Client]":
+def api_client(data_dir: Path | None) -> Iterator[JsonClient]:
     """A client of the running API. Raises ApiUnreachable."""
     import tandem
     from cli.settings import api_url, secret
 
     address = api_url(data_dir)
     with named_errors(address), tandem.Client(address, token=secret("TANDEM_TOKEN")) as client:
-        yield client
+        yield JsonClient(client)
 
 
 @contextmanager
@@ -52,8 +71,10 @@ def named_errors(address: str) -> Iterator[None]:
         raise ApiUnreachable(f"{error.detail}{hint}") from error
 
 
-def identifier_of(text: str) -> tuple[str, str]:
-    """(type, value) of an identifier as people write it. Raises UserError."""
+def identifier_of(text: str) -> "Identifier":
+    """An identifier as people write it. Raises UserError."""
+    from tandem import CustomType, Identifier
+
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -61,15 +82,15 @@ def identifier_of(text: str) -> tuple[str, str]:
     type_, colon, value = text.partition(":")
     if not colon:
         raise UserError(f"{text!r} is no identifier: write type:value, such as email:ana@example.com")
-    return type_, value
+    return Identifier(CustomType(type_), value)
 
 
 def person_key(text: str) -> bytes:
     """The key of an identifier that names a person, as people write it. Raises UserError."""
     from projections.identifiers import PERSON_TYPES, normalise
 
-    type_, value = identifier_of(text)
-    found = normalise(type_, value) if type_ in PERSON_TYPES else None
+    one = identifier_of(text)
+    found = normalise(one.type, one.value) if one.type in PERSON_TYPES else None
     if found is None:
         raise UserError(f"{text} names no person: use one of {', '.join(PERSON_TYPES)}")
     return found.key

@@ -34,10 +34,10 @@ def diff(
 
     Example: tandem diff email:ana@example.com --from 2026-03-03T10:02:00Z --axis known
     """
-    type_, value = identifier_of(identifier)
+    who = identifier_of(identifier)
     times = (time_of(start, "--from"), None if end is None else time_of(end, "--to"))
     with api_client(data_dir) as client:
-        found = client.diff(type_, value, *times, axis=axis)
+        found = client.diff(who, *times, axis=axis)
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -70,9 +70,9 @@ def explain_journey(
 
     Example: tandem explain journey email:ana@example.com --stage marketing-qualified
     """
-    type_, value = identifier_of(identifier)
+    who = identifier_of(identifier)
     with api_client(data_dir) as client:
-        found = client.explain_journey(type_, value, stage)
+        found = client.explain_journey(who, stage=stage)
     if as_json:
         typer.echo(json.dumps(found))
         return

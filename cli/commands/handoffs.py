@@ -5,15 +5,12 @@ import time
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from cli.client import HIDDEN, AsJson, DataDir, api_client, print_items
+from cli.client import HIDDEN, AsJson, DataDir, JsonClient, api_client, print_items
 from cli.errors import UserError
-
-if TYPE_CHECKING:
-    from tandem import Client
 
 app = typer.Typer()
 handoffs = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -181,7 +178,7 @@ def _decide(
     typer.echo(json.dumps(found) if as_json else f"{handoff} is {found['handoff']['state']}")
 
 
-def _wait(client: "Client", handoff: str, before: str) -> dict[str, Any]:
+def _wait(client: JsonClient, handoff: str, before: str) -> Any:
     """The hand-off once the decision is projected: some seconds at most. Raises UserError."""
     deadline = time.monotonic() + 15
     while (found := client.handoff(handoff))["handoff"]["state"] == before:

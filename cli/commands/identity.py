@@ -37,10 +37,10 @@ def show(
 
     Example: tandem identity show email:ana@example.com --at 2026-03-01T00:00:00Z
     """
-    type_, value = identifier_of(identifier)
+    who = identifier_of(identifier)
     with api_client(data_dir) as client:
         found = client.identity(
-            type_, value, at=at and time_of(at, "--at"), known_at=known_at and time_of(known_at, "--known-at")
+            who, at=at and time_of(at, "--at"), known_at=known_at and time_of(known_at, "--known-at")
         )
     if as_json:
         typer.echo(json.dumps(found))
@@ -73,7 +73,7 @@ def explain(a: One, b: One, data_dir: DataDir = None, as_json: AsJson = False) -
     Example: tandem identity explain user_id:7 anonymous_id:ipad-3
     """
     with api_client(data_dir) as client:
-        found = client.explain_identity(":".join(identifier_of(a)), ":".join(identifier_of(b)))
+        found = client.explain_identity(identifier_of(a), identifier_of(b))
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -152,7 +152,7 @@ def _rule(
     data_dir: Path | None,
     as_json: bool,
 ) -> None:
-    names = [":".join(identifier_of(one)) for one in identifiers]
+    names = [identifier_of(one) for one in identifiers]
     with api_client(data_dir) as client:
         found = client.preview_ruling(ruling, names)
         if not as_json:
@@ -222,7 +222,7 @@ def quarantine(
     """
     with api_client(data_dir) as client:
         if victims_of is not None:
-            found = list(islice(client.victims(":".join(identifier_of(victims_of))), limit))
+            found = list(islice(client.victims(identifier_of(victims_of)), limit))
             print_items(found, as_json, ("journey_id", "at"))
             return
         found = list(islice(client.quarantine(), limit))

@@ -30,13 +30,13 @@ def journey(
 
     Example: tandem journey email:ana@example.com --known-at 2026-03-03T10:02:00Z
     """
-    type_, value = identifier_of(identifier)
+    who = identifier_of(identifier)
     times = {
         "at": None if at is None else time_of(at, "--at"),
         "known_at": None if known_at is None else time_of(known_at, "--known-at"),
     }
     with api_client(data_dir) as client:
-        found = client.journey(type_, value, **times)
+        found = client.journey(who, **times)
     if as_json:
         typer.echo(json.dumps(found))
     else:
@@ -140,7 +140,7 @@ def dead_letters(
             topic, partition, offset = _place(show)
             typer.echo(client.dead_letter(topic, partition, offset), nl=False)
             return
-        found = list(islice(client.dead_letters(reason), limit))
+        found = list(islice(client.dead_letters(reason=reason), limit))
     print_items(found, as_json, ("topic", "partition", "offset", "reason", "field", "bytes", "message"))
 
 

@@ -4,15 +4,12 @@ import difflib
 import json
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from cli.client import AsJson, DataDir, api_client, print_items, time_of
+from cli.client import AsJson, DataDir, JsonClient, api_client, print_items, time_of
 from cli.errors import UserError
-
-if TYPE_CHECKING:
-    from tandem import Client
 
 app = typer.Typer()
 playbook = typer.Typer(
@@ -118,7 +115,7 @@ def _decide(
     typer.echo(json.dumps(found) if as_json else _line(found))
 
 
-def _wait(client: "Client", proposal: str, decisions: int) -> dict[str, Any]:
+def _wait(client: JsonClient, proposal: str, decisions: int) -> Any:
     """The proposal once it, with so many decisions, is projected: some seconds at most. Raises UserError."""
     import time
 
@@ -159,7 +156,7 @@ def show(
     Example: tandem playbook show > plan.yaml
     """
     with api_client(data_dir) as client:
-        found = client.proposal(proposal) if proposal else client.playbook(at and time_of(at, "--at"))
+        found = client.proposal(proposal) if proposal else client.playbook(at=at and time_of(at, "--at"))
     typer.echo(json.dumps(found) if as_json else found["playbook"].rstrip())
 
 
@@ -211,7 +208,7 @@ def _rules(text: str) -> list[str]:
     return to_yaml(read_model(text, Playbook, "playbook", InvalidPlaybook)).splitlines()
 
 
-def _text(client: "Client", which: str) -> str:
+def _text(client: JsonClient, which: str) -> str:
     """The text of a file, or of a proposal."""
     try:
         return str(client.proposal(str(uuid.UUID(which)))["playbook"])
@@ -261,7 +258,7 @@ def what_if(
         typer.echo(f"{page} is written", err=True)
 
 
-def _ask(client: "Client", text: str, since: str | None, at: str | None, as_json: bool) -> dict[str, Any]:
+def _ask(client: JsonClient, text: str, since: str | None, at: str | None, as_json: bool) -> Any:
     from rich.console import Console
     from rich.progress import Progress
 

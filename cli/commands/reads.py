@@ -24,7 +24,7 @@ def reads(
     Example: tandem reads --person email:ana@example.com
     """
     wanted = {
-        "person": None if person is None else ":".join(identifier_of(person)),
+        "person": None if person is None else identifier_of(person),
         "reader": reader,
         "since": since and time_of(since, "--since"),
     }

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.client import AsJson, DataDir, named_errors
+from cli.client import AsJson, DataDir, identifier_of, named_errors
 from cli.errors import UserError
 
 if TYPE_CHECKING:
-    from tandem import Change, Subscription
+    from tandem import AsyncSubscription, Change
 
 app = typer.Typer()
 
@@ -50,7 +50,8 @@ def watch(
     if cursor and snapshot:
         raise UserError("--cursor goes on from a place and --snapshot begins anew: give one of them")
     address = api_url(data_dir)
-    filters = {"department": department, "stage": stage, "journey": journey, "account": account, "kind": kind}
+    filters: dict[str, Any] = {"department": department, "stage": stage, "account": account, "kind": kind}
+    filters["journey"] = None if journey is None else identifier_of(journey)
 
     async def follow() -> None:
         async with tandem.AsyncClient(address, token=secret("TANDEM_TOKEN")) as client:
@@ -70,7 +71,7 @@ def watch(
         asyncio.run(follow())
 
 
-async def _until_interrupted(subscription: "Subscription", as_json: bool) -> None:
+async def _until_interrupted(subscription: "AsyncSubscription", as_json: bool) -> None:
     import asyncio
     import signal
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import tandem
+from cli.client import JsonClient
 from cli.commands.handoffs import due_text
 from cli.render.journeys import amounts
 from cli.render.what_if import print_what_if
@@ -28,7 +29,7 @@ class Plan(NamedTuple):
     changed: int  #: journeys that what-if foretold to be in another stage
 
 
-def show_handoffs(client: tandem.Client, console: Console) -> dict[str, int]:
+def show_handoffs(client: JsonClient, console: Console) -> dict[str, int]:
     """Who waits for whom, and how the promises were kept. Returns the sums of the report."""
     console.print("\n[bold]Hand-offs: what one department gives the other, with a promise[/bold]")
     sums: dict[str, dict[str, int]] = {}
@@ -53,7 +54,7 @@ def show_handoffs(client: tandem.Client, console: Console) -> dict[str, int]:
     return {name: sum(line[name] for line in sums.values()) for name in _COUNTED}
 
 
-def show_audiences(client: tandem.Client, console: Console) -> dict[str, int]:
+def show_audiences(client: JsonClient, console: Console) -> dict[str, int]:
     """Whom the departments may turn to. Returns their sizes."""
     sizes = {one["audience"]: one["members"] for one in client.audiences()["items"]}
     said = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
@@ -61,7 +62,7 @@ def show_audiences(client: tandem.Client, console: Console) -> dict[str, int]:
     return sizes
 
 
-def show_credit(client: tandem.Client, console: Console) -> None:
+def show_credit(client: JsonClient, console: Console) -> None:
     """Which channels have credit, in a line each."""
     found = client.attribution()
     console.print(
@@ -72,7 +73,7 @@ def show_credit(client: tandem.Client, console: Console) -> None:
     console.print(f"  {'total':16} {amounts(found['total']['credit'])}")
 
 
-def change_the_plan(client: tandem.Client, console: Console) -> Plan:
+def change_the_plan(client: JsonClient, console: Console) -> Plan:
     """Marketing proposes, sales asks, what-if answers, both approve; neither could alone."""
     console.print("\n[bold]The joint plan: neither department can change it alone[/bold]")
     text = client.playbook()["playbook"].replace(_BEFORE, _AFTER)
@@ -96,9 +97,7 @@ def change_the_plan(client: tandem.Client, console: Console) -> Plan:
     return Plan(both["state"], told["changed"])
 
 
-def _decide(
-    client: tandem.Client, proposal: str, decision: str, department: str, by: str, text: str | None = None
-) -> dict[str, Any]:
+def _decide(client: JsonClient, proposal: str, decision: str, department: str, by: str, text: str | None = None) -> Any:
     """Publish a decision, and wait until it is projected."""
     before = len(_proposal(client, proposal)["decisions"])
     client.decide_playbook(proposal, decision, department=department, by=by, text=text)
@@ -108,7 +107,7 @@ def _decide(
     return found
 
 
-def _proposal(client: tandem.Client, proposal: str) -> dict[str, Any]:
+def _proposal(client: JsonClient, proposal: str) -> Any:
     deadline = time.monotonic() + _WAIT_SECONDS
     while True:
         try:

@@ -1,7 +1,5 @@
 """Publish marketing and sales facts to Tandem, read customer journeys, and follow how they change."""
 
-from importlib.metadata import version
-
 from tandem import events
 from tandem._async.client import AsyncClient
 from tandem._async.subscription import AsyncSubscription
@@ -27,7 +25,7 @@ from tandem.ids import event_id
 from tandem.producer import AsyncProducer, Producer
 from tandem.transport import Receipt
 
-__version__ = version("tandem-sdk")
+__version__ = "0.2.0"
 
 __all__ = [
     "ApiError",

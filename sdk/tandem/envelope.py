@@ -11,7 +11,6 @@ import msgspec
 from tandem.errors import InvalidEvent
 from tandem.events import EVENT_TYPES, EventData
 from tandem.identifiers import IDENTITY_TYPES, CustomType, Identifier, identifiers_of
-from tandem.terms import EventDepartment
 
 MAX_BYTES = 1_048_576
 MAX_IDENTITIES = 32
@@ -28,7 +27,7 @@ class Encoded(msgspec.Struct, frozen=True):
 def encode_event(
     event: "str | EventData",
     *,
-    department: EventDepartment,
+    department: str,
     source: str,
     id_: UUID,
     occurred_at: datetime,
@@ -64,7 +63,7 @@ def _rank(identifier: Identifier) -> int:
 
 
 def _checked_data(
-    event: "str | EventData", data: Mapping[str, Any] | None, department: EventDepartment, version: int | None
+    event: "str | EventData", data: Mapping[str, Any] | None, department: str, version: int | None
 ) -> tuple[str, dict[str, Any]]:
     if isinstance(event, EventData):
         type_, content = event.TYPE, msgspec.to_builtins(event)

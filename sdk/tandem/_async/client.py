@@ -268,7 +268,7 @@ class AsyncClient:
         account: str | None = None,
         kind: ChangeKind | None = None,
     ) -> AsyncSubscription:
-        """Changes without end, to iterate over: on from a `cursor`, or from now on; with `snapshot`, all journeys first.
+        """Changes without end, to iterate over: on from a `cursor`, or from now; with `snapshot`, all journeys first.
 
         A change must fit all filters that are given. Every cut is mended: each change comes once.
         """

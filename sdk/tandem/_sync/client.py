@@ -269,7 +269,7 @@ class Client:
         account: str | None = None,
         kind: ChangeKind | None = None,
     ) -> Subscription:
-        """Changes without end, to iterate over: on from a `cursor`, or from now on; with `snapshot`, all journeys first.
+        """Changes without end, to iterate over: on from a `cursor`, or from now; with `snapshot`, all journeys first.
 
         A change must fit all filters that are given. Every cut is mended: each change comes once.
         """
