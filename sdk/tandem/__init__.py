@@ -1,6 +1,8 @@
 """Publish marketing and sales facts to Tandem, read customer journeys, and follow how they change."""
 
-from tandem import events
+from msgspec import UNSET
+
+from tandem import answers, events
 from tandem._async.client import AsyncClient
 from tandem._async.subscription import AsyncSubscription
 from tandem._sync.client import Client
@@ -28,6 +30,7 @@ from tandem.transport import Receipt
 __version__ = "0.2.0"
 
 __all__ = [
+    "UNSET",
     "ApiError",
     "AsyncClient",
     "AsyncProducer",
@@ -50,6 +53,7 @@ __all__ = [
     "TandemError",
     "Undelivered",
     "__version__",
+    "answers",
     "event_id",
     "events",
     "follow",

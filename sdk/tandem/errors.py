@@ -1,9 +1,10 @@
 """What can go wrong, by name."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
+
+from tandem.answers import RulingPreview
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +68,7 @@ class NotFound(ApiError):
 class ConfirmationNeeded(ApiError):
     """A ruling moves more than it may without confirmation. `preview` says what; rule again with `confirm=True`."""
 
-    def __init__(self, status: int, title: str, detail: str, preview: dict[str, Any]) -> None:
+    def __init__(self, status: int, title: str, detail: str, preview: RulingPreview) -> None:
         super().__init__(status, title, detail)
         self.preview = preview
 

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import httpx
 import msgspec
 
+from tandem.answers import ChangeDetail, FeedJourney
 from tandem.errors import ApiError, FeedReset
 from tandem.responses import RETRIED, check
 
@@ -30,14 +31,14 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     cursor: str  #: of a reader who has this change and all before it
     journey_id: str | None = None  #: None with `live` and `reset`
-    journey: dict[str, Any] | None = None  #: as it is now, perhaps newer than the change; None if it no longer exists
+    journey: FeedJourney | None = None  #: as it is now, perhaps newer than the change; None if it no longer exists
     seq: int | None = None  #: its number; None in a snapshot, like all that follows
     at: str | None = None  #: when it was committed, RFC 3339
     cause: str | None = None  #: `event`, `identity`, `time` or `playbook`
     related: str | None = None  #: the journey that a merged one went into, or that a split one came out of
     stage_from: str | None = None
     stage_to: str | None = None
-    detail: dict[str, Any] | None = None  #: what happened to a hand-off, which audience, which credit
+    detail: ChangeDetail | None = None  #: what happened to a hand-off, which audience, which credit
 
 
 class Message(NamedTuple):
@@ -76,8 +77,8 @@ def _change_of(message: Message) -> Change | None:
     if message.event == "change":
         return msgspec.convert(msgspec.json.decode(message.data) | {"cursor": message.cursor}, Change)
     if message.event == "journey":
-        journey = msgspec.json.decode(message.data)
-        return Change(kind="snapshot", cursor=message.cursor, journey_id=journey["journey_id"], journey=journey)
+        journey = msgspec.json.decode(message.data, type=FeedJourney)
+        return Change(kind="snapshot", cursor=message.cursor, journey_id=journey.journey_id, journey=journey)
     return Change(kind="live", cursor=message.cursor) if message.event == "live" else None
 
 

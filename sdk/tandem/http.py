@@ -7,6 +7,7 @@ from collections.abc import Callable
 import httpx
 import msgspec
 
+from tandem.answers import Accepted, Published
 from tandem.envelope import Encoded
 from tandem.errors import DeliveryFailed
 from tandem.responses import RETRIED, bearer, pause_before, problem_of, retry_after
@@ -15,23 +16,6 @@ from tandem.transport import Receipt
 
 _BATCH = 500  #: events of one request, at most
 _BATCH_BYTES = 4 * 1024 * 1024
-
-
-class _Result(msgspec.Struct, frozen=True):
-    """What became of one event."""
-
-    status: str
-    topic: str = ""
-    partition: int = -1
-    offset: int = -1
-    reason: str = ""
-    field: str | None = None
-    message: str = ""
-
-
-class _Results(msgspec.Struct, frozen=True):
-    results: list[_Result]
-
 
 _Item = tuple[Encoded, "asyncio.Future[Receipt]"]
 
@@ -123,7 +107,7 @@ class HttpTransport:
 
 def _settle(batch: list[_Item], response: httpx.Response) -> None:
     try:
-        results = msgspec.json.decode(response.content, type=_Results).results
+        results = msgspec.json.decode(response.content, type=Published).results
     except msgspec.DecodeError as error:
         _fail(batch, "protocol", f"{response.url} answered something else than expected ({error}): is it Tandem's API?")
         return
@@ -133,7 +117,7 @@ def _settle(batch: list[_Item], response: httpx.Response) -> None:
     for (event, future), result in zip(batch, results, strict=True):
         if future.done():
             continue
-        if result.status == "accepted":
+        if isinstance(result, Accepted):
             future.set_result(Receipt(event.id, result.topic, result.partition, result.offset))
         else:
             message = f"{result.field}: {result.message}" if result.field else result.message

@@ -35,6 +35,14 @@ class Identifier(msgspec.Struct, frozen=True):
     type: IdentityType
     value: str | int
 
+    @staticmethod
+    def parse(text: str) -> "Identifier":
+        """The identifier of text in the form `type:value`, as some answers have it. Raises ValueError."""
+        type_, colon, value = text.partition(":")
+        if not colon:
+            raise ValueError(f"{text!r} is no identifier: write type:value, such as email:ada@example.com")
+        return Identifier(CustomType(type_), value)
+
     def __str__(self) -> str:
         """The form `type:value`, as the API writes it."""
         return f"{self.type}:{self.value}"

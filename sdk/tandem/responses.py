@@ -6,12 +6,12 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
+from tandem.answers import RulingPreview
 from tandem.errors import ApiError, ConfirmationNeeded, NotFound, Problem
 
 LONGEST_PAUSE = 10.0  #: seconds between two tries
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 
-Json = dict[str, Any]
 _T = TypeVar("_T")
 
 
@@ -48,7 +48,8 @@ def check(response: httpx.Response) -> None:
         return
     problem = problem_of(response)
     if response.status_code == httpx.codes.CONFLICT and problem.title == "Confirm":
-        raise ConfirmationNeeded(response.status_code, problem.title, problem.detail, response.json())
+        preview = msgspec.json.decode(response.content, type=RulingPreview)
+        raise ConfirmationNeeded(response.status_code, problem.title, problem.detail, preview)
     kind = NotFound if response.status_code == httpx.codes.NOT_FOUND else ApiError
     raise kind(response.status_code, problem.title, problem.detail)
 

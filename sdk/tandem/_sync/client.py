@@ -10,10 +10,11 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from tandem import answers
 from tandem._sync.subscription import Subscription
 from tandem.feed import Jitter
 from tandem.identifiers import Identifier, path_of, text_of
-from tandem.responses import Json, Page, bearer, check, decoded, given
+from tandem.responses import Page, bearer, check, decoded, given
 from tandem.terms import (
     AttributionModel,
     Axis,
@@ -49,9 +50,9 @@ class Client:
         self._jitter = jitter
         self._client = httpx.Client(base_url=base_url, timeout=timeout, headers=bearer(token))
 
-    def journey(self, identifier: Identifier, *, at: str | None = None, known_at: str | None = None) -> Json:
+    def journey(self, identifier: Identifier, *, at: str | None = None, known_at: str | None = None) -> answers.Journey:
         """The journey of whoever an identifier names; `at` and `known_at` look back. Raises NotFound."""
-        return self._get(f"/v1/journeys/{path_of(identifier)}", Json, {"at": at, "known_at": known_at})
+        return self._get(f"/v1/journeys/{path_of(identifier)}", answers.Journey, {"at": at, "known_at": known_at})
 
     def journeys(
         self,
@@ -62,45 +63,45 @@ class Client:
         owner: str | None = None,
         changed_since: str | None = None,
         projection: str | None = None,
-    ) -> Iterator[Json]:
+    ) -> Iterator[answers.JourneySummary]:
         """All journeys that fit; `owner` is the person who owns the lead.
 
         `projection`: of a projection beside the live one, such as one of the past.
         """
         filters = {"stage": stage, "account": account, "channel": channel, "owner": owner}
         more = {"changed_since": changed_since, "projection": projection}
-        return self._pages("/v1/journeys", Json, filters | more)
+        return self._pages("/v1/journeys", answers.JourneySummary, filters | more)
 
-    def diff(self, identifier: Identifier, start: str, end: str | None = None, *, axis: Axis = "true") -> Json:
+    def diff(self, identifier: Identifier, start: str, end: str | None = None, *, axis: Axis = "true") -> answers.Diff:
         """What changed in a journey between two times (`end` is now, if not given), and which events did it.
 
         `axis`: "true" for what was true then, "known" for what Tandem knew then. Raises NotFound.
         """
         times = {"from": start, "to": end, "axis": axis}
-        return self._get(f"/v1/diff/{path_of(identifier)}", Json, times)
+        return self._get(f"/v1/diff/{path_of(identifier)}", answers.Diff, times)
 
-    def explain_journey(self, identifier: Identifier, *, stage: str | None = None) -> Json:
+    def explain_journey(self, identifier: Identifier, *, stage: str | None = None) -> answers.JourneyExplanation:
         """Why a journey is in its stages, or in one: events, rules, playbook. Raises NotFound."""
-        return self._get(f"/v1/explain/{path_of(identifier)}", Json, {"stage": stage})
+        return self._get(f"/v1/explain/{path_of(identifier)}", answers.JourneyExplanation, {"stage": stage})
 
-    def funnel(self, by: GroupBy | None = None, *, projection: str | None = None) -> Json:
+    def funnel(self, by: GroupBy | None = None, *, projection: str | None = None) -> answers.Funnel:
         """How many journeys reached each stage, in all or by channel or campaign.
 
         `projection`: of a projection beside the live one.
         """
-        return self._get("/v1/funnel", Json, {"by": by, "projection": projection})
+        return self._get("/v1/funnel", answers.Funnel, {"by": by, "projection": projection})
 
-    def attribution(self, model: AttributionModel | None = None, by: GroupBy = "channel") -> Json:
+    def attribution(self, model: AttributionModel | None = None, by: GroupBy = "channel") -> answers.Attribution:
         """Which channels or campaigns have credit for what was booked; the playbook's model if none is given."""
-        return self._get("/v1/attribution", Json, {"model": model, "by": by}, timeout=_LONG)
+        return self._get("/v1/attribution", answers.Attribution, {"model": model, "by": by}, timeout=_LONG)
 
-    def account(self, name: str) -> Json:
+    def account(self, name: str) -> answers.Account:
         """What an account's journeys add up to. Raises NotFound."""
-        return self._get(f"/v1/accounts/{quote(name, safe='')}", Json)
+        return self._get(f"/v1/accounts/{quote(name, safe='')}", answers.Account)
 
-    def dead_letters(self, *, reason: str | None = None) -> Iterator[Json]:
+    def dead_letters(self, *, reason: str | None = None) -> Iterator[answers.DeadLetter]:
         """Records that could not be applied, and why."""
-        return self._pages("/v1/dead-letters", Json, {"reason": reason})
+        return self._pages("/v1/dead-letters", answers.DeadLetter, {"reason": reason})
 
     def dead_letter(self, topic: str, partition: int, offset: int) -> bytes:
         """A dead letter's original bytes. Raises NotFound."""
@@ -108,40 +109,40 @@ class Client:
         check(response)
         return response.content
 
-    def identity(self, identifier: Identifier, *, at: str | None = None, known_at: str | None = None) -> Json:
+    def identity(self, identifier: Identifier, *, at: str | None = None, known_at: str | None = None) -> answers.Person:
         """Who an identifier is: all names of this person; `at` and `known_at` look back. Raises NotFound."""
         path = f"/v1/identity/persons/{path_of(identifier)}"
-        return self._get(path, Json, {"at": at, "known_at": known_at})
+        return self._get(path, answers.Person, {"at": at, "known_at": known_at})
 
-    def explain_identity(self, a: Identifier, b: Identifier) -> Json:
+    def explain_identity(self, a: Identifier, b: Identifier) -> answers.IdentityExplanation:
         """Why two identifiers are one person, or why not."""
-        return self._get("/v1/identity/explain", Json, {"a": text_of(a), "b": text_of(b)})
+        return self._get("/v1/identity/explain", answers.IdentityExplanation, {"a": text_of(a), "b": text_of(b)})
 
-    def identity_conflicts(self) -> Iterator[Json]:
+    def identity_conflicts(self) -> Iterator[answers.Conflict]:
         """Links between identifiers that were refused."""
-        return self._pages("/v1/identity/conflicts", Json, {})
+        return self._pages("/v1/identity/conflicts", answers.Conflict, {})
 
-    def quarantine(self) -> Iterator[Json]:
+    def quarantine(self) -> Iterator[answers.QuarantinedIdentifier]:
         """Identifiers in quarantine: too many others are linked to them."""
-        return self._pages("/v1/identity/quarantine", Json, {})
+        return self._pages("/v1/identity/quarantine", answers.QuarantinedIdentifier, {})
 
-    def victims(self, identifier: Identifier) -> Iterator[Json]:
+    def victims(self, identifier: Identifier) -> Iterator[answers.Victim]:
         """Whom events linked to an identifier in quarantine."""
-        return self._pages("/v1/identity/victims", Json, {"identifier": text_of(identifier)})
+        return self._pages("/v1/identity/victims", answers.Victim, {"identifier": text_of(identifier)})
 
     def reads(
         self, *, person: Identifier | None = None, reader: str | None = None, since: str | None = None
-    ) -> Iterator[Json]:
+    ) -> Iterator[answers.Read]:
         """Who has read personal data, the newest first; for auditors.
 
         `person`: only reads of this person's data. `reader`: only reads by this user or system.
         """
         filters = {"person": None if person is None else text_of(person), "reader": reader, "since": since}
-        return self._pages("/v1/reads", Json, filters)
+        return self._pages("/v1/reads", answers.Read, filters)
 
-    def preview_ruling(self, ruling: Ruling, identifiers: Iterable[Identifier]) -> Json:
+    def preview_ruling(self, ruling: Ruling, identifiers: Iterable[Identifier]) -> answers.RulingPreview:
         """What a ruling would move: join (these are one person), split (they are not), release (of somebody else)."""
-        return self._post("/v1/identity/preview", Json, _ruling(ruling, identifiers))
+        return self._post("/v1/identity/preview", answers.RulingPreview, _ruling(ruling, identifiers))
 
     def rule(
         self,
@@ -151,27 +152,27 @@ class Client:
         reason: str | None = None,
         by: str | None = None,
         confirm: bool = False,
-    ) -> Json:
+    ) -> answers.RulingPublished:
         """Publish a ruling; `by` is the person who rules. `preview_ruling` says what it would move.
 
         Raises ConfirmationNeeded if it moves more than the playbook lets a ruling move without `confirm`.
         """
         body = _ruling(ruling, identifiers) | {"reason": reason, "by": by, "confirm": confirm}
-        return self._post("/v1/identity/rulings", Json, body)
+        return self._post("/v1/identity/rulings", answers.RulingPublished, body)
 
     def handoffs(
         self, *, team: str | None = None, kind: str | None = None, overdue: bool | None = None
-    ) -> Iterator[Json]:
+    ) -> Iterator[answers.HandoffItem]:
         """Hand-offs that wait for somebody, the most overdue first; with `overdue`, only those past their deadline."""
-        return self._pages("/v1/handoffs", Json, {"team": team, "kind": kind, "overdue": overdue})
+        return self._pages("/v1/handoffs", answers.HandoffItem, {"team": team, "kind": kind, "overdue": overdue})
 
-    def handoff_report(self) -> Json:
+    def handoff_report(self) -> answers.HandoffReport:
         """How hand-offs went, by kind and tier: deadlines met and missed by now."""
-        return self._get("/v1/handoffs/report", Json)
+        return self._get("/v1/handoffs/report", answers.HandoffReport)
 
-    def handoff(self, handoff: str) -> Json:
+    def handoff(self, handoff: str) -> answers.HandoffDetails:
         """One hand-off by its id, with all that happened to it. Raises NotFound."""
-        return self._get(f"/v1/handoffs/{quote(handoff, safe='')}", Json)
+        return self._get(f"/v1/handoffs/{quote(handoff, safe='')}", answers.HandoffDetails)
 
     def decide_handoff(
         self,
@@ -181,33 +182,33 @@ class Client:
         department: Department | None = None,
         reason: str | None = None,
         by: str | None = None,
-    ) -> Json:
+    ) -> answers.HandoffDecided:
         """Accept, reject or withdraw a hand-off; `by` is the person who decides. A rejection needs a reason.
 
         `department` and `by` may be left out if the token says them. Raises ApiError (409) if it would not count.
         """
         body = {"decision": decision, "department": department, "reason": reason, "by": by}
-        return self._post(f"/v1/handoffs/{quote(handoff, safe='')}/decisions", Json, body)
+        return self._post(f"/v1/handoffs/{quote(handoff, safe='')}/decisions", answers.HandoffDecided, body)
 
-    def audiences(self) -> Json:
+    def audiences(self) -> answers.AudienceList:
         """The playbook's audiences, and how many journeys are in each."""
-        return self._get("/v1/audiences", Json)
+        return self._get("/v1/audiences", answers.AudienceList)
 
-    def audience(self, name: str) -> Iterator[Json]:
+    def audience(self, name: str) -> Iterator[answers.FeedJourney]:
         """Who is in an audience: journeys in short, with identifiers and consent. Raises NotFound."""
-        return self._pages(f"/v1/audiences/{quote(name, safe='')}", Json, {})
+        return self._pages(f"/v1/audiences/{quote(name, safe='')}", answers.FeedJourney, {})
 
-    def playbook(self, *, at: str | None = None) -> Json:
+    def playbook(self, *, at: str | None = None) -> answers.PlaybookInForce:
         """The playbook in force, now or at a time, with its text."""
-        return self._get("/v1/playbook", Json, {"at": at})
+        return self._get("/v1/playbook", answers.PlaybookInForce, {"at": at})
 
-    def proposals(self) -> Json:
+    def proposals(self) -> answers.ProposalList:
         """All proposals with what was said of them, and decisions that name no known proposal."""
-        return self._get("/v1/playbook/proposals", Json)
+        return self._get("/v1/playbook/proposals", answers.ProposalList)
 
-    def proposal(self, proposal: str) -> Json:
+    def proposal(self, proposal: str) -> answers.Proposal:
         """One proposal by its id, with its text. Raises NotFound."""
-        return self._get(f"/v1/playbook/proposals/{quote(proposal, safe='')}", Json)
+        return self._get(f"/v1/playbook/proposals/{quote(proposal, safe='')}", answers.Proposal)
 
     def propose_playbook(
         self,
@@ -217,13 +218,13 @@ class Client:
         effective_at: str | None = None,
         comment: str | None = None,
         by: str | None = None,
-    ) -> Json:
+    ) -> answers.ProposalPublished:
         """Propose a playbook, in YAML. Raises ApiError with line and column if it is not valid.
 
         It holds from `effective_at` on, or at once, when both departments have approved it.
         """
         body = {"playbook": playbook, "department": department, "effective_at": effective_at}
-        return self._post("/v1/playbook/proposals", Json, body | {"comment": comment, "by": by})
+        return self._post("/v1/playbook/proposals", answers.ProposalPublished, body | {"comment": comment, "by": by})
 
     def decide_playbook(
         self,
@@ -234,17 +235,19 @@ class Client:
         digest: str | None = None,
         text: str | None = None,
         by: str | None = None,
-    ) -> Json:
+    ) -> answers.ProposalPublished:
         """Approve or reject a proposal, or comment on it: `text` is the reason or the comment.
 
         `digest`: of the text that is approved. Raises ApiError (409) if it would not count.
         """
         body = {"decision": decision, "department": department, "digest": digest, "text": text, "by": by}
-        return self._post(f"/v1/playbook/proposals/{quote(proposal, safe='')}/decisions", Json, body)
+        return self._post(
+            f"/v1/playbook/proposals/{quote(proposal, safe='')}/decisions", answers.ProposalPublished, body
+        )
 
     def what_if(
         self, playbook: str, *, since: str | None = None, at: str | None = None, tell: Progress | None = None
-    ) -> Json:
+    ) -> answers.WhatIf:
         """What a playbook, in YAML, would do to all journeys. Nothing is published, nothing changes.
 
         `since`: as if it were in force from then on. `tell` is called with (done, total) from time to time.
