@@ -1,11 +1,14 @@
 """How Tandem names a person: a typed identifier, the same in events, in questions and in answers."""
 
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import quote
 
 import msgspec
+
+from tandem.deprecation import warn
+
+_INSTEAD = 'will end with release 0.3: write Identifier("email", "ada@example.com")'
 
 #: The types that every Tandem knows; `journey` names a journey by its id, in questions only.
 KnownType = Literal["user_id", "crm_contact", "crm_lead", "email", "phone", "anonymous_id", "account", "journey"]
@@ -51,7 +54,7 @@ class Identifier(msgspec.Struct, frozen=True):
 def text_of(identifier: Identifier) -> str:
     """The form `type:value`. Text of this form, as releases before 0.2 took it, still works and warns."""
     if isinstance(identifier, str):
-        _warn("'type:value' text as an identifier")
+        warn(f"'type:value' text as an identifier {_INSTEAD}")
     return str(identifier)
 
 
@@ -64,13 +67,5 @@ def identifiers_of(identities: Iterable[Identifier]) -> list[Identifier]:
     """What an event names. A mapping or pairs, as releases before 0.2 took them, still work and warn."""
     named: list[Any] = list(identities.items() if isinstance(identities, Mapping) else identities)
     if not all(isinstance(one, Identifier) for one in named):
-        _warn("a mapping or pairs as identities")
+        warn(f"a mapping or pairs as identities {_INSTEAD}")
     return [one if isinstance(one, Identifier) else Identifier(*one) for one in named]
-
-
-def _warn(what: str) -> None:
-    warnings.warn(
-        f'{what} will end with release 0.3: write Identifier("email", "ada@example.com")',
-        DeprecationWarning,
-        stacklevel=4,
-    )

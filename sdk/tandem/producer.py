@@ -4,18 +4,18 @@ import asyncio
 import concurrent.futures
 import functools
 import threading
-import warnings
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack, get_args
 from uuid import UUID
 
+from tandem.deprecation import warn
 from tandem.envelope import Encoded, encode_event
 from tandem.errors import BufferFull, DeliveryFailed, TandemError, Undelivered
 from tandem.events import EventData
 from tandem.http import HttpTransport
-from tandem.identifiers import Identifier
+from tandem.identifiers import Identifier, identifiers_of
 from tandem.ids import uuid7_source
 from tandem.kafka import KafkaOptions, KafkaTransport
 from tandem.terms import EventDepartment
@@ -39,7 +39,7 @@ def _accepts_owner(function: Callable[_P, _T]) -> Callable[_P, _T]:
         if "owner" in kwargs:
             if "department" in kwargs:
                 raise TypeError("department= and owner= are one thing: give department= only")
-            warnings.warn("owner= will end with release 0.3: write department=", DeprecationWarning, stacklevel=2)
+            warn("owner= will end with release 0.3: write department=")
             kwargs["department"] = kwargs.pop("owner")
         return function(*args, **kwargs)
 
@@ -264,11 +264,12 @@ class Producer:
     ) -> "concurrent.futures.Future[Receipt]":
         """As AsyncProducer.emit. Blocks while the buffer is full; raises BufferFull after `timeout` seconds."""
         receipt: concurrent.futures.Future[Receipt] = concurrent.futures.Future()
+        named = identifiers_of(identities)
 
         async def take() -> None:
             answer = await self._producer.emit(
                 event,
-                identities=identities,
+                identities=named,
                 data=data,
                 occurred_at=occurred_at,
                 id=id,
