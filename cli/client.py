@@ -73,16 +73,16 @@ def named_errors(address: str) -> Iterator[None]:
 
 def identifier_of(text: str) -> "Identifier":
     """An identifier as people write it. Raises UserError."""
-    from tandem import CustomType, Identifier
+    from tandem import Identifier
 
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise UserError(f"{text!a} is no identifier: it is not UTF-8 text") from error
-    type_, colon, value = text.partition(":")
-    if not colon:
-        raise UserError(f"{text!r} is no identifier: write type:value, such as email:ana@example.com")
-    return Identifier(CustomType(type_), value)
+    try:
+        return Identifier.parse(text)
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def person_key(text: str) -> bytes:

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
 from streams.kafka import KafkaSettings
-from tandem import AsyncProducer, CustomType, Identifier
+from tandem import AsyncProducer, Identifier
 
 if TYPE_CHECKING:
+    from tandem.identifiers import IdentityType
     from tandem.terms import EventDepartment
 
 
@@ -24,4 +25,4 @@ def producer_of(kafka: KafkaSettings, department: str, source: str) -> AsyncProd
 
 def identifiers_of(pairs: Iterable[tuple[str, str]]) -> list[Identifier]:
     """Identifiers as the SDK takes them, of (type, value)."""
-    return [Identifier(CustomType(type_), value) for type_, value in pairs]
+    return [Identifier(cast("IdentityType", type_), value) for type_, value in pairs]

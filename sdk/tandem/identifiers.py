@@ -1,7 +1,7 @@
 """How Tandem names a person: a typed identifier, the same in events, in questions and in answers."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 from urllib.parse import quote
 
 import msgspec
@@ -44,7 +44,7 @@ class Identifier(msgspec.Struct, frozen=True):
         type_, colon, value = text.partition(":")
         if not colon:
             raise ValueError(f"{text!r} is no identifier: write type:value, such as email:ada@example.com")
-        return Identifier(CustomType(type_), value)
+        return Identifier(cast("IdentityType", type_), value)
 
     def __str__(self) -> str:
         """The form `type:value`, as the API writes it."""
