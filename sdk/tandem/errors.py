@@ -17,11 +17,11 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TandemError(Exception):
-    """The root of the SDK's errors."""
+    """The root of the SDK's errors. Catch it to catch all of them."""
 
 
 class InvalidEvent(TandemError):
-    """An event breaks its contract and was not sent. `field` is a dotted path: correct this field."""
+    """An event breaks its contract and was not sent; `field` is a dotted path. Correct the field."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
@@ -30,11 +30,14 @@ class InvalidEvent(TandemError):
 
 
 class BufferFull(TandemError):
-    """No place in the buffer became free in time; the event was not taken: emit it again later."""
+    """The buffer had no room in time; the event was not taken. Emit it again later, or raise `max_events`."""
 
 
 class DeliveryFailed(TandemError):
-    """An event was not delivered. `reason` is the server's word for a refused event, else the error's name."""
+    """An event was not delivered; `reason` is the server's word, else the error's name.
+
+    Correct a refused event; send others again with the same id.
+    """
 
     def __init__(self, event_id: str, reason: str, message: str) -> None:
         super().__init__(f"event {event_id} was not delivered ({reason}): {message}")
@@ -43,7 +46,10 @@ class DeliveryFailed(TandemError):
 
 
 class Undelivered(TandemError):
-    """The producer was closed while events had failed; `events` holds (id, bytes) of each: keep or send them again."""
+    """The producer was closed while events had failed; `events` holds (id, bytes) of each.
+
+    Store them, and send them again.
+    """
 
     def __init__(self, events: Sequence[tuple[str, bytes]]) -> None:
         ids = ", ".join(event_id for event_id, _ in events[:5])
@@ -52,7 +58,7 @@ class Undelivered(TandemError):
 
 
 class ApiError(TandemError):
-    """The API refused a request: `status` is the HTTP status, `title` the kind of error, `detail` says what to do."""
+    """The API answered with an error. Do what its `detail` says."""
 
     def __init__(self, status: int, title: str, detail: str) -> None:
         super().__init__(f"{status} {title}: {detail}")
@@ -62,11 +68,11 @@ class ApiError(TandemError):
 
 
 class NotFound(ApiError):
-    """The API knows nothing of this name: check it, or wait until the first event about it has been read."""
+    """The API knows no such journey or account. Check the identifier: no event has named it yet."""
 
 
 class ConfirmationNeeded(ApiError):
-    """A ruling moves more than it may without confirmation. `preview` says what; rule again with `confirm=True`."""
+    """A ruling moves more than may be moved unasked; `preview` says what. Publish it again with `confirm=True`."""
 
     def __init__(self, status: int, title: str, detail: str, preview: RulingPreview) -> None:
         super().__init__(status, title, detail)
@@ -74,9 +80,9 @@ class ConfirmationNeeded(ApiError):
 
 
 class FeedReset(TandemError):
-    """A subscription cannot go on from its cursor: subscribe again with `snapshot=True`.
+    """The cursor cannot be resumed; `reason` is `too_old`, `other_epoch`, `ahead`, or what the API said.
 
-    `reason`: `too_old`, `other_epoch`, `ahead`, or what the API said instead.
+    Subscribe again with `snapshot=True`.
     """
 
     def __init__(self, reason: str) -> None:
@@ -85,7 +91,10 @@ class FeedReset(TandemError):
 
 
 class FollowedTwice(TandemError):
-    """Another process moves the cursor of this name; nothing was written. Stop one, or give them different names."""
+    """Another process moves the cursor of this name; nothing was written.
+
+    Stop one of the two, or give them different names.
+    """
 
     def __init__(self, name: str) -> None:
         super().__init__(f"another process follows as {name!r}: stop one of the two, or give them different names")
