@@ -11,11 +11,8 @@ from typing import Any, get_args
 
 import pytest
 
-from api.routes import handoffs, identity, playbook
-from projections.attribution.report import By
+from api.app import create_app
 from projections.identifiers import RANK
-from projections.playbook.model import AttributionModel
-from schemas.answers.changes import ChangeKind
 from tandem import (
     AsyncClient,
     AsyncProducer,
@@ -80,17 +77,32 @@ def test_nothing_takes_whatever_is_given(kind: type) -> None:
 
 
 def test_the_words_are_the_api_s() -> None:
-    assert terms.GroupBy == By
-    assert set(get_args(terms.AttributionModel)) == set(get_args(AttributionModel))
-    assert set(get_args(terms.ChangeKind)) == set(get_args(ChangeKind))
-    for mine, model, field in (
-        (terms.Ruling, identity.RulingRequest, "ruling"),
-        (terms.HandoffDecision, handoffs.HandoffDecision, "decision"),
-        (terms.PlaybookDecision, playbook.DecisionRequest, "decision"),
-    ):
-        assert set(get_args(mine)) == set(get_args(model.model_fields[field].annotation))
+    """As the API's own description (OpenAPI) has them."""
+    described = create_app(database_url="", kafka=None).openapi()
+
+    def asked(path: str, name: str) -> set[str]:
+        [found] = [one for one in described["paths"][path]["get"]["parameters"] if one["name"] == name]
+        return set(_values(found["schema"]))
+
+    def told(path: str, name: str) -> set[str]:
+        body = described["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        fields = described["components"]["schemas"][body["$ref"].rpartition("/")[2]]["properties"]
+        return set(_values(fields[name]))
+
+    assert set(get_args(terms.Department)) == asked("/v1/changes", "department")
+    assert set(get_args(terms.ChangeKind)) == asked("/v1/changes", "kind")
+    assert set(get_args(terms.GroupBy)) == asked("/v1/funnel", "by") == asked("/v1/attribution", "by")
+    assert set(get_args(terms.AttributionModel)) == asked("/v1/attribution", "model")
+    assert set(get_args(terms.Axis)) == asked("/v1/diff/{identifier}", "axis")
+    assert set(get_args(terms.Ruling)) == told("/v1/identity/rulings", "ruling")
+    assert set(get_args(terms.HandoffDecision)) == told("/v1/handoffs/{handoff}/decisions", "decision")
+    assert set(get_args(terms.PlaybookDecision)) == told("/v1/playbook/proposals/{proposal}/decisions", "decision")
     assert tuple(RANK) == identifiers.IDENTITY_TYPES
     assert get_args(identifiers.KnownType) == (*RANK, "journey")
+
+
+def _values(schema: dict[str, Any]) -> list[str]:
+    return [value for one in (schema, *schema.get("anyOf", ())) for value in one.get("enum", ())]
 
 
 def test_the_version_is_the_package_s() -> None:
