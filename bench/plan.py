@@ -14,6 +14,7 @@ from bench.workload import Workload, generate
 from deploy.embedded.process import free_port
 from projections.playbook.model import DEFAULT_PLAYBOOK
 from tandem import ApiError, AsyncClient
+from tandem.terms import Department
 
 _CUSTOMERS, _EVENTS = (
     130_000,
@@ -37,7 +38,7 @@ async def measure_plan(on: Servers, seed: int) -> dict[str, float]:
             async def ask() -> None:
                 start = time.perf_counter()
                 found = await client.what_if(text, since=_BEGINNING)
-                took["what_if_s"], took["what_if_journeys"] = time.perf_counter() - start, found["journeys"]
+                took["what_if_s"], took["what_if_journeys"] = time.perf_counter() - start, found.journeys
 
             async def agree() -> None:
                 await _agree(client, text)
@@ -75,10 +76,11 @@ async def _agree(client: AsyncClient, text: str) -> None:
     made = await client.propose_playbook(
         text, department="sales", by="bench", effective_at=(datetime.now(UTC) + timedelta(seconds=1)).isoformat()
     )
-    for n, department in enumerate(("marketing", "sales")):
-        await _until_said(client, made["proposal"], n)
-        await client.decide_playbook(made["proposal"], "approve", department=department, by="bench")
-    await _until_said(client, made["proposal"], 2)
+    departments: tuple[Department, ...] = ("marketing", "sales")
+    for n, department in enumerate(departments):
+        await _until_said(client, made.proposal, n)
+        await client.decide_playbook(made.proposal, "approve", department=department, by="bench")
+    await _until_said(client, made.proposal, 2)
 
 
 async def _until_said(client: AsyncClient, proposal: str, decisions: int) -> None:
@@ -88,7 +90,7 @@ async def _until_said(client: AsyncClient, proposal: str, decisions: int) -> Non
 
 async def _said(client: AsyncClient, proposal: str, decisions: int) -> bool:
     try:
-        return len((await client.proposal(proposal))["decisions"]) >= decisions
+        return len((await client.proposal(proposal)).decisions) >= decisions
     except ApiError:
         return False
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cli.errors import UserError
 
@@ -19,15 +19,34 @@ class ApiUnreachable(UserError):
     """The API does not answer, or not as asked. Start it, or correct TANDEM_API or TANDEM_TOKEN."""
 
 
+class JsonClient:
+    """The SDK's client as commands use it: they pass on what people typed, and print or show the JSON that comes."""
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._client, name)
+        return lambda *values, **named: _as_json(method(*values, **named))
+
+
+def _as_json(answer: Any) -> Any:
+    import msgspec
+
+    if isinstance(answer, bytes):
+        return answer
+    return map(msgspec.to_builtins, answer) if isinstance(answer, Iterator) else msgspec.to_builtins(answer)
+
+
 @contextmanager
-def api_client(data_dir: Path | None) -> "Iterator[Client]":
+def api_client(data_dir: Path | None) -> Iterator[JsonClient]:
     """A client of the running API. Raises ApiUnreachable."""
     import tandem
     from cli.settings import api_url, secret
 
     address = api_url(data_dir)
     with named_errors(address), tandem.Client(address, token=secret("TANDEM_TOKEN")) as client:
-        yield client
+        yield JsonClient(client)
 
 
 @contextmanager

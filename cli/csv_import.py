@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cli.errors import UserError
-from cli.producers import producer_of
+from cli.producers import identifiers_of, producer_of
 from cli.settings import Settings
 from streams.csv_mapping import (
     FileRule,
@@ -111,7 +111,7 @@ async def _publish(producers: _Producers, path: Path, row: int, found: list[Mapp
                 version=event.version,
                 id=event.id,
                 occurred_at=event.occurred_at,
-                identities=event.identities,
+                identities=identifiers_of(event.identities),
                 data=event.data,
             )
         except InvalidEvent as invalid:

@@ -2,11 +2,14 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from cli.errors import UserError
+
+if TYPE_CHECKING:
+    import tandem
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Data directory of the running stack.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
@@ -43,29 +46,31 @@ def example(command: str, *exits: str) -> str:
     return f"Example: {command}{codes}"
 
 
-def identifier_of(text: str) -> tuple[str, str]:
-    """(type, value) of an identifier as people write it. Raises UserError."""
+def identifier_of(text: str) -> "tandem.Identifier":
+    """An identifier as people write it. Raises UserError."""
+    import tandem
+
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise UserError(f"{text!a} is no identifier: it is not UTF-8 text") from error
-    type_, colon, value = text.partition(":")
-    if not colon:
-        raise UserError(f"{text!r} is no identifier: write type:value, such as email:ana@example.com")
-    return type_, value
+    try:
+        return tandem.Identifier.parse(text)
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
-def identifier_text(text: str) -> str:
-    """An identifier as people write it, once it is known to be one. Raises UserError."""
-    return ":".join(identifier_of(text))
+def optional_identifier(text: str | None) -> "tandem.Identifier | None":
+    """An identifier as people write it, if one is given. Raises UserError."""
+    return None if text is None else identifier_of(text)
 
 
 def person_key(text: str) -> bytes:
     """The key of an identifier that names a person, as people write it. Raises UserError."""
     from projections.identifiers import PERSON_TYPES, normalise
 
-    type_, value = identifier_of(text)
-    found = normalise(type_, value) if type_ in PERSON_TYPES else None
+    given = identifier_of(text)
+    found = normalise(given.type, given.value) if given.type in PERSON_TYPES else None
     if found is None:
         raise UserError(f"{text} names no person: use one of {', '.join(PERSON_TYPES)}")
     return found.key

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.producers import identifiers_of
 from schemas.decode import decode
 from schemas.event import Event
 from streams.csv_mapping import MappedEvent, events_of, load_mapping, rows_of, rule_for
@@ -34,11 +35,11 @@ def olist_events() -> list[Event]:
 def _event(mapped: MappedEvent) -> Event:
     encoded = encode_event(
         mapped.type,
-        owner=mapped.owner,
+        department=mapped.owner,
         source=mapped.source,
         id_=mapped.id,
         occurred_at=mapped.occurred_at,
-        identities=mapped.identities,
+        identities=identifiers_of(mapped.identities),
         data=mapped.data,
         version=mapped.version,
     )

@@ -24,10 +24,10 @@ def diff(
     """Show what changed in a journey between two times, and the events that made the difference."""
     from cli.render.differences import difference_text
 
-    type_, value = identifier_of(identifier)
+    who = identifier_of(identifier)
     times = (time_of(start, "--from"), optional_time(end, "--to"))
     with api_client(data_dir) as client:
-        found = client.diff(type_, value, *times, axis=axis)
+        found = client.diff(who, *times, axis=axis)
     if as_json:
         typer.echo(json.dumps(found))
         return

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.client import api_client
-from cli.options import AsJson, DataDir, Identifier, example, identifier_of, identifier_text
+from cli.options import AsJson, DataDir, Identifier, example, identifier_of
 
 app = typer.Typer()
 explain = typer.Typer(
@@ -28,9 +28,9 @@ def journey(
     """Explain the stages of a journey: the event behind each, its place in the log, the rule, the playbook in force."""
     from cli.render.differences import stage_text
 
-    type_, value = identifier_of(identifier)
+    who = identifier_of(identifier)
     with api_client(data_dir) as client:
-        found = client.explain_journey(type_, value, stage)
+        found = client.explain_journey(who, stage=stage)
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -44,5 +44,5 @@ def identity(a: Identifier, b: Identifier, data_dir: DataDir = None, as_json: As
     from cli.render.identity import explanation_text
 
     with api_client(data_dir) as client:
-        found = client.explain_identity(identifier_text(a), identifier_text(b))
+        found = client.explain_identity(identifier_of(a), identifier_of(b))
     typer.echo(json.dumps(found) if as_json else explanation_text(a, b, found))

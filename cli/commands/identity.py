@@ -10,7 +10,7 @@ import typer
 
 from cli.client import api_client
 from cli.errors import UserError
-from cli.options import AsJson, By, DataDir, Identifier, Limit, example, identifier_of, identifier_text, optional_time
+from cli.options import AsJson, By, DataDir, Identifier, Limit, example, identifier_of, optional_time
 from cli.terminal import print_items
 
 app = typer.Typer()
@@ -39,10 +39,10 @@ def show(
     """Show the person behind an identifier: all identifiers, and the links between them."""
     from cli.render.identity import identity_text, links_text
 
-    type_, value = identifier_of(identifier)
+    who = identifier_of(identifier)
     times = {"at": optional_time(at, "--at"), "known_at": optional_time(known_at, "--known-at")}
     with api_client(data_dir) as client:
-        found = client.identity(type_, value, **times)
+        found = client.identity(who, **times)
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -101,7 +101,7 @@ def _rule(
 ) -> None:
     from cli.render.identity import preview_text
 
-    names = [identifier_text(one) for one in identifiers]
+    names = [identifier_of(one) for one in identifiers]
     with api_client(data_dir) as client:
         found = client.preview_ruling(ruling, names)
         if not as_json:
@@ -146,7 +146,7 @@ def quarantine(
     """List identifiers in quarantine: too many others are linked to them. Or list the journeys that one affects."""
     with api_client(data_dir) as client:
         if affected_by is not None:
-            found = list(islice(client.victims(identifier_text(affected_by)), limit))
+            found = list(islice(client.victims(identifier_of(affected_by)), limit))
             print_items(found, as_json, ("journey_id", "at"))
             return
         found = list(islice(client.quarantine(), limit))

@@ -21,10 +21,10 @@ def journey(
     as_json: AsJson = False,
 ) -> None:
     """Show one journey: stages, touchpoints, milestones and identifiers; now, or as of a time."""
-    type_, value = identifier_of(identifier)
+    who = identifier_of(identifier)
     times = {"at": optional_time(at, "--at"), "known_at": optional_time(known_at, "--known-at")}
     with api_client(data_dir) as client:
-        found = client.journey(type_, value, **times)
+        found = client.journey(who, **times)
     if as_json:
         typer.echo(json.dumps(found))
         return

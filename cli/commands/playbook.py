@@ -4,17 +4,14 @@ import difflib
 import json
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from cli.client import api_client, until_projected
+from cli.client import JsonClient, api_client, until_projected
 from cli.errors import UserError
 from cli.options import AsJson, By, DataDir, Department, example, optional_time
 from cli.terminal import print_items, progress, show_parts
-
-if TYPE_CHECKING:
-    from tandem import Client
 
 app = typer.Typer()
 playbook = typer.Typer(
@@ -116,7 +113,7 @@ def _decide(
     typer.echo(json.dumps(found) if as_json else proposal_line(found))
 
 
-def _projected(client: "Client", proposal: str, decisions: int) -> dict[str, Any]:
+def _projected(client: JsonClient, proposal: str, decisions: int) -> dict[str, Any]:
     """The proposal once it is projected with so many decisions. Raises UserError."""
     return until_projected(
         lambda: client.proposal(proposal), lambda now: len(now["decisions"]) >= decisions, f"proposal {proposal}"
@@ -132,7 +129,7 @@ def show(
 ) -> None:
     """Print the playbook in force, now or at a time, or that of a proposal."""
     with api_client(data_dir) as client:
-        found = client.proposal(proposal) if proposal else client.playbook(optional_time(at, "--at"))
+        found = client.proposal(proposal) if proposal else client.playbook(at=optional_time(at, "--at"))
     typer.echo(json.dumps(found) if as_json else found["playbook"].rstrip())
 
 
@@ -178,7 +175,7 @@ def _rules(text: str) -> list[str]:
     return to_yaml(read_model(text, Playbook, "playbook", InvalidPlaybook)).splitlines()
 
 
-def _text(client: "Client", which: str) -> str:
+def _text(client: JsonClient, which: str) -> str:
     """The text of a file, or of a proposal."""
     try:
         return str(client.proposal(str(uuid.UUID(which)))["playbook"])

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.client import api_client
-from cli.options import AsJson, DataDir, Limit, example, identifier_text, optional_time
+from cli.options import AsJson, DataDir, Limit, example, optional_identifier, optional_time
 from cli.terminal import print_items
 
 app = typer.Typer()
@@ -23,7 +23,7 @@ def reads(
 ) -> None:
     """List who has read personal data, the newest first. Needs an auditor's token in TANDEM_TOKEN."""
     wanted = {
-        "person": None if person is None else identifier_text(person),
+        "person": optional_identifier(person),
         "reader": reader,
         "since": optional_time(since, "--since"),
     }

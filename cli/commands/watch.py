@@ -1,15 +1,15 @@
 """`tandem watch`: the change feed in the terminal."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from cli.client import named_errors
 from cli.errors import UserError
-from cli.options import AsJson, DataDir, example
+from cli.options import AsJson, DataDir, example, optional_identifier
 
 if TYPE_CHECKING:
-    from tandem import Subscription
+    from tandem import AsyncSubscription
 
 app = typer.Typer()
 
@@ -48,7 +48,8 @@ def watch(
     if cursor and snapshot:
         raise UserError("--cursor continues an earlier run and --snapshot starts anew: give one of them")
     address = api_url(data_dir)
-    filters = {"department": department, "stage": stage, "journey": journey, "account": account, "kind": kind}
+    filters: dict[str, Any] = {"department": department, "stage": stage, "account": account, "kind": kind}
+    filters["journey"] = optional_identifier(journey)
 
     async def follow() -> None:
         async with tandem.AsyncClient(address, token=secret("TANDEM_TOKEN")) as client:
@@ -68,7 +69,7 @@ def watch(
         asyncio.run(follow())
 
 
-async def _until_interrupted(subscription: "Subscription", as_json: bool) -> None:
+async def _until_interrupted(subscription: "AsyncSubscription", as_json: bool) -> None:
     import asyncio
     import signal
 

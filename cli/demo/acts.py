@@ -8,8 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-import tandem
-from cli.client import until_projected
+from cli.client import JsonClient, until_projected
 from cli.render.handoffs import due_text
 from cli.render.money import amounts
 from cli.render.what_if import what_if_tables
@@ -27,7 +26,7 @@ class Plan(NamedTuple):
     changed: int  #: journeys that what-if predicted to be in another stage
 
 
-def show_handoffs(client: tandem.Client, console: Console) -> dict[str, int]:
+def show_handoffs(client: JsonClient, console: Console) -> dict[str, int]:
     """Open hand-offs, and how deadlines were met. Returns the sums of the report."""
     console.print("\n[bold]Hand-offs: what one department passes to the other, with a deadline[/bold]")
     sums: dict[str, dict[str, int]] = {}
@@ -52,7 +51,7 @@ def show_handoffs(client: tandem.Client, console: Console) -> dict[str, int]:
     return {name: sum(line[name] for line in sums.values()) for name in _COUNTED}
 
 
-def show_audiences(client: tandem.Client, console: Console) -> dict[str, int]:
+def show_audiences(client: JsonClient, console: Console) -> dict[str, int]:
     """The audiences. Returns their sizes."""
     sizes = {one["audience"]: one["members"] for one in client.audiences()["items"]}
     listed = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
@@ -60,7 +59,7 @@ def show_audiences(client: tandem.Client, console: Console) -> dict[str, int]:
     return sizes
 
 
-def show_credit(client: tandem.Client, console: Console) -> None:
+def show_credit(client: JsonClient, console: Console) -> None:
     """Credit by channel, a line each."""
     found = client.attribution()
     console.print(f"\n[bold]Credit[/bold] for bookings, model {found['model']}; both departments see the same sums")
@@ -69,7 +68,7 @@ def show_credit(client: tandem.Client, console: Console) -> None:
     console.print(f"  {'total':16} {amounts(found['total']['credit'])}")
 
 
-def change_the_plan(client: tandem.Client, console: Console) -> Plan:
+def change_the_plan(client: JsonClient, console: Console) -> Plan:
     """Marketing proposes, sales asks, what-if answers, both approve: neither can change it alone."""
     console.print("\n[bold]The playbook: neither department can change it alone[/bold]")
     text = client.playbook()["playbook"].replace(_BEFORE, _AFTER)
@@ -94,16 +93,14 @@ def change_the_plan(client: tandem.Client, console: Console) -> Plan:
     return Plan(both["state"], told["changed"])
 
 
-def _decide(
-    client: tandem.Client, proposal: str, decision: str, department: str, by: str, text: str | None = None
-) -> dict[str, Any]:
+def _decide(client: JsonClient, proposal: str, decision: str, department: str, by: str, text: str | None = None) -> Any:
     """Publish a decision, and wait until it is projected."""
     before = len(_projected(client, proposal, 0)["decisions"])
     client.decide_playbook(proposal, decision, department=department, by=by, text=text)
     return _projected(client, proposal, before + 1)
 
 
-def _projected(client: tandem.Client, proposal: str, decisions: int) -> dict[str, Any]:
+def _projected(client: JsonClient, proposal: str, decisions: int) -> dict[str, Any]:
     return until_projected(
         lambda: client.proposal(proposal), lambda now: len(now["decisions"]) >= decisions, f"proposal {proposal}"
     )

@@ -17,10 +17,11 @@ from rich.text import Text
 
 import tandem
 from audit.digest import projection_digest
+from cli.client import JsonClient
 from cli.demo.acts import change_the_plan, show_audiences, show_credit, show_handoffs
 from cli.demo.simulation import Fact, id_of, simulate
 from cli.errors import UserError
-from cli.producers import producer_of
+from cli.producers import identifiers_of, producer_of
 from cli.render.funnel import funnel_table
 from cli.render.journeys import journey_story
 from cli.settings import Settings, access_settings, load_rules, load_settings
@@ -70,7 +71,8 @@ async def _play(settings: Settings, facts: Sequence[Fact], console: Console, end
     sent: list[int] = [0]
     streaming = asyncio.create_task(_stream(settings, facts, sent, ended))
     started = time.monotonic()
-    with tandem.Client(settings.api) as client:
+    with tandem.Client(settings.api) as connected:
+        client = JsonClient(connected)
         found = await _watch(settings, client, console, streaming, (sent, len(facts), started), ended)
         await streaming
         if ended():
@@ -101,7 +103,7 @@ async def _stream(settings: Settings, facts: Sequence[Fact], sent: list[int], en
             version=fact.version,
             id=id_of(fact),
             occurred_at=fact.occurred_at,
-            identities=fact.identities,
+            identities=identifiers_of(fact.identities.items()),
             data=fact.data,
             consent=fact.consent,
         )
@@ -117,7 +119,7 @@ async def _stream(settings: Settings, facts: Sequence[Fact], sent: list[int], en
 
 async def _watch(
     settings: Settings,
-    client: tandem.Client,
+    client: JsonClient,
     console: Console,
     streaming: "asyncio.Task[None]",
     progress: tuple[list[int], int, float],
@@ -148,11 +150,11 @@ async def _watch(
     return found
 
 
-def _best_story(client: tandem.Client) -> dict[str, Any] | None:
+def _best_story(client: JsonClient) -> dict[str, Any] | None:
     """A customer's journey with several devices, if there is one."""
     best: dict[str, Any] | None = None
     for summary in islice(client.journeys(stage="customer"), 40):
-        found = client.journey("journey", summary["journey_id"])
+        found = client.journey(tandem.Identifier("journey", summary["journey_id"]))
         if best is None or len(found["identifiers"]) > len(best["identifiers"]):
             best = found
     return best
@@ -196,7 +198,7 @@ def _events(facts: Sequence[Fact]) -> list[Event]:
                 source=fact.source,
                 id_=id_of(fact),
                 occurred_at=fact.occurred_at,
-                identities=fact.identities,
+                identities=identifiers_of(fact.identities.items()),
                 data=fact.data,
                 version=fact.version,
                 consent=fact.consent,

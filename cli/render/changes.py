@@ -13,16 +13,18 @@ def line_of(change: "Change") -> str:
     """A change as people read it: when, what, who, the stages, and whose it is."""
     if change.kind == "live":
         return "that was all; changes follow"
-    journey = change.journey or {}
+    import msgspec
+
+    journey, detail = msgspec.to_builtins((change.journey or {}, change.detail))
     at = (change.at or journey.get("last_seen") or "")[:19].replace("T", " ")
-    parts = [at, f"{change.kind:8}", _who(change), _stages(change, journey)]
+    parts = [at, f"{change.kind:8}", _who(change, journey), _stages(change, journey, detail)]
     parts += [f"{name} {journey[name]}" for name in ("owner", "account") if journey.get(name)]
     # what events say is shown, but must not steer the terminal
     return "".join(char if char.isprintable() else "?" for char in "  ".join(part for part in parts if part))
 
 
-def _who(change: "Change") -> str:
-    found = {one["type"]: one["value"] for one in (change.journey or {}).get("identifiers", [])}
+def _who(change: "Change", journey: dict[str, Any]) -> str:
+    found = {one["type"]: one["value"] for one in journey.get("identifiers", [])}
     named = [f"{name}:{found[name]}" for name in _NAMES if name in found]
     who = named[0] if named else f"journey:{change.journey_id}"
     if change.related is None:
@@ -30,11 +32,11 @@ def _who(change: "Change") -> str:
     return f"{who} {'into' if change.kind == 'merged' else 'out of'} journey:{change.related}"
 
 
-def _stages(change: "Change", journey: dict[str, Any]) -> str:
+def _stages(change: "Change", journey: dict[str, Any], detail: dict[str, Any] | None) -> str:
     if change.kind == "snapshot":
         return str(journey.get("stage", ""))
-    if change.detail is not None:
-        return _detail(change.detail)
+    if detail is not None:
+        return _detail(detail)
     if change.stage_from == change.stage_to:
         return change.stage_to or ""
     because = " (silence)" if change.cause == "time" else ""

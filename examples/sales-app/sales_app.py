@@ -52,18 +52,18 @@ async def apply(connection: asyncpg.Connection, change: tandem.Change) -> None:
 async def keep_or_drop(connection: asyncpg.Connection, change: tandem.Change) -> None:
     """A journey that left our stages, was merged or is no more leaves the table, too."""
     journey = change.journey
-    if journey is None or journey["stage"] not in OURS:
+    if journey is None or journey.stage not in OURS:
         await connection.execute("DELETE FROM deals WHERE journey_id = $1", change.journey_id)
         return
     await connection.execute(
         _KEEP,
-        journey["journey_id"],
-        journey["version"],
-        journey["stage"],
-        journey.get("owner"),  # a window may hide these three from sales
-        journey.get("account"),
-        json.dumps(journey.get("value")),
-        [f"{one['type']}:{one['value']}" for one in journey["identifiers"]],
+        journey.journey_id,
+        journey.version,
+        journey.stage,
+        journey.owner or None,  # sales may not be allowed to see these three: they are UNSET then
+        journey.account or None,
+        json.dumps(None if journey.value is tandem.UNSET else journey.value),
+        [str(one) for one in journey.identifiers],
     )
 
 

@@ -10,14 +10,10 @@ import msgspec
 
 from tandem.errors import InvalidEvent
 from tandem.events import EVENT_TYPES, EventData
+from tandem.identifiers import IDENTITY_TYPES, CustomType, Identifier, identifiers_of
 
 MAX_BYTES = 1_048_576
 MAX_IDENTITIES = 32
-
-#: Strongest first.
-IDENTITY_TYPES = ("user_id", "crm_contact", "crm_lead", "email", "phone", "anonymous_id", "account")
-
-Identities = Mapping[str, str | int] | Iterable[tuple[str, str | int]]
 
 
 class Encoded(msgspec.Struct, frozen=True):
@@ -31,25 +27,25 @@ class Encoded(msgspec.Struct, frozen=True):
 def encode_event(
     event: "str | EventData",
     *,
-    owner: str,
+    department: str,
     source: str,
     id_: UUID,
     occurred_at: datetime,
-    identities: Identities,
+    identities: Iterable[Identifier],
     data: Mapping[str, Any] | None = None,
     version: int | None = None,
     consent: Mapping[str, bool] | None = None,
 ) -> Encoded:
     """The event as it goes on the wire. Raises InvalidEvent naming the field."""
-    type_, body = _checked_data(event, data, owner, version)
-    pairs = _checked_identities(type_, identities)
+    type_, body = _checked_data(event, data, department, version)
+    named = _checked_identities(type_, identities)
     content: dict[str, Any] = {
         "id": str(id_),
         "type": type_,
         "version": version or getattr(EVENT_TYPES.get(type_), "VERSION", 1),
         "source": source,
         "occurred_at": _checked_time(occurred_at),
-        "identities": [{"type": kind, "value": value} for kind, value in pairs],
+        "identities": [{"type": str(one.type), "value": one.value} for one in named],
     }
     if consent:
         content["consent"] = dict(consent)
@@ -57,13 +53,17 @@ def encode_event(
     _check_text(content, "")
     value = msgspec.json.encode(content)
     if len(value) > MAX_BYTES:
-        raise InvalidEvent("data", f"the event has {len(value)} bytes, at most {MAX_BYTES} are taken")
-    strongest = min(pairs, key=lambda pair: IDENTITY_TYPES.index(pair[0]), default=None)
-    return Encoded(str(id_), f"{strongest[0]}:{strongest[1]}".encode() if strongest else None, value)
+        raise InvalidEvent("data", f"the event has {len(value)} bytes: at most {MAX_BYTES} are allowed")
+    strongest = min(named, key=_rank, default=None)
+    return Encoded(str(id_), str(strongest).encode() if strongest else None, value)
+
+
+def _rank(identifier: Identifier) -> int:
+    return IDENTITY_TYPES.index(identifier.type) if identifier.type in IDENTITY_TYPES else len(IDENTITY_TYPES)
 
 
 def _checked_data(
-    event: "str | EventData", data: Mapping[str, Any] | None, owner: str, version: int | None
+    event: "str | EventData", data: Mapping[str, Any] | None, department: str, version: int | None
 ) -> tuple[str, dict[str, Any]]:
     if isinstance(event, EventData):
         type_, content = event.TYPE, msgspec.to_builtins(event)
@@ -72,8 +72,10 @@ def _checked_data(
     known = EVENT_TYPES.get(type_)
     if known is None:
         return type_, content
-    if owner != known.DEPARTMENT:
-        raise InvalidEvent("type", f"{type_} is {known.DEPARTMENT}'s to write; this producer writes for {owner}")
+    if department != known.DEPARTMENT:
+        raise InvalidEvent(
+            "type", f"{type_} is {known.DEPARTMENT}'s to write: this producer has department={department!r}"
+        )
     if version in (None, known.VERSION):
         try:
             msgspec.convert(content, known, strict=True)
@@ -85,18 +87,19 @@ def _checked_data(
     return type_, {name: value for name, value in content.items() if value is not None}
 
 
-def _checked_identities(type_: str, identities: Identities) -> list[tuple[str, str | int]]:
-    pairs = list(identities.items() if isinstance(identities, Mapping) else identities)
-    if not pairs and not type_.startswith("playbook_"):
-        raise InvalidEvent("identities", "the event names nobody: give at least one identity")
-    if len(pairs) > MAX_IDENTITIES:
-        raise InvalidEvent("identities", f"{len(pairs)} identities, at most {MAX_IDENTITIES} are taken")
-    for kind, value in pairs:
-        if kind not in IDENTITY_TYPES:
-            raise InvalidEvent("identities", f"{kind!r} is no identity type: use one of {', '.join(IDENTITY_TYPES)}")
-        if isinstance(value, bool) or not isinstance(value, str | int) or len(str(value)) > 512:
-            raise InvalidEvent(f"identities.{kind}", "a value is text of at most 512 characters or an integer")
-    return pairs
+def _checked_identities(type_: str, identities: Iterable[Identifier]) -> list[Identifier]:
+    named = identifiers_of(identities)
+    if not named and not type_.startswith("playbook_"):
+        raise InvalidEvent("identities", "the event names nobody: give at least one identifier")
+    if len(named) > MAX_IDENTITIES:
+        raise InvalidEvent("identities", f"{len(named)} identifiers: give at most {MAX_IDENTITIES}")
+    for one in named:
+        if one.type not in IDENTITY_TYPES and not isinstance(one.type, CustomType):
+            known = ", ".join(IDENTITY_TYPES)
+            raise InvalidEvent("identities", f"unknown identity type {one.type!r}: use one of {known}")
+        if isinstance(one.value, bool) or not isinstance(one.value, str | int) or len(str(one.value)) > 512:
+            raise InvalidEvent(f"identities.{one.type}", "a value is text of at most 512 characters or an integer")
+    return named
 
 
 def _checked_time(moment: datetime) -> str:

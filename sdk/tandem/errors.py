@@ -1,7 +1,19 @@
 """What can go wrong, by name."""
 
 from collections.abc import Sequence
-from typing import Any
+
+import msgspec
+
+from tandem.answers import RulingPreview
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """What the API says of an error (RFC 9457)."""
+
+    status: int
+    title: str
+    detail: str
+    type: str = "about:blank"
 
 
 class TandemError(Exception):
@@ -51,6 +63,7 @@ class ApiError(TandemError):
     def __init__(self, status: int, title: str, detail: str) -> None:
         super().__init__(f"{status} {title}: {detail}")
         self.status = status
+        self.title = title
         self.detail = detail
 
 
@@ -61,7 +74,7 @@ class NotFound(ApiError):
 class ConfirmationNeeded(ApiError):
     """A ruling moves more than may be moved unasked; `preview` says what. Publish it again with `confirm=True`."""
 
-    def __init__(self, status: int, title: str, detail: str, preview: dict[str, Any]) -> None:
+    def __init__(self, status: int, title: str, detail: str, preview: RulingPreview) -> None:
         super().__init__(status, title, detail)
         self.preview = preview
 
@@ -73,7 +86,7 @@ class FeedReset(TandemError):
     """
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"one cannot go on from this cursor ({reason}): subscribe again with snapshot=True")
+        super().__init__(f"the feed cannot go on from this cursor ({reason}): subscribe again with snapshot=True")
         self.reason = reason
 
 

@@ -1,13 +1,15 @@
-"""Following the feed into a database of one's own: what came of a change and the cursor are one transaction."""
+"""Following the feed into your own database: what a change does there and the cursor are one transaction."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, NoReturn, Protocol, TypeVar
 
-from tandem.client import AsyncClient
+from tandem._async.client import AsyncClient
 from tandem.errors import FeedReset, FollowedTwice
-from tandem.subscription import Change
+from tandem.feed import Change
+from tandem.identifiers import Identifier
+from tandem.terms import ChangeKind, Department
 
 #: Before a snapshot after a reset: the API may take a moment to learn that another projection took its place.
 _RESET_SECONDS = 1.0
@@ -47,14 +49,18 @@ async def follow(
     *,
     name: str,
     apply: Callable[[_C, Change], Awaitable[object]],
-    **filters: str | None,
+    department: Department | None = None,
+    stage: str | None = None,
+    journey: Identifier | None = None,
+    account: str | None = None,
+    kind: ChangeKind | None = None,
 ) -> NoReturn:
-    """Apply every change exactly once, until cancelled. `filters` are those of `AsyncClient.subscribe`.
+    """Apply every change exactly once, until cancelled. The filters are those of `AsyncClient.subscribe`.
 
     Changes that came together are one transaction: the cursor in the table `tandem_cursors`, and what `apply` does over
     the same connection. At the first start, and when one cannot go on from the cursor, `apply` is given a change of
-    kind `reset`, then all journeys (`snapshot`), then `live`: whatever no journey came for since the reset is of
-    journeys that are no more.
+    kind `reset`, then all journeys (`snapshot`), then `live`: journeys that did not come since the reset no longer
+    exist.
 
     Raises FollowedTwice, ApiError, and whatever `apply` and the connection raise.
     """
@@ -64,7 +70,15 @@ async def follow(
         stored: str | None = await connection.fetchval(_WHERE, name)
     start = stored
     while True:
-        subscription = client.subscribe(cursor=start, snapshot=start is None, **filters)
+        subscription = client.subscribe(
+            cursor=start,
+            snapshot=start is None,
+            department=department,
+            stage=stage,
+            journey=journey,
+            account=account,
+            kind=kind,
+        )
         try:
             async with aclosing(subscription.runs()) as runs:
                 async for run in runs:

@@ -3,14 +3,15 @@
 import asyncio
 import random
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 import msgspec
 
-from tandem.answers import RETRIED, pause_before, retry_after
+from tandem.answers import Accepted, Published
 from tandem.envelope import Encoded
 from tandem.errors import DeliveryFailed
+from tandem.responses import RETRIED, bearer, pause_before, problem_of, retry_after
+from tandem.terms import EventDepartment
 from tandem.transport import Receipt
 
 _BATCH = 500  #: events of one request, at most
@@ -19,24 +20,19 @@ _BATCH_BYTES = 4 * 1024 * 1024
 _Item = tuple[Encoded, "asyncio.Future[Receipt]"]
 
 
-def bearer(credentials: str | None) -> dict[str, str]:
-    """The header that carries a token or an API key."""
-    return {} if credentials is None else {"Authorization": f"Bearer {credentials}"}
-
-
 class HttpTransport:
     """One request at a time, in order; the same bytes again until they are answered or the time is over."""
 
     def __init__(
         self,
         base_url: str,
-        owner: str,
+        department: EventDepartment,
         delivery_timeout: float,
         jitter: Callable[[], float] = random.random,
         api_key: str | None = None,
     ) -> None:
         self._url = f"{base_url.rstrip('/')}/v1/events"
-        self._owner = owner
+        self._department = department
         self._delivery_timeout = delivery_timeout
         self._jitter = jitter
         self._headers = bearer(api_key)
@@ -90,18 +86,18 @@ class HttpTransport:
         while True:
             pause = pause_before(tries, self._jitter())
             try:
-                answer = await client.post(self._url, params={"owner": self._owner}, content=body)
+                response = await client.post(self._url, params={"owner": self._department}, content=body)
             except httpx.TransportError as error:
                 last = f"{type(error).__name__} {error}".strip()
             else:
-                if answer.status_code == httpx.codes.OK:
-                    _settle(batch, answer)
+                if response.status_code == httpx.codes.OK:
+                    _settle(batch, response)
                     return
-                last = _detail(answer)
-                if answer.status_code not in RETRIED:
-                    _fail(batch, str(answer.status_code), last)
+                last = problem_of(response).detail
+                if response.status_code not in RETRIED:
+                    _fail(batch, str(response.status_code), last)
                     return
-                pause = max(pause, retry_after(answer))
+                pause = max(pause, retry_after(response))
             if clock() + pause > deadline:
                 _fail(batch, "timeout", f"not answered in {self._delivery_timeout} s; the last try said: {last}")
                 return
@@ -109,28 +105,23 @@ class HttpTransport:
             await asyncio.sleep(pause)
 
 
-def _detail(answer: httpx.Response) -> str:
+def _settle(batch: list[_Item], response: httpx.Response) -> None:
     try:
-        found: dict[str, Any] = answer.json()
-    except ValueError:
-        return f"{answer.status_code} {answer.text[:200]}"
-    return str(found.get("detail") or found.get("title") or found)
-
-
-def _settle(batch: list[_Item], answer: httpx.Response) -> None:
-    results = msgspec.json.decode(answer.content)["results"]
+        results = msgspec.json.decode(response.content, type=Published).results
+    except msgspec.DecodeError as error:
+        _fail(batch, "protocol", f"{response.url} answered something else than expected ({error}): is it Tandem's API?")
+        return
     if len(results) != len(batch):
         _fail(batch, "protocol", f"{len(batch)} events were sent and {len(results)} answered")
         return
     for (event, future), result in zip(batch, results, strict=True):
         if future.done():
             continue
-        if result["status"] == "accepted":
-            future.set_result(Receipt(event.id, result["topic"], result["partition"], result["offset"]))
+        if isinstance(result, Accepted):
+            future.set_result(Receipt(event.id, result.topic, result.partition, result.offset))
         else:
-            future.set_exception(
-                DeliveryFailed(event.id, result["reason"], f"{result['field']}: {result['message']}".lstrip(": "))
-            )
+            message = f"{result.field}: {result.message}" if result.field else result.message
+            future.set_exception(DeliveryFailed(event.id, result.reason, message))
 
 
 def _fail(batch: list[_Item], reason: str, message: str) -> None:

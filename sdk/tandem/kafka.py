@@ -1,9 +1,11 @@
 """Straight to Kafka."""
 
 import asyncio
-from typing import Any
+import ssl
+from typing import Any, TypedDict, Unpack
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import KafkaError, UnknownError
 
 from tandem.envelope import MAX_BYTES, Encoded
@@ -11,12 +13,35 @@ from tandem.errors import DeliveryFailed, TandemError
 from tandem.transport import Receipt
 
 
+class KafkaOptions(TypedDict, total=False):
+    """What may be said of the connection to Kafka: options of aiokafka's producer."""
+
+    client_id: str | None
+    security_protocol: str  #: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL
+    ssl_context: ssl.SSLContext | None
+    sasl_mechanism: str  #: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, GSSAPI or OAUTHBEARER
+    sasl_plain_username: str | None
+    sasl_plain_password: str | None
+    sasl_kerberos_service_name: str
+    sasl_kerberos_domain_name: str | None
+    sasl_oauth_token_provider: AbstractTokenProvider | None
+    enable_idempotence: bool
+    compression_type: str | None  #: gzip, snappy, lz4 or zstd
+    linger_ms: int
+    max_batch_size: int  #: bytes
+    max_request_size: int  #: bytes
+    request_timeout_ms: int
+    retry_backoff_ms: int
+    metadata_max_age_ms: int
+    connections_max_idle_ms: int
+
+
 class KafkaTransport:
     """An idempotent Kafka producer: acknowledged by all replicas, retried without duplicates or reordering."""
 
-    def __init__(self, bootstrap: str, topic: str, delivery_timeout: float, **options: Any) -> None:
+    def __init__(self, bootstrap: str, topic: str, delivery_timeout: float, **options: Unpack[KafkaOptions]) -> None:
         self._topic = topic
-        self._options = {
+        self._options: dict[str, Any] = {
             "bootstrap_servers": bootstrap,
             "enable_idempotence": True,
             "acks": "all",

@@ -1,23 +1,28 @@
-"""The producer: facts of one department's system, delivered or reported, never dropped in silence."""
+"""The producer: facts of one department's system, delivered or reported, never silently dropped."""
 
 import asyncio
 import concurrent.futures
+import functools
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar, Unpack, get_args
 from uuid import UUID
 
-from tandem.envelope import Encoded, Identities, encode_event
+from tandem.deprecation import warn
+from tandem.envelope import Encoded, encode_event
 from tandem.errors import BufferFull, DeliveryFailed, TandemError, Undelivered
 from tandem.events import EventData
 from tandem.http import HttpTransport
+from tandem.identifiers import Identifier, identifiers_of
 from tandem.ids import uuid7_source
-from tandem.kafka import KafkaTransport
+from tandem.kafka import KafkaOptions, KafkaTransport
+from tandem.terms import EventDepartment
 from tandem.transport import Receipt, Transport
 
 _T = TypeVar("_T")
+_P = ParamSpec("_P")
 
 OnDelivery = Callable[[str, Receipt | DeliveryFailed], None]
 
@@ -26,34 +31,57 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _accepts_owner(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Takes `owner=` for `department=`, as releases before 0.2 called it, and warns; ends with release 0.3."""
+
+    @functools.wraps(function)
+    def with_department(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        if "owner" in kwargs:
+            if "department" in kwargs:
+                raise TypeError("department= and owner= are one thing: give department= only")
+            warn("owner= will end with release 0.3: write department=")
+            kwargs["department"] = kwargs.pop("owner")
+        return function(*args, **kwargs)
+
+    return with_department
+
+
 def make_transport(
-    owner: str,
+    department: EventDepartment,
     kafka: str | None,
     http: str | None,
     api_key: str | None,
     topic_prefix: str,
     delivery_timeout: float,
-    options: Any,
+    options: KafkaOptions,
 ) -> Transport:
     """The transport for an address: `kafka` is a bootstrap list, `http` the API's base URL, with its key."""
+    if department not in get_args(EventDepartment):
+        raise TandemError(f"unknown department {department!r}: use one of {', '.join(get_args(EventDepartment))}")
+    unknown = sorted(set(options) - set(KafkaOptions.__annotations__))
+    if unknown:
+        raise TypeError(f"unknown option {unknown[0]}=: the producer and aiokafka have none of this name")
     if (kafka is None) == (http is None):
         raise TandemError("name either kafka='host:9092' or http='http://host:8765'")
     if kafka is not None:
-        return KafkaTransport(kafka, f"{topic_prefix}.{owner}.events", delivery_timeout, **options)
-    return HttpTransport(str(http), owner, delivery_timeout, api_key=api_key)
+        return KafkaTransport(kafka, f"{topic_prefix}.{department}.events", delivery_timeout, **options)
+    if options:
+        raise TandemError(f"{min(options)}= is for Kafka: it goes with kafka=, not with http=")
+    return HttpTransport(str(http), department, delivery_timeout, api_key=api_key)
 
 
 class AsyncProducer:
-    """Publishes one source's facts to the topic of the department that owns them.
+    """Publishes the facts of one source of a department: marketing's, sales', or both departments' (joint).
 
     At most `max_events` events are under way; `emit` waits for a free place. Use it as a context manager: leaving it
     delivers everything or raises Undelivered.
     """
 
+    @_accepts_owner
     def __init__(
         self,
         *,
-        owner: str,
+        department: EventDepartment,
         source: str,
         kafka: str | None = None,
         http: str | None = None,
@@ -65,15 +93,17 @@ class AsyncProducer:
         on_delivery: OnDelivery | None = None,
         clock: Callable[[], datetime] = _now,
         new_id: Callable[[], UUID] | None = None,
-        **kafka_options: Any,
+        **kafka_options: Unpack[KafkaOptions],
     ) -> None:
-        """`api_key` goes with `http`.
+        """Give `kafka`, a list of brokers "host:9092,...", or `http`, the API's address, with its `api_key`.
 
-        `kafka_options` go to aiokafka: security_protocol, ssl_context, sasl_mechanism, sasl_plain_username, ...
+        `source` is the system's own name. `delivery_timeout` is in seconds. `on_delivery` is called with the event's id
+        and a Receipt or a DeliveryFailed. `clock` gives aware times. `kafka_options` go to aiokafka.
+        Raises TandemError if these do not fit together.
         """
-        self._owner, self._source = owner, source
+        self._department, self._source = department, source
         self._transport = transport or make_transport(
-            owner, kafka, http, api_key, topic_prefix, delivery_timeout, kafka_options
+            department, kafka, http, api_key, topic_prefix, delivery_timeout, kafka_options
         )
         self._places = asyncio.Semaphore(max_events)
         self._on_delivery = on_delivery
@@ -91,7 +121,7 @@ class AsyncProducer:
         self,
         event: str | EventData,
         *,
-        identities: Identities,
+        identities: Iterable[Identifier],
         data: Mapping[str, Any] | None = None,
         occurred_at: datetime | None = None,
         id: UUID | None = None,
@@ -100,13 +130,14 @@ class AsyncProducer:
     ) -> "asyncio.Future[Receipt]":
         """Take one event, waiting for a free place; await the answer to know that it was delivered.
 
-        `event` is a typed event of tandem.events, or a type's name with its `data`. `occurred_at` must be aware and is
-        now by default; `id` is a new UUIDv7 by default: give tandem.event_id(source, own_id) where the source has ids.
-        Raises InvalidEvent naming the field. The answer fails with DeliveryFailed.
+        `event` is a typed event of tandem.events, or a type's name with its `data`; `identities` says whom it is about.
+        `occurred_at` must have a time zone and is now by default. `id` is a new UUIDv7 by default: give
+        tandem.event_id(source, own_id) if the source has ids of its own.
+        Raises InvalidEvent, which names the field. The answer fails with DeliveryFailed.
         """
         encoded = encode_event(
             event,
-            owner=self._owner,
+            department=self._department,
             source=self._source,
             id_=id or self._new_id(),
             occurred_at=occurred_at or self._clock(),
@@ -173,14 +204,45 @@ class AsyncProducer:
 class Producer:
     """The same for code without an event loop; it may be used from several threads."""
 
-    def __init__(self, *, owner: str, source: str, **options: Any) -> None:
+    @_accepts_owner
+    def __init__(
+        self,
+        *,
+        department: EventDepartment,
+        source: str,
+        kafka: str | None = None,
+        http: str | None = None,
+        api_key: str | None = None,
+        transport: Transport | None = None,
+        topic_prefix: str = "tandem",
+        max_events: int = 10_000,
+        delivery_timeout: float = 120.0,
+        on_delivery: OnDelivery | None = None,
+        clock: Callable[[], datetime] = _now,
+        new_id: Callable[[], UUID] | None = None,
+        **kafka_options: Unpack[KafkaOptions],
+    ) -> None:
         """Takes what AsyncProducer takes, and connects. `on_delivery` is called on the producer's own thread."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tandem-producer", daemon=True)
         self._thread.start()
 
         async def start() -> AsyncProducer:
-            return await AsyncProducer(owner=owner, source=source, **options).start()
+            return await AsyncProducer(
+                department=department,
+                source=source,
+                kafka=kafka,
+                http=http,
+                api_key=api_key,
+                transport=transport,
+                topic_prefix=topic_prefix,
+                max_events=max_events,
+                delivery_timeout=delivery_timeout,
+                on_delivery=on_delivery,
+                clock=clock,
+                new_id=new_id,
+                **kafka_options,
+            ).start()
 
         try:
             self._producer = self._call(start())
@@ -189,13 +251,31 @@ class Producer:
             raise
 
     def emit(
-        self, event: str | EventData, *, identities: Identities, timeout: float | None = None, **more: Any
+        self,
+        event: str | EventData,
+        *,
+        identities: Iterable[Identifier],
+        data: Mapping[str, Any] | None = None,
+        occurred_at: datetime | None = None,
+        id: UUID | None = None,
+        version: int | None = None,
+        consent: Mapping[str, bool] | None = None,
+        timeout: float | None = None,
     ) -> "concurrent.futures.Future[Receipt]":
         """As AsyncProducer.emit. Blocks while the buffer is full; raises BufferFull after `timeout` seconds."""
         receipt: concurrent.futures.Future[Receipt] = concurrent.futures.Future()
+        named = identifiers_of(identities)
 
         async def take() -> None:
-            answer = await self._producer.emit(event, identities=identities, **more)
+            answer = await self._producer.emit(
+                event,
+                identities=named,
+                data=data,
+                occurred_at=occurred_at,
+                id=id,
+                version=version,
+                consent=consent,
+            )
             answer.add_done_callback(lambda done: _copy(done, receipt))
 
         try:

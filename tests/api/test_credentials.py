@@ -22,7 +22,7 @@ from api.app import create_app
 from deploy.embedded.process import free_port
 from store.keys import follow_key, revoke_key
 from streams.kafka import KafkaSettings
-from tandem import AsyncClient, AsyncProducer, DeliveryFailed, Undelivered, events
+from tandem import AsyncClient, AsyncProducer, DeliveryFailed, Identifier, Undelivered, events
 from tests.api.tokens import AUDIENCE, ISSUER, bearer, token
 from tests.api.world import ANA, BOB, MAIL, Case, World
 from tests.support import body, served, until
@@ -274,15 +274,15 @@ async def test_the_sdk_carries_tokens_and_keys(world: World) -> None:
     async with served(world.app, port):
         address = f"http://127.0.0.1:{port}"
         async with AsyncClient(address, token=token("auditor")) as client:
-            assert (await client.journey("user_id", "ana"))["identifiers"]
-            assert [read["reader"] async for read in client.reads(person=ANA)] == ["rosa"]
+            assert (await client.journey(Identifier("user_id", "ana"))).identifiers
+            assert [read.reader async for read in client.reads(person=Identifier.parse(ANA))] == ["rosa"]
             assert key not in repr(client) + repr(vars(client))
-        async with AsyncProducer(owner="marketing", source="web", http=address, api_key=key) as producer:
-            receipt = await (await producer.emit(events.LeadCaptured(), identities={"user_id": "zoe"}))
+        async with AsyncProducer(department="marketing", source="web", http=address, api_key=key) as producer:
+            receipt = await (await producer.emit(events.LeadCaptured(), identities=[Identifier("user_id", "zoe")]))
             assert receipt.topic == world.topics["marketing"]
             assert key not in repr(producer)
-        producer = await AsyncProducer(owner="sales", source="web", http=address, api_key=key).start()
-        refused = await producer.emit(events.LeadAccepted(), identities={"user_id": "zoe"})
+        producer = await AsyncProducer(department="sales", source="web", http=address, api_key=key).start()
+        refused = await producer.emit(events.LeadAccepted(), identities=[Identifier("user_id", "zoe")])
         with pytest.raises(DeliveryFailed, match="403"):
             await refused
         with pytest.raises(Undelivered):

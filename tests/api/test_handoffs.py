@@ -6,7 +6,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import asyncpg
 import pytest
@@ -15,7 +15,7 @@ from api.app import create_app
 from deploy.embedded.process import free_port
 from projections.journey.handoffs import handoff_id
 from streams.kafka import KafkaSettings
-from tandem import ApiError, AsyncClient, NotFound, Subscription
+from tandem import ApiError, AsyncClient, AsyncSubscription, Identifier, NotFound, answers
 from tests.commands import Done, command
 from tests.support import body, counts, produce, served, until, worker
 
@@ -61,28 +61,25 @@ async def world(kafka_settings: KafkaSettings, database_url: str) -> AsyncIterat
         yield World(address, client)
 
 
-async def _state(client: AsyncClient, handoff: str, wanted: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-
+async def _state(client: AsyncClient, handoff: str, wanted: str) -> answers.HandoffDetails:
     async def there() -> bool:
-        found.update(await client.handoff(handoff))
-        return bool(found["handoff"]["state"] == wanted)
+        return (await client.handoff(handoff)).handoff.state == wanted
 
     await until(there)
-    return found
+    return await client.handoff(handoff)
 
 
 async def test_the_queue_in_pages_and_one_hand_off(world: World) -> None:
     waiting = [item async for item in world.client.handoffs(team="sales")]
-    assert {item["handoff"]["handoff"] for item in waiting} == {_id(n) for n in range(_PEOPLE)}
-    assert [item["handoff"]["due_at"] for item in waiting] == sorted(item["handoff"]["due_at"] for item in waiting)
+    assert {item.handoff.id for item in waiting} == {_id(n) for n in range(_PEOPLE)}
+    assert [item.handoff.due_at for item in waiting] == sorted(item.handoff.due_at for item in waiting)
     assert [item async for item in world.client.handoffs(team="marketing")] == []
     one = await world.client.handoff(_id(2))
-    assert one["journey"]["identifiers"] == [{"type": "user_id", "value": "u2"}]
-    assert one["history"][0]["what"] == "offered"
-    assert one["handoff"]["event"]["id"] == str(uuid.UUID(int=3))
-    journey = await world.client.journey("user_id", "u2")
-    assert journey["handoffs"] == [one["handoff"]]
+    assert one.journey.identifiers == (Identifier("user_id", "u2"),)
+    assert one.history[0].what == "offered"
+    assert one.handoff.event.id == str(uuid.UUID(int=3))
+    journey = await world.client.journey(Identifier("user_id", "u2"))
+    assert journey.handoffs == (one.handoff,)
     with pytest.raises(NotFound):
         await world.client.handoff(str(uuid.UUID(int=1)))
 
@@ -98,11 +95,11 @@ async def test_decisions_count_and_those_that_cannot_are_refused(world: World) -
         with pytest.raises(ApiError, match=said):
             await client.decide_handoff(_id(0), decision, **more)
     await client.decide_handoff(_id(0), "accept", department="sales", by="rosa")
-    assert (await _state(client, _id(0), "accepted"))["handoff"]["owner"] == "rosa"
+    assert (await _state(client, _id(0), "accepted")).handoff.owner == "rosa"
     with pytest.raises(ApiError, match="the hand-off is accepted: it cannot be accepted"):
         await client.decide_handoff(_id(0), "accept", department="sales", by="sam")
     await client.decide_handoff(_id(1), "reject", department="sales", by="rosa", reason="no budget")
-    assert (await _state(client, _id(1), "rejected"))["handoff"]["note"] == "no budget"
+    assert (await _state(client, _id(1), "rejected")).handoff.note == "no budget"
     await client.decide_handoff(_id(2), "withdraw", department="marketing", by="mia")
     await _state(client, _id(2), "withdrawn")
 
@@ -113,15 +110,14 @@ async def test_a_decision_about_nothing_is_kept_with_its_reason(world: World, ka
     await produce(
         kafka_settings, [("joint", 0, body(90, "handoff_accepted", who={"user_id": "u3"}, data=data, occurred_at=at))]
     )
-    journey: dict[str, Any] = {}
 
     async def kept() -> bool:
-        journey.update(await world.client.journey("user_id", "u3"))
-        return bool(journey["ignored_decisions"])
+        return bool((await world.client.journey(Identifier("user_id", "u3"))).ignored_decisions)
 
     await until(kept)
-    assert journey["ignored_decisions"][0]["because"] == "there is no such hand-off"
-    assert journey["handoffs"][0]["state"] == "offered"
+    journey = await world.client.journey(Identifier("user_id", "u3"))
+    assert journey.ignored_decisions[0].because == "there is no such hand-off"
+    assert journey.handoffs[0].state == "offered"
 
 
 async def test_the_feed_tells_of_hand_offs_and_audiences(world: World) -> None:
@@ -135,11 +131,11 @@ async def test_the_feed_tells_of_hand_offs_and_audiences(world: World) -> None:
     await until(listening)
     await world.client.decide_handoff(_id(3), "accept", department="sales", by="rosa")
     detail = await asyncio.wait_for(subscribed, 30)
-    assert detail["handoff"] == _id(3)
-    assert detail["what"] in ("touched", "accepted")
+    assert detail.handoff == _id(3)
+    assert detail.what in ("touched", "accepted")
 
 
-async def _first(told: Subscription) -> dict[str, Any]:
+async def _first(told: AsyncSubscription) -> answers.ChangeDetail:
     async with aclosing(aiter(told)) as changes:
         async for change in changes:
             assert change.kind == "handoff"
@@ -149,10 +145,10 @@ async def _first(told: Subscription) -> dict[str, Any]:
 
 
 async def test_audiences(world: World) -> None:
-    sizes = {one["audience"]: one["members"] for one in (await world.client.audiences())["items"]}
+    sizes = {one.audience: one.members for one in (await world.client.audiences()).items}
     assert sizes == {"customers": 0, "nurture": 1, "win-back": 0}
     [member] = [one async for one in world.client.audience("nurture")]
-    assert {"type": "email", "value": "m@x.org"} in member["identifiers"]
+    assert Identifier("email", "m@x.org") in member.identifiers
     with pytest.raises(NotFound):
         [one async for one in world.client.audience("nobody")]
 

@@ -12,7 +12,7 @@ import uvicorn
 from api.app import create_app
 from deploy.embedded.process import free_port
 from streams.kafka import KafkaSettings, ensure_topics
-from tandem import AsyncProducer, InvalidEvent, events
+from tandem import AsyncProducer, Identifier, InvalidEvent, events
 from tests.api.generated import answers
 from tests.support import body, produce, project
 
@@ -169,12 +169,11 @@ async def test_the_sdk_s_http_transport_keeps_the_producer_s_promises(
     serving = asyncio.create_task(server.serve())
     try:
         # emitted before the server answers: the transport tries again until it does
-        async with AsyncProducer(owner="marketing", source="web", http=f"http://127.0.0.1:{port}") as producer:
-            answers = [
-                await producer.emit(events.LeadCaptured(channel="x"), identities={"user_id": "u1"}) for _ in range(600)
-            ]
+        async with AsyncProducer(department="marketing", source="web", http=f"http://127.0.0.1:{port}") as producer:
+            who = [Identifier("user_id", "u1")]
+            answers = [await producer.emit(events.LeadCaptured(channel="x"), identities=who) for _ in range(600)]
             with pytest.raises(InvalidEvent, match="identities"):
-                await producer.emit(events.LeadCaptured(), identities={})
+                await producer.emit(events.LeadCaptured(), identities=[])
         places = [(receipt.partition, receipt.offset) for receipt in [answer.result() for answer in answers]]
         assert places == sorted(places)
         assert len(set(places)) == 600

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import asyncpg
 import msgspec
@@ -16,7 +16,7 @@ from api.app import create_app
 from deploy.embedded.process import free_port
 from streams.engine.live_rules import Agreed
 from streams.kafka import KafkaSettings
-from tandem import ApiError, AsyncClient, NotFound
+from tandem import ApiError, AsyncClient, NotFound, answers
 from tests.commands import Done, command
 from tests.plans import EAGER, TEXT, approve, propose
 from tests.support import RULES, body, counts, produce, served, until, worker
@@ -67,19 +67,17 @@ def _history() -> list[tuple[str, bytes]]:
     return found
 
 
-async def _state(client: AsyncClient, proposal: str, decisions: int) -> dict[str, Any]:
+async def _state(client: AsyncClient, proposal: str, decisions: int) -> answers.Proposal:
     """A proposal once so many words on it are projected."""
-    found: dict[str, Any] = {}
 
     async def there() -> bool:
         try:
-            found.update(await client.proposal(proposal))
+            return len((await client.proposal(proposal)).decisions) >= decisions
         except NotFound:
             return False
-        return len(found["decisions"]) >= decisions
 
     await until(there)
-    return found
+    return await client.proposal(proposal)
 
 
 async def test_one_department_alone_cannot_change_the_playbook(world: World) -> None:
@@ -87,8 +85,8 @@ async def test_one_department_alone_cannot_change_the_playbook(world: World) -> 
     client = world.client
     before = await client.playbook()
     made = await client.propose_playbook(_PLAN, department="marketing", by="mia", comment="forms qualify")
-    proposal = made["proposal"]
-    assert (await _state(client, proposal, 0))["state"] == "open"
+    proposal = made.proposal
+    assert (await _state(client, proposal, 0)).state == "open"
     await client.decide_playbook(proposal, "approve", department="marketing", by="mia")
     await _state(client, proposal, 1)
     with pytest.raises(ApiError, match="marketing has approved it already"):
@@ -97,14 +95,14 @@ async def test_one_department_alone_cannot_change_the_playbook(world: World) -> 
     forged = approve(8, proposal, datetime.now(UTC).isoformat(), "marketing", _PLAN)
     await produce(world.kafka, [*sneaked, ("joint", 1, forged[1])])
     found = await _state(client, proposal, 2)
-    assert [one["because"] for one in found["decisions"]] == [None, "marketing has approved it before"]
+    assert [one.because for one in found.decisions] == [None, "marketing has approved it before"]
     connection = await asyncpg.connect(world.database_url)
     assert await connection.fetchval("SELECT reason FROM dead_letters") == "wrong_owner"
     await connection.close()
     assert (await client.playbook()) == before
     await client.decide_playbook(proposal, "approve", department="sales", by="sam")
-    assert (await _state(client, proposal, 3))["state"] == "in-force"
-    assert (await client.playbook())["playbook"] == _PLAN
+    assert (await _state(client, proposal, 3)).state == "in-force"
+    assert (await client.playbook()).playbook == _PLAN
 
 
 async def test_what_if_foretells_exactly_what_approving_then_does(world: World) -> None:
@@ -114,37 +112,35 @@ async def test_what_if_foretells_exactly_what_approving_then_does(world: World) 
     told = await client.what_if(_PLAN, since=effective_at, tell=lambda *found: heard.append(found))
     made = await client.propose_playbook(_PLAN, department="sales", by="sam", effective_at=effective_at)
     for n, department in enumerate(("sales", "marketing")):
-        await _state(client, made["proposal"], n)
-        await client.decide_playbook(made["proposal"], "approve", department=department, by="lead")
+        await _state(client, made.proposal, n)
+        await client.decide_playbook(made.proposal, "approve", department=department, by="lead")
 
     async def in_force() -> bool:
         found = await client.playbook()
-        return bool(found["proposal"] == made["proposal"] and not found["following"])
+        return bool(found.proposal == made.proposal and not found.following)
 
     await until(in_force)
-    stages = Counter([journey["stage"] async for journey in client.journeys()])
-    then = told["funnel"]["then"]
-    foretold = {one["stage"]: one["now"] for one in then["stages"]} | then["beside"]
+    stages = Counter([journey.stage async for journey in client.journeys()])
+    then = told.funnel.then
+    foretold = {one.stage: one.now for one in then.stages} | then.beside
     assert stages == {stage: count for stage, count in foretold.items() if count}
     assert stages["at-risk"] > 0
-    funnel = (await client.funnel())["total"]
-    assert [(one["stage"], one["reached"]) for one in funnel["stages"]] == [
-        (one["stage"], one["reached"]) for one in then["stages"]
-    ]
-    assert told["changed"] == stages["at-risk"]
-    assert sum(move["journeys"] for move in told["moves"]) == told["changed"]
+    funnel = (await client.funnel()).total
+    assert [(one.stage, one.reached) for one in funnel.stages] == [(one.stage, one.reached) for one in then.stages]
+    assert told.changed == stages["at-risk"]
+    assert sum(move.journeys for move in told.moves) == told.changed
 
 
 async def test_what_if_it_had_been_in_force_for_a_month(world: World) -> None:
     since = (datetime.now(UTC) - timedelta(days=30)).isoformat()
     told = await world.client.what_if(_PLAN, since=since)
-    qualified = next(one for one in told["funnel"]["then"]["stages"] if one["stage"] == "marketing-qualified")
-    assert qualified["reached"] == _PEOPLE
-    assert {(one["stage_from"], one["stage_to"]) for one in told["moves"]} == {
+    qualified = next(one for one in told.funnel.then.stages if one.stage == "marketing-qualified")
+    assert qualified.reached == _PEOPLE
+    assert {(one.stage_from, one.stage_to) for one in told.moves} == {
         ("engaged", "marketing-qualified"),
         ("customer", "at-risk"),
     }
-    assert (await world.client.playbook())["proposal"] is None
+    assert (await world.client.playbook()).proposal is None
 
 
 async def test_what_cannot_be_is_refused_in_one_line(world: World) -> None:
@@ -178,7 +174,7 @@ async def test_what_cannot_be_is_refused_in_one_line(world: World) -> None:
     await produce(world.kafka, [("joint", 0, approve(3, 77, past, "sales")[1])])
 
     async def kept() -> bool:
-        return len((await client.proposals())["stray"]) == 1
+        return len((await client.proposals()).stray) == 1
 
     await until(kept)
 
@@ -186,12 +182,12 @@ async def test_what_cannot_be_is_refused_in_one_line(world: World) -> None:
 async def test_a_rejected_proposal_stays_rejected(world: World) -> None:
     client = world.client
     made = await client.propose_playbook(_PLAN, department="marketing", by="mia")
-    await _state(client, made["proposal"], 0)
-    await client.decide_playbook(made["proposal"], "reject", department="sales", by="sam", text="not in August")
-    found = await _state(client, made["proposal"], 1)
-    assert (found["state"], found["reason"]) == ("rejected", "not in August")
+    await _state(client, made.proposal, 0)
+    await client.decide_playbook(made.proposal, "reject", department="sales", by="sam", text="not in August")
+    found = await _state(client, made.proposal, 1)
+    assert (found.state, found.reason) == ("rejected", "not in August")
     with pytest.raises(ApiError, match="the proposal is rejected"):
-        await client.decide_playbook(made["proposal"], "approve", department="marketing", by="mia")
+        await client.decide_playbook(made.proposal, "approve", department="marketing", by="mia")
 
 
 async def _tandem(address: str, *arguments: str) -> Done:

@@ -29,7 +29,7 @@ from store.rebuild import AnotherPoint, projections_beside
 from store.session import open_engine_connection
 from streams.engine.intake import precedes
 from streams.kafka import KafkaSettings
-from tandem import ApiError, AsyncClient, NotFound
+from tandem import ApiError, AsyncClient, Identifier, NotFound
 from tests.commands import Done, command
 from tests.laws.histories import long_hostile_history
 from tests.support import RULES, body, produce, project, served
@@ -162,7 +162,7 @@ class World(NamedTuple):
 
 
 _MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-ANA = ("user_id", "ana")
+ANA = Identifier("user_id", "ana")
 
 
 def _ana(number: int, type_: str, hours: float, **data: Any) -> bytes:
@@ -193,14 +193,14 @@ async def world(kafka_settings: KafkaSettings, database_url: str) -> AsyncIterat
 
 async def test_what_was_true_and_what_was_known(world: World) -> None:
     tuesday_morning = (_MONDAY + timedelta(hours=20)).isoformat()
-    then = await world.client.journey(*ANA, at=tuesday_morning)
-    assert (then["stage"], then["version"]) == ("engaged", 2)  # the form was sent by then, though nobody knew
-    known = await world.client.journey(*ANA, known_at=world.known[1].isoformat())
-    assert (known["stage"], known["version"], len(known["touchpoints"])) == ("marketing-qualified", 2, 1)
-    both = await world.client.journey(*ANA, at=tuesday_morning, known_at=world.known[1].isoformat())
-    assert (both["stage"], both["version"]) == ("engaged", 1)
+    then = await world.client.journey(ANA, at=tuesday_morning)
+    assert (then.stage, then.version) == ("engaged", 2)  # the form was sent by then, though nobody knew
+    known = await world.client.journey(ANA, known_at=world.known[1].isoformat())
+    assert (known.stage, known.version, len(known.touchpoints or ())) == ("marketing-qualified", 2, 1)
+    both = await world.client.journey(ANA, at=tuesday_morning, known_at=world.known[1].isoformat())
+    assert (both.stage, both.version) == ("engaged", 1)
     with pytest.raises(NotFound, match="by then"):
-        await world.client.journey(*ANA, at=(_MONDAY - timedelta(hours=1)).isoformat())
+        await world.client.journey(ANA, at=(_MONDAY - timedelta(hours=1)).isoformat())
 
 
 async def test_lists_and_the_funnel_of_the_past(world: World) -> None:
@@ -214,10 +214,10 @@ async def test_lists_and_the_funnel_of_the_past(world: World) -> None:
     )
     for projection, stage, reached, version in expected:
         [ana] = [one async for one in world.client.journeys(projection=projection)]
-        assert (ana["stage"], ana["version"]) == (stage, version), projection
+        assert (ana.stage, ana.version) == (stage, version), projection
         assert [one async for one in world.client.journeys(projection=projection, stage="customer")] == []
-        stages = {one["stage"]: one for one in (await world.client.funnel(projection=projection))["total"]["stages"]}
-        assert stages["marketing-qualified"]["reached"] == reached
+        stages = {one.stage: one for one in (await world.client.funnel(projection=projection)).total.stages}
+        assert stages["marketing-qualified"].reached == reached
     for nothing in ("nowhere", "public", "pg_catalog", "as_true; DROP"):
         with pytest.raises(NotFound, match="there is no projection"):
             await world.client.funnel(projection=nothing)
@@ -232,25 +232,25 @@ async def test_lists_and_the_funnel_of_the_past(world: World) -> None:
 
 
 async def test_a_diff_names_the_events_that_made_the_difference(world: World) -> None:
-    found = await world.client.diff(*ANA, world.known[1].isoformat(), world.known[2].isoformat(), axis="known")
-    assert [(one["type"], one["added"]) for one in found["events"]] == [("form_submitted", True)]
-    fields = {one["field"]: one for one in found["differences"]}
-    assert [one["channel"] for one in fields["touchpoints"]["added"]] == ["search"]
-    assert (fields["score"]["before"], fields["score"]["after"]) == (10, 25)
+    found = await world.client.diff(ANA, world.known[1].isoformat(), world.known[2].isoformat(), axis="known")
+    assert [(one.type, one.added) for one in found.events] == [("form_submitted", True)]
+    fields = {one.field: one for one in found.differences}
+    assert [one["channel"] for one in fields["touchpoints"].added] == ["search"]
+    assert (fields["score"].before, fields["score"].after) == (10, 25)
     assert "stage" not in fields
-    true = await world.client.diff(*ANA, _MONDAY.isoformat(), (_MONDAY + timedelta(hours=30)).isoformat())
-    assert [one["type"] for one in true["events"]] == ["form_submitted", "lead_qualified"]
-    assert {one["field"] for one in true["differences"]} >= {"stage", "handoffs", "score"}
+    true = await world.client.diff(ANA, _MONDAY.isoformat(), (_MONDAY + timedelta(hours=30)).isoformat())
+    assert [one.type for one in true.events] == ["form_submitted", "lead_qualified"]
+    assert {one.field for one in true.differences} >= {"stage", "handoffs", "score"}
 
 
 async def test_the_stages_are_explained(world: World) -> None:
-    found = {one["stage"]: one for one in (await world.client.explain_journey(*ANA))["stages"]}
-    assert found["engaged"]["because"] == "content_downloaded is one of the stage's events"
-    assert found["known"]["because"] == "the event names the person, and not only a device"
+    found = {one.stage: one for one in (await world.client.explain_journey(ANA)).stages}
+    assert found["engaged"].because == "content_downloaded is one of the stage's events"
+    assert found["known"].because == "the event names the person, and not only a device"
     qualified = found["marketing-qualified"]
-    assert (qualified["event"]["type"], qualified["event"]["partition"]) == ("lead_qualified", 0)
-    assert qualified["playbook"]["digest"] == RULES.digest
-    [only] = (await world.client.explain_journey(*ANA, stage="engaged"))["stages"]
+    assert (qualified.event.type, qualified.event.partition) == ("lead_qualified", 0)
+    assert qualified.playbook.digest == RULES.digest
+    [only] = (await world.client.explain_journey(ANA, stage="engaged")).stages
     assert only == found["engaged"]
 
 
@@ -263,13 +263,13 @@ async def test_times_that_cannot_be_are_refused(world: World) -> None:
         ({"at": "2026-03-02T09:00:00"}, "at has no offset"),
     ):
         with pytest.raises(ApiError, match=said):
-            await world.client.journey(*ANA, **times)
+            await world.client.journey(ANA, **times)
         with pytest.raises(ApiError, match=said):
-            await world.client.identity(*ANA, **times)
+            await world.client.identity(ANA, **times)
     with pytest.raises(NotFound):
-        await world.client.journey("user_id", "nobody", at=_MONDAY.isoformat())
+        await world.client.journey(Identifier("user_id", "nobody"), at=_MONDAY.isoformat())
     with pytest.raises(ApiError, match="to lies before from"):
-        await world.client.diff(*ANA, "2026-03-02T10:00:00Z", "2026-03-02T09:00:00Z")
+        await world.client.diff(ANA, "2026-03-02T10:00:00Z", "2026-03-02T09:00:00Z")
 
 
 @pytest.mark.parametrize(

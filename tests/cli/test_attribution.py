@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from api.app import create_app
@@ -56,7 +57,7 @@ async def test_credit_over_http_in_the_sdk_and_in_the_terminal(address: str) -> 
         found = await client.attribution()
         last = await client.attribution("last", "campaign")
         several = await asyncio.gather(*(client.attribution() for _ in range(4)))
-    assert found == {
+    expected = {
         "model": "linear",
         "by": "channel",
         "groups": [
@@ -83,11 +84,12 @@ async def test_credit_over_http_in_the_sdk_and_in_the_terminal(address: str) -> 
             "touchpoints": {"count": 1202, "cost": {"EUR": 500}},
         },
     }
-    assert {group["campaign"]: group["credit"]["EUR"] for group in last["groups"]} == {"spring": 0, None: 1001}
+    assert msgspec.json.decode(msgspec.json.encode(found)) == expected
+    assert {group.campaign: group.credit["EUR"] for group in last.groups} == {"spring": 0, None: 1001}
     assert all(one == found for one in several)
     with Client(address) as plain:
         assert await asyncio.to_thread(plain.attribution, "linear") == found
-    assert json.loads((await tandem(address, "--json")).out) == found
+    assert json.loads((await tandem(address, "--json")).out) == expected
     table = (await tandem(address, "--by", "channel", "--model", "linear")).out.splitlines()
     rows = [line.split() for line in table]
     assert ["fair", "1.50", "BRL", "50.0%", "2", "1", "-", "-"] in rows
@@ -99,8 +101,8 @@ async def test_credit_over_http_in_the_sdk_and_in_the_terminal(address: str) -> 
 async def test_all_models_are_answered(address: str, model: str) -> None:
     async with AsyncClient(address) as client:
         found = await client.attribution(model, "campaign")
-        assert found["model"] == model
-        assert found["total"]["credit"] == {"BRL": 300, "EUR": 1071}
+        assert found.model == model
+        assert found.total.credit == {"BRL": 300, "EUR": 1071}
         for wrong in ({"model": "best"}, {"by": "weather"}):
             with pytest.raises(ApiError, match="Input should be") as error:
                 await client.attribution(**wrong)

@@ -12,7 +12,7 @@ import uvicorn
 from api.app import create_app
 from deploy.embedded.process import free_port
 from streams.kafka import KafkaSettings
-from tandem import AsyncClient, ConfirmationNeeded, NotFound
+from tandem import AsyncClient, ConfirmationNeeded, Identifier, NotFound
 from tests.commands import Done, command
 from tests.support import body, counts, produce, until, worker
 
@@ -124,17 +124,19 @@ async def test_mistakes_get_one_line(stack: Stack, arguments: list[str], says: s
 
 
 async def test_the_sdk_asks_and_rules(stack: Stack) -> None:
+    many = [Identifier("user_id", "many0"), Identifier("user_id", "many1")]
     async with AsyncClient(stack.address) as client:
-        ana = await client.identity("user_id", "ana")
-        assert {one["value"] for one in ana["identifiers"]} == {"ana", "ana@x.org"}
-        assert (await client.explain_identity("user_id:ana", "email:ana@x.org"))["one_person"]
+        ana = await client.identity(Identifier("user_id", "ana"))
+        assert {one.value for one in ana.identifiers} == {"ana", "ana@x.org"}
+        assert (await client.explain_identity(*ana.identifiers)).one_person
         assert len([one async for one in client.identity_conflicts()]) == 2
         assert [one async for one in client.quarantine()] == []
         with pytest.raises(NotFound, match="ghost"):
-            await client.identity("user_id", "ghost")
+            await client.identity(Identifier("user_id", "ghost"))
         with pytest.raises(ConfirmationNeeded, match="110 events"):
-            await client.rule("join", ["user_id:many0", "user_id:many1"])
-        ruled = await client.rule("join", ["user_id:many0", "user_id:many1"], confirm=True)
-        assert ruled["event"]["status"] == "accepted"
+            await client.rule("join", many)
+        ruled = await client.rule("join", many, confirm=True)
+        assert ruled.event.topic.endswith("joint.events")
         await stack.applied(len(_EVENTS) + 1)
-        assert (await client.explain_identity("user_id:many0", "user_id:many1"))["ruling"]["ruling"] == "join"
+        assert (ruling := (await client.explain_identity(*many)).ruling) is not None
+        assert ruling.ruling == "join"

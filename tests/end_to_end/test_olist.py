@@ -18,7 +18,7 @@ import pytest
 from deploy.embedded.postgres import programs
 from deploy.embedded.process import free_port
 from projections.memory import digest_of_workspace, fold_events
-from tandem import Client, NotFound, Producer, events
+from tandem import Client, Identifier, NotFound, Producer, events
 from tests.olist import DATA, MAPPING, needs_olist, olist_events
 from tests.support import RULES
 
@@ -141,13 +141,16 @@ def check_funnel(funnel: dict[str, Any]) -> None:
 
 def check_pages(api: str) -> None:
     with Client(api, timeout=30) as client:
-        seen = [journey["journey_id"] for journey in client.journeys()]
+        seen = [journey.journey_id for journey in client.journeys()]
         with pytest.raises(NotFound):
-            client.journey("email", "nobody@example.org")
+            client.journey(Identifier("email", "nobody@example.org"))
     assert len(seen) == len(set(seen)) == 8000
     problem = httpx.get(f"{api}/v1/journeys", params={"stage": "nonsense"})
     assert problem.status_code == 422
     assert problem.headers["content-type"] == "application/problem+json"
+
+
+FIRST = Identifier("email", "first@example.org")
 
 
 def check_what_was_killed_comes_back(stack: Stack) -> None:
@@ -155,11 +158,11 @@ def check_what_was_killed_comes_back(stack: Stack) -> None:
     parts = {" ".join(child.cmdline()): child for child in supervisor.children()}
     killed = [child for line, child in parts.items() if line.endswith(" work") or "postgres" in line or "kafka" in line]
     assert len(killed) == 3
-    with Producer(owner="marketing", source="web", kafka=stack.addresses["kafka"]) as producer:
+    with Producer(department="marketing", source="web", kafka=stack.addresses["kafka"]) as producer:
         for part in killed:
             part.kill()
         psutil.wait_procs(killed, timeout=10)
-        producer.emit(events.LeadCaptured(channel="fair"), identities={"email": "first@example.org"}).result()
+        producer.emit(events.LeadCaptured(channel="fair"), identities=[FIRST]).result()
     deadline = time.monotonic() + 120
     while (status := stack.done("status", "--wait")).returncode:  # each part comes back in its own time
         assert time.monotonic() < deadline, status.stdout
@@ -168,12 +171,12 @@ def check_what_was_killed_comes_back(stack: Stack) -> None:
 
 def check_the_sdk(stack: Stack) -> None:
     api = stack.addresses["api"]
-    with Producer(owner="sales", source="crm", http=api) as producer:
-        receipt = producer.emit(events.OpportunityOpened(), identities={"email": "first@example.org"}).result()
+    with Producer(department="sales", source="crm", http=api) as producer:
+        receipt = producer.emit(events.OpportunityOpened(), identities=[FIRST]).result()
         assert receipt.topic == "tandem.sales.events"
     stack.run("status", "--wait")
     with Client(api) as client:
-        assert client.journey("email", "first@example.org")["stage"] == "opportunity"
+        assert client.journey(FIRST).stage == "opportunity"
     bad = httpx.post(f"{api}/v1/events", content=b'{"id": 1}')
     assert bad.status_code == 422
 

@@ -9,9 +9,19 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from deploy.embedded.kafka import start_kafka, stop_kafka
 from deploy.embedded.process import free_port
 from streams.kafka import KafkaSettings, ensure_topics, event_topics
-from tandem import AsyncProducer, BufferFull, DeliveryFailed, InvalidEvent, Producer, Receipt, Undelivered, events
+from tandem import (
+    AsyncProducer,
+    BufferFull,
+    DeliveryFailed,
+    Identifier,
+    InvalidEvent,
+    Producer,
+    Receipt,
+    Undelivered,
+    events,
+)
 
-WHO = {"email": "ada@example.org"}
+WHO = [Identifier("email", "ada@example.org")]
 
 
 async def read_all(kafka: KafkaSettings, topic: str) -> list[bytes]:
@@ -34,7 +44,7 @@ async def test_events_wait_for_a_broker_that_restarts(own_folder: Path) -> None:
     kafka = KafkaSettings(bootstrap=broker.bootstrap, partitions=3)
     try:
         await ensure_topics(kafka)
-        async with AsyncProducer(owner="marketing", source="web", kafka=broker.bootstrap) as producer:
+        async with AsyncProducer(department="marketing", source="web", kafka=broker.bootstrap) as producer:
             receipts = [await producer.emit(events.LeadCaptured(), identities=WHO) for _ in range(50)]
             await producer.flush()
             await asyncio.to_thread(stop_kafka, broker)
@@ -53,7 +63,7 @@ async def test_a_key_keeps_its_order_and_receipts_name_the_place(kafka_settings:
     topic = event_topics(kafka_settings)["sales"]
     reports: list[tuple[str, Receipt | DeliveryFailed]] = []
     async with AsyncProducer(
-        owner="sales",
+        department="sales",
         source="crm",
         kafka=kafka_settings.bootstrap,
         topic_prefix=kafka_settings.topic_prefix,
@@ -72,7 +82,7 @@ async def test_a_key_keeps_its_order_and_receipts_name_the_place(kafka_settings:
 async def test_what_cannot_be_delivered_is_reported(kafka_settings: KafkaSettings) -> None:
     await ensure_topics(kafka_settings)
     producer = AsyncProducer(
-        owner="marketing", source="web", http=f"http://127.0.0.1:{free_port()}", delivery_timeout=0.5, max_events=4
+        department="marketing", source="web", http=f"http://127.0.0.1:{free_port()}", delivery_timeout=0.5, max_events=4
     )
     await producer.start()
     answer = await producer.emit(events.LeadCaptured(), identities=WHO)
@@ -85,7 +95,7 @@ async def test_what_cannot_be_delivered_is_reported(kafka_settings: KafkaSetting
 
 def test_a_full_buffer_makes_the_caller_wait() -> None:
     producer = Producer(
-        owner="marketing", source="web", http=f"http://127.0.0.1:{free_port()}", delivery_timeout=1.0, max_events=1
+        department="marketing", source="web", http=f"http://127.0.0.1:{free_port()}", delivery_timeout=1.0, max_events=1
     )
     producer.emit(events.LeadCaptured(), identities=WHO)
     with pytest.raises(BufferFull):
@@ -97,9 +107,9 @@ def test_a_full_buffer_makes_the_caller_wait() -> None:
 async def test_errors_name_the_field(kafka_settings: KafkaSettings) -> None:
     await ensure_topics(kafka_settings)
     async with AsyncProducer(
-        owner="marketing", source="web", kafka=kafka_settings.bootstrap, topic_prefix=kafka_settings.topic_prefix
+        department="marketing", source="web", kafka=kafka_settings.bootstrap, topic_prefix=kafka_settings.topic_prefix
     ) as producer:
         with pytest.raises(InvalidEvent, match="url"):
             await producer.emit("page_viewed", identities=WHO, data={})
         with pytest.raises(InvalidEvent, match="identities"):
-            await producer.emit(events.LeadCaptured(), identities={})
+            await producer.emit(events.LeadCaptured(), identities=[])

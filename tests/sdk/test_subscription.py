@@ -19,13 +19,11 @@ from hypothesis import strategies as st
 from api.feed.hub import Hub
 from store.feed import prune_changes
 from streams.kafka import KafkaSettings
-from tandem import ApiError, AsyncClient, Change, FeedReset, FollowedTwice, NotFound, follow, subscription
+from tandem import ApiError, AsyncClient, Change, FeedReset, FollowedTwice, Identifier, NotFound, feed, follow
 from tests.feeds import begin, fill, serving
 from tests.proxy import cutting
+from tests.sse import CHANGE, EAGER, STREAM, answering, frame
 from tests.support import body, counts, produce, until, worker
-
-#: No pauses between tries: the tests cut often.
-EAGER: Callable[[], float] = lambda: -0.5  # noqa: E731
 
 
 @pytest.fixture
@@ -135,7 +133,7 @@ async def test_who_is_unknown_and_what_is_no_api_is_said_at_once(
     async with serving(database_url) as (url, _):
         async with AsyncClient(url) as client:
             with pytest.raises(NotFound):
-                await anext(aiter(client.subscribe(journey="user_id:nobody")))
+                await anext(aiter(client.subscribe(journey=Identifier("user_id", "nobody"))))
         async with AsyncClient(f"{url}/docs?") as client:
             with pytest.raises(ApiError):
                 await anext(aiter(client.subscribe()))
@@ -144,35 +142,8 @@ async def test_who_is_unknown_and_what_is_no_api_is_said_at_once(
             await anext(aiter(client.subscribe()))
 
 
-@asynccontextmanager
-async def answering(*answers: bytes) -> AsyncIterator[tuple[str, list[float]]]:
-    """(base URL, when each connection came) of a server that gives these answers, the last one for ever."""
-    came: list[float] = []
-    writers = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answers[min(len(came), len(answers) - 1)])
-        came.append(asyncio.get_running_loop().time())
-
-    server = await asyncio.start_server(serve, "127.0.0.1")
-    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", came
-    server.close()
-    for writer in writers:
-        writer.transport.abort()
-
-
-STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
-CHANGE = {"seq": 1, "kind": "changed", "journey_id": "j", "journey": None, "new_field": 1}
-
-
-def frame(event: str, data: object, cursor: str = "c") -> bytes:
-    return f"id: {cursor}\nevent: {event}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
-
-
 async def test_a_line_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subscription, "_SILENCE", 0.2)
+    monkeypatch.setattr(feed, "SILENCE", 0.2)
     async with (
         answering(STREAM, STREAM + frame("progress", {}), STREAM + frame("change", CHANGE)) as (url, came),
         AsyncClient(url, jitter=EAGER) as client,
@@ -214,18 +185,14 @@ async def test_what_came_before_a_reset_is_not_lost() -> None:
     texts=st.lists(st.text(max_size=5) | st.sampled_from(["\u2028", "\x85", "\\n\\n: "]), max_size=5),
     sizes=st.lists(st.integers(1, 60), min_size=1, max_size=20),
 )
-async def test_events_are_the_same_however_they_are_cut_up(texts: list[str], sizes: list[int]) -> None:
+def test_events_are_the_same_however_they_are_cut_up(texts: list[str], sizes: list[int]) -> None:
     sent = b"retry: 1\n\n:\n\n" + b"".join(frame("journey", text, str(number)) for number, text in enumerate(texts))
 
-    class Chunks:
-        async def aiter_bytes(self) -> AsyncIterator[bytes]:
-            start = turn = 0
-            while start < len(sent):
-                size = sizes[turn % len(sizes)]
-                yield sent[start : start + size]
-                start, turn = start + size, turn + 1
-
-    found = [one async for messages in subscription._messages(Chunks()) for one in messages]  # type: ignore[arg-type]
+    received, found, start, turn = feed.Messages(), list[feed.Message](), 0, 0
+    while start < len(sent):
+        size = sizes[turn % len(sizes)]
+        found += received.take(sent[start : start + size])
+        start, turn = start + size, turn + 1
     assert [(one.event, one.cursor, json.loads(one.data)) for one in found] == [
         ("journey", str(number), text) for number, text in enumerate(texts)
     ]
@@ -251,7 +218,7 @@ _LOG = "CREATE TABLE IF NOT EXISTS log (number serial, kind text, seq bigint, jo
 
 
 async def write(connection: asyncpg.Connection, change: Change) -> None:
-    version = change.journey and change.journey["version"]
+    version = change.journey and change.journey.version
     row = (change.kind, change.seq, change.journey_id, version)
     await connection.execute("INSERT INTO log (kind, seq, journey_id, version) VALUES ($1, $2, $3, $4)", *row)
 
