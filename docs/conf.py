@@ -79,7 +79,7 @@ def lead_home(app: Sphinx, error: Exception | None) -> None:
         (app.outdir / "index.html").write_text(f"<!doctype html>\n<title>Tandem</title>\n{refresh}", "utf-8")
 
 
-_COLOURS = {"theme": "base", "themeVariables": {"xyChart": {"plotColorPalette": "#4063d8"}}}
+_COLOURS = {"theme": "neutral", "themeVariables": {"xyChart": {"plotColorPalette": "#4063d8"}}}
 
 
 class Mermaid(SphinxDirective):
