@@ -24,7 +24,7 @@ from schemas.errors import TandemError
 from store.archive import DamagedBlock, open_block
 from store.erasure import all_blocks, erased_by, make_secret, tables_with
 from store.identity import load_tied
-from store.partitions import owners
+from store.partitions import read_departments
 from store.rebuild import holding
 from streams.engine.erasing import ArchivedEvent, is_erased, stored_naming
 
@@ -81,7 +81,7 @@ async def plan(
     secret = await make_secret(connection, random)
     subjects = sorted(journey.identifiers.keys() - register.quarantined)
     devices = {link.b for link in journey.refused if link.refused == CONTESTED} - journey.identifiers.keys()
-    known = await owners(connection)
+    known = await read_departments(connection)
     stored = await stored_naming(connection, workspace.journeys.values(), known, rules, nobodys=True)
     loose = _on_shared_devices(journey, stored, devices, register.releases)
     if len(loose) > _MOST_EVENTS:

@@ -12,7 +12,7 @@ from projections.text import id_text, time_text
 from projections.views.journey import journey_view
 from schemas.errors import TandemError
 from store.identity import load_tied, places_of
-from store.partitions import owners
+from store.partitions import read_departments
 from store.reads import ReadFilter, list_reads
 from streams.engine.erasing import ArchivedEvent, stored_naming
 
@@ -36,7 +36,7 @@ async def export_person(
     journey = workspace.journey_of(key_at(key, 2**62, releases))
     if journey is None:
         raise NobodyNamed(f"no event has named {named}: nothing is stored of it")
-    stored = await stored_naming(connection, [journey], await owners(connection), rules, nobodys=True)
+    stored = await stored_naming(connection, [journey], await read_departments(connection), rules, nobodys=True)
     own = [one for one in stored if _names(one, journey.identifiers.keys(), releases)]
     own.sort(key=lambda one: (one.event.occurred_at, one.event.id, one.event.source))
     places = await places_of(connection, {one.archived.partition_id for one in own})

@@ -110,7 +110,9 @@ async def _recorded(connection: Reader, archived: list[tuple[int, Archived]]) ->
     places = await places_of(connection, {one.partition_id for _, one in archived})
     committed = await committed_at(connection, {batch_id for batch_id, _ in archived})
     return [
-        Recorded(decode(one.value, places[one.partition_id].owner), one, committed[batch_id], places[one.partition_id])
+        Recorded(
+            decode(one.value, places[one.partition_id].department), one, committed[batch_id], places[one.partition_id]
+        )
         for batch_id, one in archived
     ]
 

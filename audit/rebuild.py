@@ -24,7 +24,7 @@ from schemas.decode import decode_again
 from store.archive import Archived, DamagedBlock, LogRecord, open_block
 from store.erasure import read_erasures
 from store.loading import load_register
-from store.partitions import owners
+from store.partitions import read_departments
 from store.rebuild import (
     Place,
     StoredBlock,
@@ -72,7 +72,7 @@ class _Rebuilding(NamedTuple):
     blocks: asyncpg.Connection
     readers: list[Reader]
     preparation: Preparation
-    owners: dict[int, str]
+    departments: dict[int, str]
     losers: Losers
     lasting: bool
     pace: Pace | None
@@ -127,17 +127,17 @@ async def fold_archive(
         readers = [Reader(rules) for _ in range(_READERS)]
         for reader in readers:
             stack.push_async_callback(reader.close)
-        known = await owners(blocks)
+        departments = await read_departments(blocks)
         register = await load_register(lookups)
         async with closing(await open_engine_connection(database_url)) as live:
             for erasure in await read_erasures(live):
                 register.erased.add(erasure)  # who is erased today is not in the past, either
-        preparation = Preparation(lookups, None, rules, known, register)
+        preparation = Preparation(lookups, None, rules, departments, register)
         lost: Losers = set()
         for payload in await losers(blocks, point.known_at):
             event = decode_again(payload)
             lost.add((event.id, event.source, body_hash(payload)))
-        parts = _Rebuilding(writer, blocks, readers, preparation, known, lost, lasting, pace)
+        parts = _Rebuilding(writer, blocks, readers, preparation, departments, lost, lasting, pace)
         await _work(parts, await place_of(writer), tell)
 
 
@@ -194,9 +194,9 @@ async def _fold_joint_events(parts: _Rebuilding, place: Place) -> Place:
     """Rulings and releases, before anybody is there whom they concern."""
     blocks = await joint_blocks(parts.blocks, place)
     records: list[LogRecord] = [event for block in blocks for event in _opened(block)]
-    records = [record for record in records if parts.owners[record.partition_id] == "joint"]
+    records = [record for record in records if parts.departments[record.partition_id] == "joint"]
     place = place._replace(bucket=0, batch_id=0)
-    reading = await parts.readers[0].read(parts.owners, records)
+    reading = await parts.readers[0].read(parts.departments, records)
     found = [one for one in _live(reading, parts.losers, place.at) if _comes_first(one)]
     parts.preparation.recall(records, [one for one in found if one.moment.type == ERASURE])
     reading.found = [one for one in found if one.moment.type != ERASURE]
@@ -233,7 +233,7 @@ async def _chunks(parts: _Rebuilding, place: Place) -> AsyncGenerator[_Chunk]:
 
 async def _read(parts: _Rebuilding, reader: Reader, blocks: list[StoredBlock], place: Place) -> _Chunk:
     try:
-        reading = await reader.open(parts.owners, [block.payload for block in blocks])
+        reading = await reader.open(parts.departments, [block.payload for block in blocks])
     except DamagedBlock:
         for block in blocks:
             _opened(block)  # finds which one it is

@@ -14,7 +14,7 @@ from projections.playbook.model import Rules
 from schemas.decode import decode, decode_again
 from store.archive import open_block
 from store.loading import load_register
-from store.partitions import owners
+from store.partitions import read_departments
 from store.rebuild import AnotherPlaybook, claimed, commit_rebuilt, look_at, place_of
 from store.session import closing, open_connection, open_engine_connection, open_writer
 from store.switch import Behind, behind, blocks_between, check_kind, exchange, hold, losers_between
@@ -39,7 +39,7 @@ class _Parts(NamedTuple):
     writer: asyncpg.Connection
     lookups: asyncpg.Connection
     preparation: Preparation
-    owners: dict[int, str]
+    departments: dict[int, str]
 
 
 async def switch(database_url: str, rules: Rules, name: str, tell: Tell) -> Switched:
@@ -60,9 +60,9 @@ async def switch(database_url: str, rules: Rules, name: str, tell: Tell) -> Swit
         writer = await stack.enter_async_context(closing(await open_writer(database_url, name)))
         lookups = await stack.enter_async_context(closing(await open_engine_connection(database_url, name)))
         await check_kind(control, name, await place_of(writer))
-        known = await owners(lookups)
-        preparation = Preparation(lookups, None, rules, known, await load_register(lookups))
-        parts = _Parts(control, writer, lookups, preparation, known)
+        departments = await read_departments(lookups)
+        preparation = Preparation(lookups, None, rules, departments, await load_register(lookups))
+        parts = _Parts(control, writer, lookups, preparation, departments)
         done = await _nearly(parts, tell)
         async with control.transaction():
             await hold(control)
@@ -90,7 +90,7 @@ async def _catch_up(parts: _Parts, missing: Behind) -> int:
     place = await place_of(parts.writer)
     blocks = await blocks_between(parts.lookups, place.until_batch, missing.until_batch)
     archived = [event for block in blocks for event in open_block(block.payload)]
-    events = [decode(one.value, parts.owners[one.partition_id]) for one in archived]
+    events = [decode(one.value, parts.departments[one.partition_id]) for one in archived]
     effects = parts.preparation.effects()
     taken = await losers_between(parts.lookups, place.until_batch, missing.until_batch)
     losers = [decode_again(payload) for payload in taken]

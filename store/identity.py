@@ -43,7 +43,7 @@ _VICTIMS = """
     WHERE v.key = $1 AND v.victim > $2 ORDER BY v.victim LIMIT $3
 """
 
-_PLACES = "SELECT partition_id, topic, partition, owner_room FROM partitions WHERE partition_id = ANY ($1::int[])"
+_PLACES = "SELECT partition_id, topic, partition, department FROM partitions WHERE partition_id = ANY ($1::int[])"
 _SOURCE = "SELECT source_id FROM sources WHERE name = $1"
 _COMMITTED = """
     SELECT batch_id, min(committed_at) AS committed_at FROM batches WHERE batch_id = ANY ($1::bigint[]) GROUP BY 1
@@ -55,7 +55,7 @@ class Place(NamedTuple):
 
     topic: str
     partition: int
-    owner: str
+    department: str
 
 
 class Found(NamedTuple):
@@ -144,19 +144,19 @@ async def find_event(connection: Reader, id_: bytes, source: str) -> Found | Non
         archived = await read_block(connection, one.bucket, one.batch_id)
         places = await _partitions(connection, {event.partition_id for event in archived})
         for record in archived:
-            topic, partition, owner = places[record.partition_id]
-            if (event := decode(record.value, owner)).id == id_ and event.source == source:
+            topic, partition, department = places[record.partition_id]
+            if (event := decode(record.value, department)).id == id_ and event.source == source:
                 return Found(event, topic, partition, record.offset, record.recorded_at)
     return None
 
 
 async def _partitions(connection: Reader, ids: Collection[int]) -> dict[int, tuple[str, int, str]]:
     rows = await connection.fetch(_PLACES, sorted(ids))
-    return {row["partition_id"]: (row["topic"], row["partition"], row["owner_room"]) for row in rows}
+    return {row["partition_id"]: (row["topic"], row["partition"], row["department"]) for row in rows}
 
 
 async def places_of(connection: Reader, ids: Collection[int]) -> dict[int, Place]:
-    """Partition id -> its topic, number and owner."""
+    """Partition id -> its topic, number and department."""
     return {partition_id: Place(*place) for partition_id, place in (await _partitions(connection, ids)).items()}
 
 

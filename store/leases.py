@@ -18,7 +18,7 @@ class Lease(NamedTuple):
     partition_id: int
     topic: str
     partition: int
-    owner: str  #: the department that writes this topic
+    department: str  #: the department that writes this topic
     epoch: int
     next_offset: int
     witness: int | None  #: digest of the record before next_offset
@@ -62,7 +62,7 @@ _TAKE = """
         LIMIT $3
         FOR UPDATE SKIP LOCKED
     )
-    RETURNING partition_id, topic, partition, owner_room, epoch, next_offset, witness
+    RETURNING partition_id, topic, partition, department, epoch, next_offset, witness
 """
 
 _RELEASE = "UPDATE partitions SET worker = NULL WHERE worker = $1 AND partition_id = ANY ($2)"

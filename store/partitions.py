@@ -30,13 +30,13 @@ _NEW_EPOCH = """
 """
 
 _ATTACH = """
-    INSERT INTO partitions (log_epoch, topic, partition, owner_room, cluster_id)
-    SELECT $1, topic, partition, owner_room, $2
-    FROM unnest($3::text[], $4::int[], $5::text[]) AS u (topic, partition, owner_room)
+    INSERT INTO partitions (log_epoch, topic, partition, department, cluster_id)
+    SELECT $1, topic, partition, department, $2
+    FROM unnest($3::text[], $4::int[], $5::text[]) AS u (topic, partition, department)
     ON CONFLICT DO NOTHING
 """
 
-_OWNERS = "SELECT partition_id, owner_room FROM partitions"
+_DEPARTMENTS = "SELECT partition_id, department FROM partitions"
 
 
 async def begin_projection(connection: asyncpg.Connection, cluster_id: str, playbook: str) -> int:
@@ -84,11 +84,11 @@ async def begin_log_epoch(connection: asyncpg.Connection, cluster_id: str, forge
 async def attach(
     connection: asyncpg.Connection, log_epoch: int, cluster_id: str, partitions: Sequence[tuple[str, int, str]]
 ) -> None:
-    """Write down partitions, given as (topic, partition, owner), that were not known yet."""
-    topics, numbers, owners = (list(column) for column in zip(*partitions, strict=True))
-    await connection.execute(_ATTACH, log_epoch, cluster_id, topics, numbers, owners)
+    """Write down partitions, given as (topic, partition, department), that were not known yet."""
+    topics, numbers, departments = (list(column) for column in zip(*partitions, strict=True))
+    await connection.execute(_ATTACH, log_epoch, cluster_id, topics, numbers, departments)
 
 
-async def owners(connection: asyncpg.Connection) -> dict[int, str]:
+async def read_departments(connection: asyncpg.Connection) -> dict[int, str]:
     """Partition id -> the department that writes there, for all log epochs."""
-    return {row["partition_id"]: row["owner_room"] for row in await connection.fetch(_OWNERS)}
+    return {row["partition_id"]: row["department"] for row in await connection.fetch(_DEPARTMENTS)}

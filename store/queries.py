@@ -85,14 +85,14 @@ _DEAD_LETTERS = """
            d.recorded_at, length(d.payload) AS bytes
     FROM dead_letters d JOIN partitions p USING (partition_id)
     WHERE ($1::text IS NULL OR d.reason = $1) AND (d.partition_id, d.record_offset) > ($2, $3)
-      AND ($4::text[] IS NULL OR p.owner_room = ANY ($4))
+      AND ($4::text[] IS NULL OR p.department = ANY ($4))
     ORDER BY d.partition_id, d.record_offset LIMIT $5
 """
 
 _DEAD_LETTER = """
     SELECT d.payload FROM dead_letters d JOIN partitions p USING (partition_id)
     WHERE p.topic = $1 AND p.partition = $2 AND d.record_offset = $3
-      AND ($4::text[] IS NULL OR p.owner_room = ANY ($4))
+      AND ($4::text[] IS NULL OR p.department = ANY ($4))
     ORDER BY p.log_epoch DESC LIMIT 1
 """
 
@@ -200,15 +200,15 @@ async def account_rollup(connection: Reader, rules: Rules, at: int, account: str
 
 
 async def list_dead_letters(
-    connection: Reader, reason: str | None, owners: list[str] | None, after: tuple[int, int], limit: int
+    connection: Reader, reason: str | None, departments: list[str] | None, after: tuple[int, int], limit: int
 ) -> list[asyncpg.Record]:
-    """Dead letters of some owners' topics, or of all, in the order of (partition id, offset), from behind `after`."""
-    return list(await connection.fetch(_DEAD_LETTERS, reason, *after, owners, limit))
+    """Dead letters of some departments' topics, or of all, in the order of (partition id, offset), from behind `after`."""
+    return list(await connection.fetch(_DEAD_LETTERS, reason, *after, departments, limit))
 
 
 async def dead_letter_bytes(
-    connection: Reader, topic: str, partition: int, offset: int, owners: list[str] | None
+    connection: Reader, topic: str, partition: int, offset: int, departments: list[str] | None
 ) -> tuple[bool, bytes | None]:
-    """(whether there is such a dead letter in some owners' topics, or in any; its original bytes)."""
-    row = await connection.fetchrow(_DEAD_LETTER, topic, partition, offset, owners)
+    """(whether there is such a dead letter in some departments' topics, or in any; its original bytes)."""
+    row = await connection.fetchrow(_DEAD_LETTER, topic, partition, offset, departments)
     return (row is not None, row["payload"] if row is not None else None)

@@ -140,7 +140,7 @@ _JOINT_BLOCKS = f"""
     SELECT bucket, batch_id, events, payload
     FROM (
         SELECT DISTINCT b.batch_id FROM batches b JOIN partitions p USING (partition_id)
-        WHERE p.owner_room = 'joint' AND b.batch_id <= $1
+        WHERE p.department = 'joint' AND b.batch_id <= $1
     ) AS joint
     CROSS JOIN generate_series(0, $2::int) AS bucket JOIN archive USING (bucket, batch_id)
     WHERE {_KNOWN.format(known_at="$3")}

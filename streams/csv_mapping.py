@@ -2,6 +2,7 @@
 
 import csv
 import fnmatch
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -10,10 +11,10 @@ from typing import Annotated, Any, Literal, NamedTuple, TextIO
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from projections.playbook.strict_yaml import load_model
-from schemas.catalogue import Owner
+from schemas.catalogue import Owner as Department
 from schemas.envelope import TYPE_PATTERN, IdentityType
 from schemas.errors import TandemError
 from schemas.ids import event_id
@@ -76,13 +77,22 @@ class EventRule(_Strict):
 
     type: Annotated[str, Field(pattern=TYPE_PATTERN)]
     version: int = 1
-    owner: Owner
+    department: Department
     source: Annotated[str, Field(min_length=1, max_length=256)]
     id: Annotated[list[str], Field(min_length=1)]  #: columns that identify the fact at its source
     occurred_at: When
     identities: Annotated[list[IdentityColumn], Field(min_length=1)]
     data: dict[str, str | Value] = {}  #: field: column, or a Value
     traits: dict[str, str | Value] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_owner(cls, rule: Any) -> Any:
+        """Version 0.2 accepts the old spelling of `department`."""
+        if not isinstance(rule, dict) or "owner" not in rule or "department" in rule:
+            return rule
+        warnings.warn("`owner:` in a mapping is deprecated: write `department:`", FutureWarning, stacklevel=2)
+        return {"department" if key == "owner" else key: value for key, value in rule.items()}
 
 
 class FileRule(_Strict):
@@ -103,7 +113,7 @@ class MappedEvent(NamedTuple):
     """One event, ready for a producer."""
 
     id: UUID
-    owner: str
+    department: Department
     source: str
     type: str
     version: int
@@ -165,14 +175,14 @@ def _event(row: Mapping[str, str], rule: EventRule) -> MappedEvent:
     if traits:
         data["traits"] = traits
     return MappedEvent(
-        event_id(rule.source, "\n".join((rule.type, *own_id))),
-        rule.owner,
-        rule.source,
-        rule.type,
-        rule.version,
-        _time(row, rule.occurred_at),
-        identities,
-        data,
+        id=event_id(rule.source, "\n".join((rule.type, *own_id))),
+        department=rule.department,
+        source=rule.source,
+        type=rule.type,
+        version=rule.version,
+        occurred_at=_time(row, rule.occurred_at),
+        identities=identities,
+        data=data,
     )
 
 

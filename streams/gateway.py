@@ -64,7 +64,7 @@ class Gateway:
             await self._producer.stop()
 
     async def publish(
-        self, owner: str, body: bytes, admit: Callable[[Event], None] = lambda _: None
+        self, department: str, body: bytes, admit: Callable[[Event], None] = lambda _: None
     ) -> list[dict[str, Any]]:
         """Publish one event or an array; one answer for each, in order. `admit` raises Rejection for what may not be.
 
@@ -76,7 +76,7 @@ class Gateway:
         self._pending += len(body)
         try:
             async with asyncio.timeout(_ACKNOWLEDGE_SECONDS):
-                return await self._publish(self._producer, owner, values, admit)
+                return await self._publish(self._producer, department, values, admit)
         except (KafkaError, TimeoutError) as error:
             raise BrokerUnavailable(
                 f"the broker did not acknowledge ({type(error).__name__}): send the same events again"
@@ -85,19 +85,19 @@ class Gateway:
             self._pending -= len(body)
 
     async def _publish(
-        self, producer: AIOKafkaProducer, owner: str, values: list[bytes], admit: Callable[[Event], None]
+        self, producer: AIOKafkaProducer, department: str, values: list[bytes], admit: Callable[[Event], None]
     ) -> list[dict[str, Any]]:
         headers = [("received_at", datetime.now(UTC).isoformat().encode())]
         answers: list[dict[str, Any]] = []
         sent: list[tuple[int, asyncio.Future[Any]]] = []
         for value in values:
             try:
-                event = decode(value, owner)
+                event = decode(value, department)
                 admit(event)
             except Rejection as rejection:
                 answers.append(_rejected(rejection))
                 continue
-            future = await producer.send(self._topics[owner], value, key=key_of(event), headers=headers)
+            future = await producer.send(self._topics[department], value, key=key_of(event), headers=headers)
             sent.append((len(answers), future))
             answers.append({"status": "accepted", "id": format_id(event.id)})
         for index, future in sent:

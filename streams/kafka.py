@@ -22,7 +22,7 @@ from aiokafka.errors import (
 
 from schemas.errors import TandemError
 
-OWNERS = ("marketing", "sales", "joint")
+DEPARTMENTS = ("marketing", "sales", "joint")
 
 _LEADERS_SECONDS = 15.0
 _ASK_AGAIN_MS = 5_000
@@ -112,8 +112,8 @@ class KafkaSettings:
 
 
 def event_topics(kafka: KafkaSettings) -> dict[str, str]:
-    """Owner -> topic."""
-    return {owner: f"{kafka.topic_prefix}.{owner}.events" for owner in OWNERS}
+    """Department -> topic."""
+    return {department: f"{kafka.topic_prefix}.{department}.events" for department in DEPARTMENTS}
 
 
 class FeedTopics(NamedTuple):
@@ -135,7 +135,7 @@ class Place(NamedTuple):
 
     topic: str
     partition: int
-    owner: str
+    department: str
 
 
 async def describe(kafka: KafkaSettings) -> tuple[str, list[Place]]:
@@ -144,15 +144,15 @@ async def describe(kafka: KafkaSettings) -> tuple[str, list[Place]]:
     Raises KafkaUnreachable, TopicForbidden, or TopicUnfit where a topic is missing. Asks the cluster each time: a
     consumer's own metadata may be empty for a while after its start.
     """
-    owners = {topic: owner for owner, topic in event_topics(kafka).items()}
+    departments = {topic: department for department, topic in event_topics(kafka).items()}
     async with _admin_of(kafka) as admin:
         cluster_id = str((await admin.describe_cluster())["cluster_id"])
-        described = await admin.describe_topics(list(owners))
+        described = await admin.describe_topics(list(departments))
     for found in described:
         _check_allowed(kafka, "DESCRIBE", found["topic"], found["error_code"])
         if found["error_code"]:
             raise TopicUnfit(f"topic {found['topic']} cannot be read (error {found['error_code']}): run `tandem up`")
-    places = [Place(f["topic"], p["partition"], owners[f["topic"]]) for f in described for p in f["partitions"]]
+    places = [Place(f["topic"], p["partition"], departments[f["topic"]]) for f in described for p in f["partitions"]]
     return cluster_id, places
 
 

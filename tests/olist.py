@@ -34,7 +34,7 @@ def olist_events() -> list[Event]:
 def _event(mapped: MappedEvent) -> Event:
     encoded = encode_event(
         mapped.type,
-        owner=mapped.owner,
+        owner=mapped.department,
         source=mapped.source,
         id_=mapped.id,
         occurred_at=mapped.occurred_at,
@@ -42,4 +42,4 @@ def _event(mapped: MappedEvent) -> Event:
         data=mapped.data,
         version=mapped.version,
     )
-    return decode(encoded.value, mapped.owner)
+    return decode(encoded.value, mapped.department)

@@ -57,12 +57,12 @@ class Tandem:
         open_records = partial(self._open, name, new_only=new_only, since=since)
         return Topic(self._app, open_records=open_records, raw=raw, on_unfit=self._unfit)
 
-    async def publish(self, owner: str, event: Mapping[str, Any]) -> None:
+    async def publish(self, department: str, event: Mapping[str, Any]) -> None:
         """Publish an event to a department's topic; returns when the broker has it.
 
         Raises Rejection where the contracts do not take it, and BrokerUnavailable.
         """
-        [answer] = await self._gateway.publish(owner, msgspec.json.encode(event))
+        [answer] = await self._gateway.publish(department, msgspec.json.encode(event))
         if answer["status"] == "rejected":
             raise Rejection(answer["reason"], answer["field"], answer["message"])
 

@@ -60,24 +60,24 @@ class Desk:
         self._rules = rules
         self._candidates: dict[int, list[Candidate]] = {}
 
-    def read(self, batch: int, owners: Mapping[int, str], records: list[LogRecord]) -> Reading:
-        """Sort out records; `owners` has the department that writes each partition id."""
-        reading, self._candidates[batch] = self._sort_out(batch, owners, records)
+    def read(self, batch: int, departments: Mapping[int, str], records: list[LogRecord]) -> Reading:
+        """Sort out records; `departments` has the department that writes each partition id."""
+        reading, self._candidates[batch] = self._sort_out(batch, departments, records)
         for old in [kept for kept in self._candidates if kept <= batch - _KEPT]:
             del self._candidates[old]
         return reading
 
-    def open(self, batch: int, owners: Mapping[int, str], payloads: list[bytes]) -> Reading:
+    def open(self, batch: int, departments: Mapping[int, str], payloads: list[bytes]) -> Reading:
         """Sort out the events of blocks of the archive. They need not be packed again."""
         records: list[LogRecord] = [event for payload in payloads for event in open_block(payload)]
-        return self._sort_out(batch, owners, records)[0]
+        return self._sort_out(batch, departments, records)[0]
 
     def _sort_out(
-        self, batch: int, owners: Mapping[int, str], records: list[LogRecord]
+        self, batch: int, departments: Mapping[int, str], records: list[LogRecord]
     ) -> tuple[Reading, list[Candidate]]:
         intake = Intake()
         for record in records:
-            take_in(intake, record, owners[record.partition_id], self._rules)
+            take_in(intake, record, departments[record.partition_id], self._rules)
         candidates = sorted(intake.candidates.values(), key=_order)
         subjects: dict[int, tuple[int, Subject]] = {}
         found = [_found(candidate, subjects) for candidate in candidates]

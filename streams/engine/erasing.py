@@ -51,7 +51,7 @@ class ArchivedEvent(NamedTuple):
 async def stored_naming(
     connection: Reader,
     journeys: Iterable[Journey],
-    owners: Mapping[int, str],
+    departments: Mapping[int, str],
     rules: Rules,
     *,
     nobodys: bool = False,
@@ -70,7 +70,7 @@ async def stored_naming(
     for bucket, batch_id, archived in await read_named(connection, bases | {NOBODY} if nobodys else bases, may_be):
         if until_batch is not None and batch_id > until_batch:
             continue
-        event = decode(archived.value, owners[archived.partition_id])
+        event = decode(archived.value, departments[archived.partition_id])
         found.append(ArchivedEvent(bucket, batch_id, archived, event, subject_of(event, rules)))
     return found
 

@@ -51,10 +51,10 @@ class Intake:
     dead_letters: list[DeadLetter] = field(default_factory=list)
 
 
-def take_in(intake: Intake, record: LogRecord, owner: str, rules: Rules) -> None:
-    """Sort out one record of a topic that `owner` writes."""
+def take_in(intake: Intake, record: LogRecord, department: str, rules: Rules) -> None:
+    """Sort out one record of a topic that `department` writes."""
     try:
-        event = decode(record.value, owner)
+        event = decode(record.value, department)
         subject = subject_of(event, rules)
     except Rejection as rejection:
         intake.dead_letters.append(dead_letter(record, rejection, record.value))

@@ -18,10 +18,10 @@ class LookAhead:
     reads it again is `careful`.
     """
 
-    def __init__(self, connection: asyncpg.Connection, reader: Reader, owners: dict[int, str]) -> None:
+    def __init__(self, connection: asyncpg.Connection, reader: Reader, departments: dict[int, str]) -> None:
         self._connection = connection
         self._reader = reader
-        self._owners = owners
+        self._departments = departments
         self._sources: dict[str, int] = {}
         #: (partition id, source) -> the latest id that was looked up or taken for new
         self._latest: dict[tuple[int, str], bytes] = {}
@@ -31,7 +31,7 @@ class LookAhead:
 
         `careful`: look up all events, whatever their ids are.
         """
-        reading = await self._reader.read(self._owners, records)
+        reading = await self._reader.read(self._departments, records)
         hashes = {(found.moment.id, found.moment.source): found.body_hash for found in reading.found}
         missing = {source for _, source in hashes} - self._sources.keys()
         if missing:

@@ -101,7 +101,7 @@ class Preparation:
         connection: asyncpg.Connection,
         packer: Packer | None,
         rules: Rules,
-        owners: dict[int, str],
+        departments: dict[int, str],
         register: Register | None = None,
     ) -> None:
         """`packer`: None where the events are archived already, and the feed has told what they changed."""
@@ -109,11 +109,11 @@ class Preparation:
         self._packer = packer
         self._rules = rules
         #: partition id -> the department that writes there, for all partitions there ever were
-        self._owners = owners
+        self._departments = departments
         self._cache = Cache(connection, rules, register)
         self._workspace = self._cache.workspace
         #: folds people again
-        self.refolding = Refolding(self._cache, rules, owners)
+        self.refolding = Refolding(self._cache, rules, departments)
         #: body hashes of the last two batches: when the next one was looked up, while the later of them was folded and
         #: the earlier one committed, the database may not have known them yet
         self._in_flight: deque[dict[EventKey, int]] = deque(maxlen=2)
@@ -224,7 +224,7 @@ class Preparation:
         place = (found.partition_id, found.offset)
         record = next(record for record in records if (record.partition_id, record.offset) == place)
         intake = Intake()
-        take_in(intake, record, self._owners[record.partition_id], self._rules)
+        take_in(intake, record, self._departments[record.partition_id], self._rules)
         return next(iter(intake.candidates.values()))
 
     def _sort_out(self, ahead: Ahead, effects: Effects) -> tuple[list[Found], list[int], set[int]]:
@@ -289,7 +289,7 @@ class Preparation:
         )
 
     def _event(self, archived: Archived) -> Event:
-        return decode(archived.value, self._owners[archived.partition_id])
+        return decode(archived.value, self._departments[archived.partition_id])
 
     async def _take_erasure(self, candidate: Candidate, effects: Effects) -> bool:
         """Whether it can be told whom an erasure is about; else it is a dead letter. Raises UnknownSecret."""

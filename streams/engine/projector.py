@@ -23,7 +23,7 @@ from store.commit import Advance, Batch, Fenced, Hole, Stale, commit_batch
 from store.feed import hint
 from store.leases import dismiss, enrol, heartbeat, release, take
 from store.loading import load_register
-from store.partitions import check_playbook, owners
+from store.partitions import check_playbook, read_departments
 from store.session import CONNECTION_LOST, closing, open_engine_connection, open_writer
 from streams.engine.desk import Packed
 from streams.engine.look_ahead import LookAhead
@@ -134,9 +134,9 @@ class Projector:
             await enrol(control, self._worker, writer.get_server_pid())
             register = await load_register(reader)
             await check_playbook(control, self._rules.digest)  # another projection may have taken the place
-            known = await owners(control)
-            look_ahead = LookAhead(ahead, self._reader, known)
-            preparation = Preparation(reader, self._reader, self._rules, known, register)
+            departments = await read_departments(control)
+            look_ahead = LookAhead(ahead, self._reader, departments)
+            preparation = Preparation(reader, self._reader, self._rules, departments, register)
             rounds = asyncio.create_task(self._keep_leases(control))
             try:
                 await self._work(stop, consumer, writer, control, look_ahead, preparation, rounds)
@@ -198,7 +198,7 @@ class Projector:
     def _sweeps(self) -> bool:
         """Whether it is this worker that lets stored journeys follow a change of terms: one does."""
         leases = [position.lease for position in self._positions.values()]
-        return any(lease.owner == "joint" and lease.partition == 0 for lease in leases)
+        return any(lease.department == "joint" and lease.partition == 0 for lease in leases)
 
     async def _sweep(self, writer: asyncpg.Connection, preparation: Preparation, pages: int) -> None:
         """Derive the next pages of stored journeys again."""

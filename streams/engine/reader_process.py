@@ -38,13 +38,13 @@ class ReaderFailed(TandemError):
 
 class _Read(msgspec.Struct, array_like=True, tag=True):
     batch: int
-    owners: dict[int, str]
+    departments: dict[int, str]
     records: list[LogRecord]
 
 
 class _Open(msgspec.Struct, array_like=True, tag=True):
     batch: int
-    owners: dict[int, str]
+    departments: dict[int, str]
     payloads: list[bytes]
 
 
@@ -85,19 +85,19 @@ class Reader:
         self._process: Process | None = None
         self._turn = asyncio.Lock()
 
-    async def read(self, owners: Mapping[int, str], records: list[LogRecord]) -> Reading:
+    async def read(self, departments: Mapping[int, str], records: list[LogRecord]) -> Reading:
         """Sort out a batch. Raises ReaderGone and ReaderFailed."""
         self._batches += 1
         batch = self._batches
         if len(records) < LARGE:
-            return self._here.read(batch, owners, records)
+            return self._here.read(batch, departments, records)
         self._away.add(batch)
-        return _reading.decode(await self._ask(_Read(batch, dict(owners), records)))
+        return _reading.decode(await self._ask(_Read(batch, dict(departments), records)))
 
-    async def open(self, owners: Mapping[int, str], payloads: list[bytes]) -> Reading:
+    async def open(self, departments: Mapping[int, str], payloads: list[bytes]) -> Reading:
         """Sort out the events of blocks of the archive. Raises DamagedBlock, ReaderGone and ReaderFailed."""
         self._batches += 1
-        return _reading.decode(await self._ask(_Open(self._batches, dict(owners), payloads)))
+        return _reading.decode(await self._ask(_Open(self._batches, dict(departments), payloads)))
 
     async def pack(self, batch: int, known: set[int], superseding: set[int], sources: dict[str, int]) -> Packed:
         """See `Desk.pack`. Raises ReaderGone and ReaderFailed."""
@@ -171,9 +171,9 @@ def _reply(desk: Desk, message: bytes) -> _Answer | _Failure | _Damage:
     try:
         request = _request.decode(message)
         if isinstance(request, _Read):
-            found: Reading | Packed = desk.read(request.batch, request.owners, request.records)
+            found: Reading | Packed = desk.read(request.batch, request.departments, request.records)
         elif isinstance(request, _Open):
-            found = desk.open(request.batch, request.owners, request.payloads)
+            found = desk.open(request.batch, request.departments, request.payloads)
         else:
             found = desk.pack(request.batch, request.known, request.superseding, request.sources)
         return _Answer(msgspec.Raw(_encode(found)))

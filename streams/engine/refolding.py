@@ -23,12 +23,12 @@ from streams.engine.intake import Candidate, EventKey, precedes
 class Refolding:
     """Takes people out of the cache, and folds what the archive holds of them again."""
 
-    def __init__(self, cache: Cache, rules: Rules, owners: dict[int, str]) -> None:
-        """`owners`: partition id -> the department that writes there."""
+    def __init__(self, cache: Cache, rules: Rules, departments: dict[int, str]) -> None:
+        """`departments`: partition id -> the department that writes there."""
         self._cache = cache
         self._connection, self._workspace = cache.connection, cache.workspace
         self._rules = rules
-        self._owners = owners
+        self._departments = departments
 
     async def supersede(self, old: Event, winner: Candidate) -> None:
         """Fold everyone whom the old or the new body names again from the archive, with the new body in its place."""
@@ -97,7 +97,7 @@ class Refolding:
         before = dict(workspace.journeys)
         members = erase(workspace, erasure, listed)
         journeys = [journey for journey in before.values() if not members.isdisjoint(journey.identifiers)]
-        stored = await stored_naming(self._connection, journeys, self._owners, self._rules, nobodys=True)
+        stored = await stored_naming(self._connection, journeys, self._departments, self._rules, nobodys=True)
         erased = register.erased
         gone = [one for one in stored if is_erased(erased, one.event, self._rules)]
         places = {one.place for one in gone}
@@ -123,7 +123,7 @@ class Refolding:
         found = set[bytes]()
         for bucket, batch_id in sorted({(one.bucket, one.batch_id) for one in known}):
             for archived in await read_block(self._connection, bucket, batch_id):
-                event = decode(archived.value, self._owners[archived.partition_id])
+                event = decode(archived.value, self._departments[archived.partition_id])
                 subject = subject_of(event, self._rules) if (event.id, event.source) in wanted else None
                 if subject is not None:
                     own = renewed(subject, event.occurred_at, self._workspace.register.releases)
@@ -174,7 +174,7 @@ class Refolding:
         self._take_joint(events)
         bases = {person.key for _, subject in subjects for person in subject.persons}
         stored = await stored_naming(
-            self._connection, everybody.values(), self._owners, self._rules, more=bases, until_batch=until_batch
+            self._connection, everybody.values(), self._departments, self._rules, more=bases, until_batch=until_batch
         )
         self._apply_again([one.event for one in self._counting(stored, members, releases)])
 
@@ -212,7 +212,7 @@ class Refolding:
                             workspace.disturb(key, afresh=True)
 
     async def _stored(self, journeys: Iterable[Journey]) -> list[ArchivedEvent]:
-        return await stored_naming(self._connection, journeys, self._owners, self._rules)
+        return await stored_naming(self._connection, journeys, self._departments, self._rules)
 
     def _counting(
         self, stored: list[ArchivedEvent], members: set[bytes], releases: dict[bytes, list[int]] | None = None

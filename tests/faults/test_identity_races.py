@@ -220,7 +220,7 @@ async def test_a_hostile_history_in_any_partitions_equals_the_fold_and_the_archi
             await until(lambda: _both_hold(connection))
         await produce(kafka_settings, records)
         await until(lambda: _read(connection, len(records)))
-    owner_of = {row["partition_id"]: row["owner_room"] for row in await connection.fetch("SELECT * FROM partitions")}
+    owner_of = {row["partition_id"]: row["department"] for row in await connection.fetch("SELECT * FROM partitions")}
     archived = [(owner_of[event.partition_id], event.value) async for event in read_all(connection)]
     await connection.close()
     assert len(archived) == len(history)
