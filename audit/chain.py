@@ -3,7 +3,7 @@
 It says that nothing was changed since it was signed. That the projection follows from it is what `verify` says.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ import asyncpg
 
 from audit.checkpoints import Checkpoint
 from audit.merkle import Tree
+from audit.progress import Progress
 from store.archive import DamagedBlock, open_sealed, root_of, seal_of
 from store.chain import chained, content_of, leaf_bytes, letter_seal, link_of
 from store.tree import (
@@ -27,8 +28,6 @@ from store.tree import (
     read_tree,
     stray_blocks,
 )
-
-Tell = Callable[[int, int], None]
 
 
 class Finding(NamedTuple):
@@ -75,7 +74,7 @@ class _Walk:
         self.findings.append(Finding(batch_id, where, what))
 
 
-async def prove(connection: asyncpg.Connection, checkpoints: Sequence[Checkpoint], tell: Tell) -> Proven:
+async def prove(connection: asyncpg.Connection, checkpoints: Sequence[Checkpoint], progress: Progress) -> Proven:
     """Compute everything again up to now, while live goes on. The checkpoints' signatures are the caller's to check."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         tree, last = await read_tree(connection), await ends(connection)
@@ -97,7 +96,7 @@ async def prove(connection: asyncpg.Connection, checkpoints: Sequence[Checkpoint
                 if agree and (signed := at.get(walk.tree.size)) is not None:
                     agree = _compare(walk, signed, before)
                     before = signed
-            tell(walk.tree.size, tree.size)
+            progress(walk.tree.size, tree.size)
     for one in due:
         if one.size > tree.size:
             walk.find(

@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from audit.progress import Progress
 from projections.identifiers import identifier_key, key_at, later_key
 from projections.identity.erasure import ERASURE, Erased, Erasure, hidden, name_of_secret
 from projections.identity.workspace import Workspace
@@ -23,15 +24,14 @@ from projections.text import time_text
 from schemas.errors import TandemError
 from store.archive import DamagedBlock, open_block
 from store.erasure import all_blocks, erased_by, make_secret, tables_with
-from store.identity import load_tied
+from store.identity import load_tied, newest_key
 from store.partitions import read_departments
 from store.rebuild import holding
-from streams.engine.erasing import ArchivedEvent, is_erased, stored_naming
+from streams.engine.archived_events import ArchivedEvent, EventArchive
+from streams.engine.erasures import is_erased
 
 SOURCE = "tandem-erase"
 _MOST_EVENTS = 3_000  #: that name no identifier of the person's: they are listed in the event
-
-Tell = Callable[[int, int], None]
 
 
 class NotErasable(TandemError):
@@ -66,7 +66,7 @@ async def plan(
     """
     workspace = await load_tied(connection, rules, [key])
     register = workspace.register
-    newest = key_at(key, 2**62, register.releases)
+    newest = newest_key(key, register.releases)
     journey = workspace.journey_of(newest)
     if journey is None:
         raise NotErasable(f"no event has named {named}: nothing is stored of it")
@@ -81,8 +81,8 @@ async def plan(
     secret = await make_secret(connection, random)
     subjects = sorted(journey.identifiers.keys() - register.quarantined)
     devices = {link.b for link in journey.refused if link.refused == CONTESTED} - journey.identifiers.keys()
-    known = await read_departments(connection)
-    stored = await stored_naming(connection, workspace.journeys.values(), known, rules, nobodys=True)
+    archive = EventArchive(connection, await read_departments(connection), rules)
+    stored = await archive.naming(workspace.journeys.values(), nobodys=True)
     loose = _on_shared_devices(journey, stored, devices, register.releases)
     if len(loose) > _MOST_EVENTS:
         raise NotErasable(f"{len(loose)} events on shared devices are {named}'s: at most {_MOST_EVENTS} can be listed")
@@ -93,17 +93,27 @@ async def plan(
         "events": [f"{one.event.id.hex()} {one.event.source}" for one in loose],
     }
     erased = Erased(secret)
-    erased.add(Erasure((at, b"", ""), "", tuple(data["subjects"]), (), tuple(one.key for one in loose), None, None))
+    erased.add(
+        Erasure(
+            order=(at, b"", ""),
+            secret="",
+            subjects=tuple(data["subjects"]),
+            shared=(),
+            events=tuple(one.key for one in loose),
+            reason=None,
+            by=None,
+        )
+    )
     gone = [one for one in stored if is_erased(erased, one.event, rules)]
     names = [journey.identifiers[one] for one in subjects]
     shared = sum(_names_others(one, {*subjects, *devices}, register.releases) for one in gone)
     return Plan(
-        UUID(bytes=journey.journey_id),
-        [f"{one.type}:{one.value}" for one in names],
-        sorted({one.value for one in names}),
-        len(gone),
-        shared,
-        data,
+        journey_id=UUID(bytes=journey.journey_id),
+        identifiers=[f"{one.type}:{one.value}" for one in names],
+        values=sorted({one.value for one in names}),
+        events=len(gone),
+        with_others=shared,
+        data=data,
     )
 
 
@@ -178,7 +188,7 @@ class Scan(NamedTuple):
         return not self.found
 
 
-async def scan(connection: asyncpg.Connection, values: list[str], tell: Tell) -> Scan:
+async def scan(connection: asyncpg.Connection, values: list[str], progress: Progress) -> Scan:
     """Search all that is stored for the values of identifiers: the archive opened, everything else as text.
 
     Values of fewer than four characters are part of too much to be looked for.
@@ -191,7 +201,7 @@ async def scan(connection: asyncpg.Connection, values: list[str], tell: Tell) ->
                 blocks += 1
                 if _in_block(payload, wanted):
                     found.append(f"archive, bucket {bucket} of batch {batch_id}")
-            tell(blocks, total)
+            progress(blocks, total)
     searched = await tables_with(connection, [value for value in values if len(value) >= _SHORTEST])
     found += [f"table {name}: {rows} rows" for name, rows in searched.items() if rows]
     return Scan(blocks, len(searched), found)

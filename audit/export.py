@@ -11,10 +11,10 @@ from projections.playbook.model import Rules
 from projections.text import id_text, time_text
 from projections.views.journey import journey_view
 from schemas.errors import TandemError
-from store.identity import load_tied, places_of
-from store.partitions import read_departments
+from store.identity import load_tied, newest_key
+from store.partitions import event_partitions, read_departments
 from store.reads import ReadFilter, list_reads
-from streams.engine.erasing import ArchivedEvent, stored_naming
+from streams.engine.archived_events import ArchivedEvent, EventArchive
 
 _MOST_READS = 100_000
 
@@ -33,23 +33,24 @@ async def export_person(
     """
     workspace = await load_tied(connection, rules, [key])
     releases = workspace.register.releases
-    journey = workspace.journey_of(key_at(key, 2**62, releases))
+    journey = workspace.journey_of(newest_key(key, releases))
     if journey is None:
         raise NobodyNamed(f"no event has named {named}: nothing is stored of it")
-    stored = await stored_naming(connection, [journey], await read_departments(connection), rules, nobodys=True)
+    archive = EventArchive(connection, await read_departments(connection), rules)
+    stored = await archive.naming([journey], nobodys=True)
     own = [one for one in stored if _names(one, journey.identifiers.keys(), releases)]
     own.sort(key=lambda one: (one.event.occurred_at, one.event.id, one.event.source))
-    places = await places_of(connection, {one.archived.partition_id for one in own})
-    found = []
+    partitions = await event_partitions(connection, {one.archived.partition_id for one in own})
+    events = []
     for number, one in enumerate(own):
-        place = places[one.archived.partition_id]
-        found.append(
+        partition = partitions[one.archived.partition_id]
+        events.append(
             {
                 "occurred_at": time_text(one.event.occurred_at),
                 "received_at": one.archived.received_at,
                 "recorded_at": time_text(one.archived.recorded_at),
-                "topic": place.topic,
-                "partition": place.partition,
+                "topic": partition.topic,
+                "partition": partition.partition,
                 "offset": one.archived.offset,
                 "event": orjson.loads(one.archived.value),
             }
@@ -61,7 +62,7 @@ async def export_person(
         "person": named,
         "exported_at": time_text(at),
         "journey": journey_view(journey, workspace.rules, at),
-        "events": found,
+        "events": events,
         "reads": [
             {"read_at": one.read_at.isoformat(), "reader": one.reader, "role": one.role, "endpoint": one.endpoint}
             for one in reads

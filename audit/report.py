@@ -1,6 +1,6 @@
 """The audit report: is everything there, is it unchanged, does it follow, and who did what; for a span of time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +8,7 @@ import asyncpg
 
 from audit.chain import Finding, prove
 from audit.checkpoints import Checkpoint
+from audit.progress import Progress
 from audit.verify import verify
 from projections.playbook.model import Rules
 from projections.playbook.proposals import proposals_of
@@ -17,8 +18,6 @@ from store.report import Span, days, dead_by_reason, erasures, read_days, reader
 from store.session import closing, open_connection
 from store.status import progress
 
-Tell = Callable[[int, int], None]
-
 
 async def report(
     database_url: str,
@@ -27,13 +26,13 @@ async def report(
     checkpoints: Sequence[Checkpoint],
     unread: Sequence[Finding],
     now: datetime,
-    tell: Tell,
+    progress: Progress,
 ) -> dict[str, Any]:
     """The report as a JSON object. `unread`: what is wrong with checkpoints that are not compared.
 
     Raises what `verify` raises.
     """
-    verdict = await verify(database_url, rules, tell)
+    verdict = await verify(database_url, rules, progress)
     async with closing(await open_connection(database_url)) as connection:
         proven = await prove(connection, checkpoints, lambda *_: None)
         findings = [*proven.findings, *unread]

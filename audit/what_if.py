@@ -8,13 +8,14 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
 import msgspec
 import orjson
 
+from audit.progress import Progress
 from projections.playbook.model import InvalidPlaybook, Playbook, Rules, compile_rules
 from projections.playbook.proposals import agreed_rules, read_proposal
 from projections.playbook.strict_yaml import read_model
@@ -53,20 +54,17 @@ class Question(msgspec.Struct):
     now: int
 
 
-Tell = Callable[[int, int], None]
-
-
-async def what_if(question: Question, tell: Tell) -> dict[str, Any]:
+async def what_if(question: Question, progress: Progress) -> dict[str, Any]:
     """The answer. Raises InvalidPlaybook, DatabaseUnreachable."""
     first = compile_rules(read_model(question.first, Playbook, "playbook", InvalidPlaybook))
     candidate = read_proposal(question.candidate, first.playbook)
     async with closing(await open_connection(question.database_url)) as connection:
         rules = agreed_rules(first, await read_said(connection))
-        return await _over_all(connection, rules, candidate, question, tell)
+        return await _over_all(connection, rules, candidate, question, progress)
 
 
 async def _over_all(
-    connection: Any, rules: Rules, candidate: Playbook, question: Question, tell: Tell
+    connection: Any, rules: Rules, candidate: Playbook, question: Question, progress: Progress
 ) -> dict[str, Any]:
     found = WhatIf(rules, rules_with(rules, candidate, question.since, question.now), question.since, question.at)
     total, done = await count_journeys(connection), 0
@@ -81,7 +79,7 @@ async def _over_all(
                 await asyncio.sleep(began + _BURST / _JOURNEYS_A_SECOND - time.monotonic())
                 burst, began = done + _BURST, time.monotonic()
             if done % _TOLD_EVERY < len(page):
-                tell(done, max(total, done))
+                progress(done, max(total, done))
     return found.view()
 
 

@@ -18,7 +18,7 @@ import msgspec
 import zstandard
 
 from schemas.errors import TandemError
-from store.session import Reader
+from store.session import Connection
 
 BUCKETS = 64
 _FEW_KEYS = 2_000  #: for more, whole buckets are read
@@ -26,6 +26,9 @@ _FEW_KEYS = 2_000  #: for more, whole buckets are read
 
 class DamagedBlock(TandemError):
     """A block of the archive is not what was written."""
+
+
+RecordId = tuple[int, int]  #: (partition id, offset)
 
 
 class LogRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -128,8 +131,8 @@ def seal_of(record: Sealed) -> bytes:
     return record.salt if record.erased else sha256(_encode(record)).digest()
 
 
-def without(records: Sequence[Sealed], erased: Collection[tuple[int, int]]) -> bytes:
-    """The payload of a block without the events at these (partition id, offset): their places and seals stay."""
+def without(records: Sequence[Sealed], erased: Collection[RecordId]) -> bytes:
+    """The payload of a block without the events of these records: their places and seals stay."""
     left = [
         Sealed(one.partition_id, one.offset, one.recorded_at, None, None, seal_of(one))
         if (one.partition_id, one.offset) in erased
@@ -169,19 +172,19 @@ _NAMED = """
 _ALL = "SELECT payload FROM archive ORDER BY batch_id, bucket"
 
 
-async def read_block(connection: Reader, bucket: int, batch_id: int) -> list[Archived]:
+async def read_block(connection: Connection, bucket: int, batch_id: int) -> list[Archived]:
     """The events of one block."""
     return opened(await read_sealed(connection, bucket, batch_id))
 
 
-async def read_sealed(connection: Reader, bucket: int, batch_id: int) -> list[Sealed]:
+async def read_sealed(connection: Connection, bucket: int, batch_id: int) -> list[Sealed]:
     """The records of one block; of some events only seals may be left."""
     payload = await connection.fetchval(_BLOCK, bucket, batch_id)
     return open_sealed(payload) if payload is not None else []
 
 
 async def read_named(
-    connection: Reader, keys: Collection[bytes], may_be: Callable[[bytes], bool] = lambda _: True
+    connection: Connection, keys: Collection[bytes], may_be: Callable[[bytes], bool] = lambda _: True
 ) -> list[tuple[int, int, Archived]]:
     """(bucket, batch id, event) of all events whose strongest identifier has one of these keys, and of some others.
 

@@ -13,7 +13,7 @@ import orjson
 
 from projections.views.feed import FeedChange, FeedJourney
 from projections.views.summary import Summary
-from store.session import Reader
+from store.session import Connection
 
 CHANNEL = "tandem_changes"  #: of NOTIFY
 
@@ -49,7 +49,7 @@ class Head(NamedTuple):
     oldest: int  #: of the first change that is still kept; seq + 1 where none is
 
 
-async def read_head(connection: Reader) -> Head | None:
+async def read_head(connection: Connection) -> Head | None:
     """How far the feed goes; None before the first worker has run."""
     row = await connection.fetchrow(_HEAD)
     if row is None:
@@ -57,7 +57,7 @@ async def read_head(connection: Reader) -> Head | None:
     return Head(row["feed_epoch"], row["feed_seq"], row["oldest"] or row["feed_seq"] + 1)
 
 
-async def read_changes(connection: Reader, after: int, limit: int) -> list[FeedChange]:
+async def read_changes(connection: Connection, after: int, limit: int) -> list[FeedChange]:
     """The changes after a number, in order, without gaps from there on: as many as there are, at most `limit`."""
     rows = await connection.fetch(_CHANGES, after, limit)
     return [
@@ -77,7 +77,7 @@ async def read_changes(connection: Reader, after: int, limit: int) -> list[FeedC
     ]
 
 
-async def read_journeys(connection: Reader, after: UUID, limit: int) -> list[FeedJourney]:
+async def read_journeys(connection: Connection, after: UUID, limit: int) -> list[FeedJourney]:
     """Journeys in the order of their ids, from behind `after`."""
     return [_journey(row) for row in await connection.fetch(_JOURNEYS, after, limit)]
 

@@ -16,7 +16,7 @@ from projections.journey.handoffs import NEVER, Handoff, Happening, happenings, 
 from projections.journey.row import JourneyRow
 from projections.text import id_text
 from store.changes import EVENT, HANDOFF, TIME, Change, write_changes
-from store.session import Reader
+from store.session import Connection
 
 _AT_ONCE = 1_000
 
@@ -196,7 +196,7 @@ def _whose(row: asyncpg.Record) -> tuple[bytes, int, bytes, str, str]:
 
 
 async def queue(
-    connection: Reader,
+    connection: Connection,
     at: int,
     team: str | None,
     kind: str | None,
@@ -209,7 +209,7 @@ async def queue(
     return [Waiting(*row) for row in await connection.fetch(_QUEUE, at, team, kind, overdue, *place, limit)]
 
 
-async def find_handoff(connection: Reader, handoff_id: uuid.UUID) -> Waiting | None:
+async def find_handoff(connection: Connection, handoff_id: uuid.UUID) -> Waiting | None:
     """One hand-off, whatever became of it."""
     row = await connection.fetchrow(_ONE, handoff_id)
     return None if row is None else Waiting(*row)

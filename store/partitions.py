@@ -1,10 +1,12 @@
 """The partitions that the projection reads, and what it was built with."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 import asyncpg
 
 from schemas.errors import TandemError
+from store.session import Connection
 
 
 class ClusterChanged(TandemError):
@@ -13,6 +15,14 @@ class ClusterChanged(TandemError):
 
 class PlaybookChanged(TandemError):
     """The journeys were folded by another playbook."""
+
+
+class EventPartition(NamedTuple):
+    """One partition of an event topic, and the department that writes there."""
+
+    topic: str
+    partition: int
+    department: str
 
 
 _PROJECTION = """
@@ -36,6 +46,7 @@ _ATTACH = """
     ON CONFLICT DO NOTHING
 """
 
+_PARTITIONS = "SELECT partition_id, topic, partition, department FROM partitions WHERE partition_id = ANY ($1::int[])"
 _DEPARTMENTS = "SELECT partition_id, department FROM partitions"
 
 
@@ -82,9 +93,9 @@ async def begin_log_epoch(connection: asyncpg.Connection, cluster_id: str, forge
 
 
 async def attach(
-    connection: asyncpg.Connection, log_epoch: int, cluster_id: str, partitions: Sequence[tuple[str, int, str]]
+    connection: asyncpg.Connection, log_epoch: int, cluster_id: str, partitions: Sequence[EventPartition]
 ) -> None:
-    """Write down partitions, given as (topic, partition, department), that were not known yet."""
+    """Write down the partitions that were not known yet."""
     topics, numbers, departments = (list(column) for column in zip(*partitions, strict=True))
     await connection.execute(_ATTACH, log_epoch, cluster_id, topics, numbers, departments)
 
@@ -92,3 +103,9 @@ async def attach(
 async def read_departments(connection: asyncpg.Connection) -> dict[int, str]:
     """Partition id -> the department that writes there, for all log epochs."""
     return {row["partition_id"]: row["department"] for row in await connection.fetch(_DEPARTMENTS)}
+
+
+async def event_partitions(connection: Connection, ids: Collection[int]) -> dict[int, EventPartition]:
+    """Partition id -> its topic, number and department."""
+    rows = await connection.fetch(_PARTITIONS, sorted(ids))
+    return {row["partition_id"]: EventPartition(*row[1:]) for row in rows}

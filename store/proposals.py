@@ -6,7 +6,7 @@ from typing import NamedTuple
 import asyncpg
 
 from projections.playbook.proposals import Said
-from store.session import Reader
+from store.session import Connection
 
 _SAID = """
     SELECT occurred_at, id, source, type, department, said_by, proposal, digest, body, effective_at, comment
@@ -39,7 +39,7 @@ class Swept(NamedTuple):
     until: bytes | None
 
 
-async def read_said(connection: Reader, known_at: datetime | None = None) -> list[Said]:
+async def read_said(connection: Connection, known_at: datetime | None = None) -> list[Said]:
     """All that was said of playbooks, and was committed by a time, in order of time.
 
     Takes connections with and without raw uuid values.
@@ -80,13 +80,13 @@ async def told_by_time(connection: asyncpg.Connection, ids: list[bytes]) -> set[
     return {row["journey_id"] for row in await connection.fetch(_TOLD, ids)}
 
 
-async def register_version(connection: Reader) -> tuple[int, bool]:
+async def register_version(connection: Connection) -> tuple[int, bool]:
     """(how often the register changed, whether stored journeys still follow a change of terms)."""
     row = await connection.fetchrow(_VERSION)
     return (0, False) if row is None else (row["register_version"], row["sweeping"])
 
 
-async def share_swept(connection: Reader) -> float | None:
+async def share_swept(connection: Connection) -> float | None:
     """About which share of the stored journeys follows the terms agreed last; None where all do."""
     until = await connection.fetchval(_SWEPT)
     return None if until is None else int(until.replace("-", "")[:8], 16) / 2**32

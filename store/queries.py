@@ -13,7 +13,7 @@ from projections.playbook.model import Rules
 from projections.text import time_text
 from projections.views.summary import summary_view
 from store.feed import SUMMARY, summary_of
-from store.session import Reader
+from store.session import Connection
 
 #: An identifier that was released means its newest owner.
 _JOURNEYS = """
@@ -109,21 +109,21 @@ class Filter(NamedTuple):
     changed_since: Any = None  #: an aware datetime
 
 
-async def find_journeys(connection: Reader, keys: Collection[bytes]) -> dict[bytes, Journey]:
+async def find_journeys(connection: Connection, keys: Collection[bytes]) -> dict[bytes, Journey]:
     """The journeys that identifiers' keys, or present or former journey ids, find; without those that find none."""
     rows = await connection.fetch(_JOURNEYS, [uuid.UUID(bytes=key) for key in keys])
     return {row["wanted"].bytes: decode_journey(row["journey_id"].bytes, row["rev"], row["state"]) for row in rows}
 
 
 async def list_journeys(
-    connection: Reader, rules: Rules, at: int, wanted: Filter, after: uuid.UUID | None, limit: int
+    connection: Connection, rules: Rules, at: int, wanted: Filter, after: uuid.UUID | None, limit: int
 ) -> list[dict[str, Any]]:
     """Summaries of journeys in the order of their ids, from behind `after`."""
     rows = await connection.fetch(_LIST, at, after, *wanted, limit)
     return [summary_view(summary_of(row), rules, at) for row in rows]
 
 
-async def funnel(connection: Reader, rules: Rules, at: int, by: str | None) -> list[dict[str, Any]]:
+async def funnel(connection: Connection, rules: Rules, at: int, by: str | None) -> list[dict[str, Any]]:
     """The funnel of the main line, split by channel or campaign of the first touchpoint, or not at all.
 
     A journey has reached a stage if it met that stage's criterion or a later one's. Conversion is the share of those
@@ -173,7 +173,7 @@ def _group(
     }
 
 
-async def account_rollup(connection: Reader, rules: Rules, at: int, account: str) -> dict[str, Any] | None:
+async def account_rollup(connection: Connection, rules: Rules, at: int, account: str) -> dict[str, Any] | None:
     """What an account's journeys add up to; None for an account that there never was.
 
     Stages and score are of those who belong to it now; the value is what was booked while people belonged to it.
@@ -200,14 +200,14 @@ async def account_rollup(connection: Reader, rules: Rules, at: int, account: str
 
 
 async def list_dead_letters(
-    connection: Reader, reason: str | None, departments: list[str] | None, after: tuple[int, int], limit: int
+    connection: Connection, reason: str | None, departments: list[str] | None, after: tuple[int, int], limit: int
 ) -> list[asyncpg.Record]:
-    """Dead letters of some departments' topics, or of all, in the order of (partition id, offset), from behind `after`."""
+    """Dead letters of some departments' topics, or of all, by (partition id, offset), the first after `after`."""
     return list(await connection.fetch(_DEAD_LETTERS, reason, *after, departments, limit))
 
 
 async def dead_letter_bytes(
-    connection: Reader, topic: str, partition: int, offset: int, departments: list[str] | None
+    connection: Connection, topic: str, partition: int, offset: int, departments: list[str] | None
 ) -> tuple[bool, bytes | None]:
     """(whether there is such a dead letter in some departments' topics, or in any; its original bytes)."""
     row = await connection.fetchrow(_DEAD_LETTER, topic, partition, offset, departments)

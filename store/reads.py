@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from store.session import Reader
+from store.session import Connection
 
 _COLUMNS = ("reader", "role", "endpoint", "asked", "journeys")
 
@@ -57,6 +57,6 @@ async def write_reads(pool: asyncpg.Pool, reads: list[Read]) -> None:
         await connection.copy_records_to_table("reads", records=reads, columns=_COLUMNS)
 
 
-async def list_reads(connection: Reader, wanted: ReadFilter, before: int | None, limit: int) -> list[ReadEntry]:
+async def list_reads(connection: Connection, wanted: ReadFilter, before: int | None, limit: int) -> list[ReadEntry]:
     """Reads, the newest first, from before the one with the id `before`."""
     return [ReadEntry(*row) for row in await connection.fetch(_LIST, before, *wanted, limit)]

@@ -15,7 +15,7 @@ from schemas.errors import TandemError
 from store.archive import BUCKETS
 from store.commit import write_journeys, write_register
 from store.handoffs import write_handoffs
-from store.session import WATCHED, Reader, closing, open_connection
+from store.session import WATCHED, Connection, closing, open_connection
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _RESERVED = frozenset({"public", "information_schema"})
@@ -55,7 +55,7 @@ class BeingBuilt(TandemError):
     """Another command works on the projection."""
 
 
-class Place(NamedTuple):
+class RebuildPosition(NamedTuple):
     """How far a rebuild is: all blocks up to this one, by (bucket, batch), are folded."""
 
     bucket: int  #: -1: nothing yet; the joint events are folded first, then all buckets from 0 on
@@ -191,9 +191,9 @@ async def create(
 ) -> None:
     """Make the tables, or find those of a rebuild that was interrupted.
 
-    `at` and `known_at`: as of which point, see Place. Not `lasting`: for a comparison that is dropped at its end; it
-    has no write-ahead log, no indexes for lists, no room for new versions, and is not vacuumed. Raises UnusableName,
-    AnotherPlaybook or AnotherPoint.
+    `at` and `known_at`: as of which point, see RebuildPosition. Not `lasting`: for a comparison that is dropped at its
+    end; it has no write-ahead log, no indexes for lists, no room for new versions, and is not vacuumed. Raises
+    UnusableName, AnotherPlaybook or AnotherPoint.
     """
     await check_name(connection, name)
     schema = quoted(name)
@@ -252,22 +252,22 @@ async def drop(connection: asyncpg.Connection, name: str) -> None:
     await connection.execute(_DROP.format(name=quoted(name)))
 
 
-async def place_of(connection: asyncpg.Connection) -> Place:
+async def position_of(connection: asyncpg.Connection) -> RebuildPosition:
     """How far the rebuild is whose tables the connection means."""
     row = await connection.fetchrow(_PLACE)
-    assert row is not None, "it was created with a place"
-    return Place(*row)
+    assert row is not None, "it was created with a position"
+    return RebuildPosition(*row)
 
 
-async def blocks_after(connection: asyncpg.Connection, place: Place) -> list[StoredBlock]:
+async def blocks_after(connection: asyncpg.Connection, position: RebuildPosition) -> list[StoredBlock]:
     """The next blocks of the archive; none at the end."""
-    rows = await connection.fetch(_BLOCKS, place.bucket, place.batch_id, place.until_batch, place.known_at)
+    rows = await connection.fetch(_BLOCKS, position.bucket, position.batch_id, position.until_batch, position.known_at)
     return [StoredBlock(*row) for row in rows]
 
 
-async def joint_blocks(connection: asyncpg.Connection, place: Place) -> list[StoredBlock]:
+async def joint_blocks(connection: asyncpg.Connection, position: RebuildPosition) -> list[StoredBlock]:
     """All blocks that may hold joint events."""
-    rows = await connection.fetch(_JOINT_BLOCKS, place.until_batch, BUCKETS - 1, place.known_at)
+    rows = await connection.fetch(_JOINT_BLOCKS, position.until_batch, BUCKETS - 1, position.known_at)
     return [StoredBlock(*row) for row in rows]
 
 
@@ -285,12 +285,12 @@ class Beside(NamedTuple):
     playbook: str  #: digest of the one that it was built with
 
 
-async def look_at(connection: Reader, name: str) -> Beside:
+async def look_at(connection: Connection, name: str) -> Beside:
     """Let the rest of a transaction read a projection beside the live one. Raises NoSuchProjection."""
     if not _NAME.fullmatch(name) or not await connection.fetchval(_TABLES_OF, name):
         raise NoSuchProjection(f"there is no projection {name!r} beside the live one: see `tandem projections list`")
     row = await connection.fetchrow(_POINT.format(name=quoted(name)))
-    assert row is not None, "it was created with a place"
+    assert row is not None, "it was created with a position"
     playbook = await connection.fetchval(_BEGUN_WITH.format(name=quoted(name)))
     await connection.execute(f"SET LOCAL search_path = {quoted(name)}, public")
     return Beside(row["events"] >= row["total"], row["at"], row["known_at"], playbook)
@@ -298,6 +298,7 @@ async def look_at(connection: Reader, name: str) -> Beside:
 
 async def commit_rebuilt(
     connection: asyncpg.Connection,
+    *,
     journeys: list[JourneyRow],
     gone: list[Gone],
     moved: list[Move],
@@ -305,11 +306,11 @@ async def commit_rebuilt(
     had_handoffs: list[bytes],
     entries: Entries,
     register_version: int,
-    place: Place,
+    position: RebuildPosition,
 ) -> None:
     """Write what some blocks came to, and how far that is, in one transaction. Raises Stale."""
     async with connection.transaction():
         await write_journeys(connection, journeys, gone, moved)
         await write_handoffs(connection, with_handoffs, had_handoffs)
-        await write_register(connection, entries, Consulted([], []), register_version, 0, place.until_batch)
-        await connection.execute(_MOVE, *place[:5])
+        await write_register(connection, entries, Consulted([], []), register_version, 0, position.until_batch)
+        await connection.execute(_MOVE, *position[:5])

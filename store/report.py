@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from store.session import Reader
+from store.session import Connection
 
 _DAYS = """
     SELECT (committed_at AT TIME ZONE 'UTC')::date::text AS day, sum(applied)::bigint AS applied,
@@ -38,17 +38,17 @@ class Span(NamedTuple):
     end: datetime
 
 
-async def days(connection: Reader, span: Span) -> list[dict[str, Any]]:
+async def days(connection: Connection, span: Span) -> list[dict[str, Any]]:
     """What was applied, by day of UTC."""
     return [dict(row) for row in await connection.fetch(_DAYS, *span)]
 
 
-async def dead_by_reason(connection: Reader, span: Span) -> list[dict[str, Any]]:
+async def dead_by_reason(connection: Connection, span: Span) -> list[dict[str, Any]]:
     """Dead letters by reason."""
     return [{"reason": row[0], "records": row[1]} for row in await connection.fetch(_REASONS, *span)]
 
 
-async def erasures(connection: Reader, span: Span) -> list[dict[str, Any]]:
+async def erasures(connection: Connection, span: Span) -> list[dict[str, Any]]:
     """Who was erased: whom nobody can tell, but when, why and by whom."""
     return [
         {
@@ -62,11 +62,11 @@ async def erasures(connection: Reader, span: Span) -> list[dict[str, Any]]:
     ]
 
 
-async def readers(connection: Reader, span: Span) -> list[dict[str, Any]]:
+async def readers(connection: Connection, span: Span) -> list[dict[str, Any]]:
     """Who read personal data through the API, and how often."""
     return [dict(row) for row in await connection.fetch(_READS, *span)]
 
 
-async def read_days(connection: Reader, span: Span) -> list[dict[str, Any]]:
+async def read_days(connection: Connection, span: Span) -> list[dict[str, Any]]:
     """Reads of personal data by day of UTC."""
     return [dict(row) for row in await connection.fetch(_READ_DAYS, *span)]

@@ -17,7 +17,7 @@ CONNECTION_LOST = (
 )
 
 #: A connection, or one lent by a pool.
-Reader = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 #: Whoever is cut off without a word is noticed within 20 s, and holds no lock any longer.
 WATCHED = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "3", "tcp_keepalives_count": "3"}

@@ -9,7 +9,7 @@ import asyncpg
 
 from store.archive import BUCKETS
 from store.chain import Leaf, Link, Step
-from store.session import Reader
+from store.session import Connection
 
 _PAGE_LEAVES = 200
 
@@ -118,14 +118,14 @@ class End(NamedTuple):
     chain: bytes
 
 
-async def read_tree(connection: Reader) -> Tree:
+async def read_tree(connection: Connection) -> Tree:
     """The log's id and the number of batches."""
     row = await connection.fetchrow(_TREE)
     assert row is not None, "the migration made it"
     return Tree(*row)
 
 
-async def batches_from(connection: Reader, first: int, size: int) -> AsyncGenerator[list[StoredBatch], None]:
+async def batches_from(connection: Connection, first: int, size: int) -> AsyncGenerator[list[StoredBatch], None]:
     """Batches from a place of the tree up to its size then, some hundreds at a time. Those missing are left out."""
     for place in range(first, size, _PAGE_LEAVES):
         rows = await connection.fetch(_LEAVES, place, min(place + _PAGE_LEAVES, size))
@@ -147,7 +147,7 @@ def _micros(time: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-async def contents_of(connection: Reader, batch_ids: list[int]) -> dict[int, Contents]:
+async def contents_of(connection: Connection, batch_ids: list[int]) -> dict[int, Contents]:
     """What some batches stored, by batch id."""
     found = {batch_id: Contents([], [], [], []) for batch_id in batch_ids}
     for row in await connection.fetch(_BLOCKS, batch_ids, BUCKETS - 1):
@@ -161,23 +161,23 @@ async def contents_of(connection: Reader, batch_ids: list[int]) -> dict[int, Con
     return found
 
 
-async def ends(connection: Reader) -> list[End]:
+async def ends(connection: Connection) -> list[End]:
     """Where all partitions are."""
     rows = await connection.fetch(_ENDS)
     return [End(row[0], f"{row['topic']}/{row['partition']}", row["next_offset"], row["chain"]) for row in rows]
 
 
-async def erased_since(connection: Reader, place: int) -> list[tuple[int, int]]:
+async def erased_since(connection: Connection, place: int) -> list[tuple[int, int]]:
     """(partition id, offset) of records that batches from a place of the tree on have erased."""
     return [(row[0], row[1]) for row in await connection.fetch(_ERASED_SINCE, place)]
 
 
-async def stray_blocks(connection: Reader) -> list[tuple[int, int]]:
+async def stray_blocks(connection: Connection) -> list[tuple[int, int]]:
     """(batch id, bucket) of blocks that belong to no batch; at most a hundred."""
     return [(row["batch_id"], row["bucket"]) for row in await connection.fetch(_STRAYS)]
 
 
-async def place_of_batch(connection: Reader, batch_id: int) -> int | None:
+async def place_of_batch(connection: Connection, batch_id: int) -> int | None:
     """A batch's place in the tree."""
     place: int | None = await connection.fetchval(_LEAF_OF, batch_id)
     return place

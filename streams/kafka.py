@@ -21,6 +21,7 @@ from aiokafka.errors import (
 )
 
 from schemas.errors import TandemError
+from store.partitions import EventPartition
 
 DEPARTMENTS = ("marketing", "sales", "joint")
 
@@ -130,15 +131,7 @@ def feed_topics(kafka: KafkaSettings) -> FeedTopics:
     return FeedTopics(f"{prefix}.journeys", f"{prefix}.transitions", f"{prefix}-publisher")
 
 
-class Place(NamedTuple):
-    """One partition of an event topic, and the department that writes there."""
-
-    topic: str
-    partition: int
-    department: str
-
-
-async def describe(kafka: KafkaSettings) -> tuple[str, list[Place]]:
+async def describe(kafka: KafkaSettings) -> tuple[str, list[EventPartition]]:
     """(cluster id, all partitions of the event topics).
 
     Raises KafkaUnreachable, TopicForbidden, or TopicUnfit where a topic is missing. Asks the cluster each time: a
@@ -152,8 +145,12 @@ async def describe(kafka: KafkaSettings) -> tuple[str, list[Place]]:
         _check_allowed(kafka, "DESCRIBE", found["topic"], found["error_code"])
         if found["error_code"]:
             raise TopicUnfit(f"topic {found['topic']} cannot be read (error {found['error_code']}): run `tandem up`")
-    places = [Place(f["topic"], p["partition"], departments[f["topic"]]) for f in described for p in f["partitions"]]
-    return cluster_id, places
+    partitions = [
+        EventPartition(topic["topic"], one["partition"], departments[topic["topic"]])
+        for topic in described
+        for one in topic["partitions"]
+    ]
+    return cluster_id, partitions
 
 
 async def ensure_topics(kafka: KafkaSettings) -> None:

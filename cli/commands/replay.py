@@ -71,12 +71,12 @@ def replay(
     from cli.stack.processes import log_to_stderr
     from projections.playbook.model import DEFAULT_PLAYBOOK, compile_rules, load_playbook
     from streams.engine.gc_tuning import look_seldom
-    from streams.engine.rate_limit import Pace
+    from streams.engine.rate_limit import RateLimit
 
     settings = load_settings(data_dir)
     rules = compile_rules(load_playbook(playbook or settings.playbook or DEFAULT_PLAYBOOK))
     look_seldom()
-    pace = None if rate is None else Pace(rate)
+    pace = None if rate is None else RateLimit(rate)
     point = _point(at, known_at)
     if from_kafka and point != NOW:
         raise UserError("the log is read as a whole: leave out --from-kafka for a point in the past")

@@ -24,10 +24,16 @@ class Cache:
 
     def __init__(self, connection: asyncpg.Connection, rules: Rules, register: Register | None) -> None:
         self.connection = connection
+        self.rules = rules  #: those that the projection began with
         self.workspace = Workspace(rules, register)
         #: ids of the journeys that the batch before touched: it may not be committed yet
         self._committing = set[bytes]()
         self.weight = 0  #: of the journeys together, or more: of those that became one, it counts all
+
+    @property
+    def register_version(self) -> int:
+        """The version of the register, without what the workspace has added to it."""
+        return self.workspace.register.version
 
     async def load(self, subjects: Iterable[Subject | None]) -> None:
         """Bring in the journeys that these subjects' events touch, if they are not here."""

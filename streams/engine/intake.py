@@ -4,19 +4,19 @@ Pure: what a batch's records are by themselves. What was applied in earlier batc
 """
 
 from dataclasses import dataclass, field
-from hashlib import blake2b
 
 import msgspec
 
 from projections.fold import subject_of
 from projections.playbook.model import Rules
 from projections.subjects import Subject
-from schemas.canonical import body_hash, canonical
+from schemas.canonical import body_hash
 from schemas.decode import decode
 from schemas.event import Event
 from schemas.rejection import Rejection
 from store.archive import LogRecord
 from store.commit import DeadLetter
+from streams.engine.conflicts import conflict, precedes, same_body
 
 EventKey = tuple[bytes, str]  #: (event id, source): what an event is known by, for ever
 
@@ -77,34 +77,6 @@ def take_in(intake: Intake, record: LogRecord, department: str, rules: Rules) ->
         winner, loser = (known, candidate) if precedes(known.value, candidate.value) else (candidate, known)
         intake.candidates[candidate.key] = winner
         intake.dead_letters.append(dead_letter(loser.record, conflict(loser.event), loser.value))
-
-
-def same_body(one: bytes, other: bytes) -> bool:
-    """Whether two encodings say the same."""
-    return canonical(one) == canonical(other)
-
-
-def precedes(one: bytes, other: bytes) -> bool:
-    """Of two bodies under one event id, whether `one` is the event: the smaller BLAKE2b of the canonical body.
-
-    Which of them came first says nothing: that differs from partition to partition and from replay to replay.
-    """
-    return _rank(one) < _rank(other)
-
-
-def _rank(body: bytes) -> tuple[bytes, bytes]:
-    content = canonical(body)
-    return (blake2b(content, digest_size=16).digest(), content)
-
-
-def conflict(event: Event) -> Rejection:
-    """The reason for the body that lost."""
-    return Rejection(
-        "conflict",
-        "id",
-        f"another event of {event.source} has the same id and other content; one of the two is applied, "
-        "the same one in whatever order they come; send this one again under an id of its own",
-    )
 
 
 def dead_letter(record: LogRecord, rejection: Rejection, payload: bytes | None) -> DeadLetter:

@@ -9,14 +9,14 @@ from projections.playbook.proposals import Said, agreed_rules
 from projections.playbook.terms import Terms
 from projections.playbook.windows import Window
 from store.proposals import read_said, register_version
-from store.session import CONNECTION_LOST, Reader, closing, open_connection
+from store.session import CONNECTION_LOST, Connection, closing, open_connection
 
 log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 0.5
 
 
-class Agreed:
+class LiveRules:
     """The rules that follow from what was said of playbooks, as of the last look. `first`: what it all began with."""
 
     def __init__(self, first: Rules) -> None:
@@ -28,7 +28,7 @@ class Agreed:
         #: whether stored journeys do not all follow the last change of terms yet
         self.sweeping = False
 
-    async def look(self, connection: Reader) -> None:
+    async def look(self, connection: Connection) -> None:
         """Read again what was said, if anything was. Journeys may be stored under newer rules meanwhile."""
         version, self.sweeping = await register_version(connection)
         if version != self._version:
@@ -44,7 +44,7 @@ class Agreed:
         return self._windows[1]
 
 
-async def keep_up(agreed: Agreed, database_url: str) -> None:
+async def keep_up(agreed: LiveRules, database_url: str) -> None:
     """Look, again and again, until cancelled."""
     while True:
         try:

@@ -1,9 +1,9 @@
-"""Pace: work at a rate at most, so that what else runs on the machine goes on."""
+"""RateLimit: work at a rate at most, so that what else runs on the machine goes on."""
 
 import asyncio
 
 
-class Pace:
+class RateLimit:
     """So many events a second at most. What was not used is not made up for."""
 
     def __init__(self, rate: float) -> None:

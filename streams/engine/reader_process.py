@@ -20,7 +20,8 @@ import msgspec
 from projections.playbook.model import Rules
 from schemas.errors import TandemError
 from store.archive import DamagedBlock, LogRecord
-from streams.engine.desk import Desk, Packed, Reading
+from streams.engine.batch import Packed, ReadBatch
+from streams.engine.desk import Desk
 from streams.engine.gc_tuning import look_seldom
 
 LARGE = 512  #: records; fewer are read at once in the worker itself: asking another process takes longer
@@ -69,12 +70,12 @@ class _Answer(msgspec.Struct, array_like=True, tag=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _request = msgspec.msgpack.Decoder(_Read | _Open | _Pack)
-_reading = msgspec.msgpack.Decoder(Reading)
+_read_batch = msgspec.msgpack.Decoder(ReadBatch)
 _packed = msgspec.msgpack.Decoder(Packed)
 _answer: msgspec.msgpack.Decoder[_Answer | _Failure | _Damage] = msgspec.msgpack.Decoder(_Answer | _Failure | _Damage)
 
 
-class Reader:
+class BatchReader:
     """Reads batches here or there, and packs them where they were read."""
 
     def __init__(self, rules: Rules) -> None:
@@ -85,19 +86,19 @@ class Reader:
         self._process: Process | None = None
         self._turn = asyncio.Lock()
 
-    async def read(self, departments: Mapping[int, str], records: list[LogRecord]) -> Reading:
+    async def read(self, departments: Mapping[int, str], records: list[LogRecord]) -> ReadBatch:
         """Sort out a batch. Raises ReaderGone and ReaderFailed."""
         self._batches += 1
         batch = self._batches
         if len(records) < LARGE:
             return self._here.read(batch, departments, records)
         self._away.add(batch)
-        return _reading.decode(await self._ask(_Read(batch, dict(departments), records)))
+        return _read_batch.decode(await self._ask(_Read(batch, dict(departments), records)))
 
-    async def open(self, departments: Mapping[int, str], payloads: list[bytes]) -> Reading:
+    async def open(self, departments: Mapping[int, str], payloads: list[bytes]) -> ReadBatch:
         """Sort out the events of blocks of the archive. Raises DamagedBlock, ReaderGone and ReaderFailed."""
         self._batches += 1
-        return _reading.decode(await self._ask(_Open(self._batches, dict(departments), payloads)))
+        return _read_batch.decode(await self._ask(_Open(self._batches, dict(departments), payloads)))
 
     async def pack(self, batch: int, known: set[int], superseding: set[int], sources: dict[str, int]) -> Packed:
         """See `Desk.pack`. Raises ReaderGone and ReaderFailed."""
@@ -171,12 +172,12 @@ def _reply(desk: Desk, message: bytes) -> _Answer | _Failure | _Damage:
     try:
         request = _request.decode(message)
         if isinstance(request, _Read):
-            found: Reading | Packed = desk.read(request.batch, request.departments, request.records)
+            result: ReadBatch | Packed = desk.read(request.batch, request.departments, request.records)
         elif isinstance(request, _Open):
-            found = desk.open(request.batch, request.departments, request.payloads)
+            result = desk.open(request.batch, request.departments, request.payloads)
         else:
-            found = desk.pack(request.batch, request.known, request.superseding, request.sources)
-        return _Answer(msgspec.Raw(_encode(found)))
+            result = desk.pack(request.batch, request.known, request.superseding, request.sources)
+        return _Answer(msgspec.Raw(_encode(result)))
     except DamagedBlock as error:
         return _Damage(str(error))
     except Exception:

@@ -11,7 +11,7 @@ from projections.playbook.model import Rules
 from store.partitions import attach, begin_projection
 from store.session import open_engine_connection
 from streams.engine.projector import Projector
-from streams.engine.rate_limit import Pace
+from streams.engine.rate_limit import RateLimit
 from streams.kafka import KafkaSettings, describe, ensure_topics
 
 log = structlog.get_logger(__name__)
@@ -51,10 +51,10 @@ async def run_until(
     projection: str,
     ends: Mapping[TopicPartition, int],
     stop: asyncio.Event,
-    pace: Pace | None,
+    rate_limit: RateLimit | None,
 ) -> None:
     """Project into a schema of its own, up to some offsets, until `stop` is set. Raises what `run` raises."""
-    projector = await _projector(kafka, database_url, rules, projection, ends, pace)
+    projector = await _projector(kafka, database_url, rules, projection, ends, rate_limit)
     await projector.run(stop)
 
 
@@ -64,7 +64,7 @@ async def _projector(
     rules: Rules,
     projection: str = "public",
     ends: Mapping[TopicPartition, int] | None = None,
-    pace: Pace | None = None,
+    rate_limit: RateLimit | None = None,
 ) -> Projector:
     return Projector(
         consumer_options=consumer_options(kafka),
@@ -74,7 +74,7 @@ async def _projector(
         worker=uuid4().bytes,
         projection=projection,
         ends=ends,
-        pace=pace,
+        rate_limit=rate_limit,
     )
 
 

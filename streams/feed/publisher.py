@@ -31,7 +31,7 @@ from store.publications import (
     try_to_lead,
 )
 from store.session import CONNECTION_LOST
-from streams.engine.live_rules import Agreed
+from streams.engine.live_rules import LiveRules
 from streams.feed.records import Record, View, records_of_changes, records_of_journeys, tombstones
 from streams.feed.topics import (
     TransactionLost,
@@ -83,7 +83,7 @@ async def publish(
     if not kafka.idempotent:
         raise TransactionsRefused("publishing needs a broker with transactions, and TANDEM_KAFKA_IDEMPOTENCE is off")
     await ensure_feed_topics(kafka)
-    agreed = Agreed(rules)
+    agreed = LiveRules(rules)
 
     def view() -> View:
         at = clock()
@@ -103,7 +103,7 @@ async def publish(
 
 
 async def _stand_and_lead(
-    kafka: KafkaSettings, database_url: str, agreed: Agreed, view: Callable[[], View], stop: asyncio.Event
+    kafka: KafkaSettings, database_url: str, agreed: LiveRules, view: Callable[[], View], stop: asyncio.Event
 ) -> None:
     """Wait for the lead, and publish with it, until `stop` or an error."""
     topics = feed_topics(kafka)
@@ -129,7 +129,7 @@ class _Lead:
     topics: FeedTopics
     connection: asyncpg.Connection
     producer: AIOKafkaProducer
-    agreed: Agreed
+    agreed: LiveRules
     view: Callable[[], View]
     published: Published = _NOWHERE
     written: Published | None = None  #: what PostgreSQL says

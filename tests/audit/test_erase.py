@@ -32,7 +32,7 @@ from store.erasure import UnknownSecret, erased_by, read_secret, rewrite
 from store.rebuild import drop
 from store.session import open_engine_connection
 from streams.engine import refolding as refolding_module
-from streams.engine.intake import precedes
+from streams.engine.conflicts import precedes
 from streams.kafka import KafkaSettings
 from tests.laws.histories import long_hostile_history
 from tests.support import RULES, body, counts, fresh_database, produce, project, until, worker

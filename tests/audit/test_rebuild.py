@@ -13,7 +13,7 @@ from audit.switch import switch
 from audit.verify import verify, verify_from_kafka
 from store import rebuild as store_module
 from store.rebuild import BeingBuilt, NoSuchProjection, UnusableName, claimed, commit_rebuilt, drop
-from streams.engine.rate_limit import Pace
+from streams.engine.rate_limit import RateLimit
 from streams.kafka import KafkaSettings
 from tests.laws.histories import long_hostile_history
 from tests.support import RULES, body, expected_digest, produce, project, stored_digest
@@ -104,7 +104,7 @@ async def test_at_a_pace_it_goes_on_evenly_and_writes_now_and_then(
         await commit_rebuilt(*arguments)
 
     monkeypatch.setattr(rebuild_module, "commit_rebuilt", commit)
-    found = await rebuild(database_url, RULES, "beside", lambda done, _: heard.append(done), Pace(300))
+    found = await rebuild(database_url, RULES, "beside", lambda done, _: heard.append(done), RateLimit(300))
     assert found.sha256 == await stored_digest(database_url)
     assert max(after - before for before, after in pairwise(heard)) < 400, "a second's, and the rest of a block"
     assert len(places) >= 3

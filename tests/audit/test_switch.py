@@ -90,7 +90,7 @@ async def test_it_takes_the_place_with_all_that_came_meanwhile(
 
 
 def _expected(bodies: list[bytes], parts: list[list[tuple[str, bytes]]]) -> str:
-    from streams.engine.intake import precedes
+    from streams.engine.conflicts import precedes
 
     winner = bodies[0] if precedes(bodies[0], bodies[1]) else bodies[1]
     return expected_digest([("marketing", winner), *[one for part in parts for one in part]])

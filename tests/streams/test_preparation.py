@@ -10,9 +10,10 @@ from store.archive import LogRecord
 from store.partitions import read_departments
 from store.session import closing, open_engine_connection
 from streams.engine import cache as cache_module
+from streams.engine.effects import Effects
 from streams.engine.look_ahead import LookAhead
-from streams.engine.preparation import Effects, Preparation
-from streams.engine.reader_process import Reader
+from streams.engine.preparation import Preparation
+from streams.engine.reader_process import BatchReader
 from streams.kafka import KafkaSettings
 from tests.laws.histories import long_hostile_history
 from tests.support import RULES, body, expected_digest, produce, project, stored_digest
@@ -24,8 +25,8 @@ def preparing(
     connection: asyncpg.Connection, departments: dict[int, str]
 ) -> Callable[[int, int, bytes], Awaitable[Effects]]:
     """Folds one record (partition id, offset, value) after the other, each a batch; nothing is committed."""
-    look_ahead = LookAhead(connection, Reader(RULES), departments)
-    preparation = Preparation(connection, None, RULES, departments)
+    look_ahead = LookAhead(connection, BatchReader(RULES), departments)
+    preparation = Preparation(cache_module.Cache(connection, RULES, None), None, departments)
 
     async def prepare(partition_id: int, offset: int, value: bytes) -> Effects:
         record = LogRecord(partition_id, offset, 0, None, value)
@@ -77,7 +78,7 @@ async def test_a_cache_that_is_too_small_changes_nothing(
 ) -> None:
     monkeypatch.setattr(cache_module, "CACHED_JOURNEYS", 3)
     monkeypatch.setattr(cache_module, "CACHED_MOMENTS", 8)
-    monkeypatch.setattr("streams.engine.projector.BATCH_RECORDS", 16)
+    monkeypatch.setattr("streams.engine.caution.BATCH_RECORDS", 16)
     history = long_hostile_history(_EVENTS, seed=11)
     await produce(kafka_settings, [(department, n % 3, value) for n, (department, value) in enumerate(history)])
     await project(kafka_settings, database_url, _EVENTS)
