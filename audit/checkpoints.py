@@ -1,7 +1,7 @@
-"""Checkpoints: signed statements of how the tree of batches was, kept outside the database.
+"""Checkpoints: signed statements about the tree of batches, kept outside the database.
 
-Whoever holds one can later prove that nothing before it was changed or cut off. They are lines of JSON in a file that
-is only ever added to; each is signed with Ed25519 (RFC 8032) by a key that the database never sees.
+Whoever holds one can later prove that nothing before it was changed or cut off. They are lines of JSON in a file
+that only grows; each is signed with Ed25519 (RFC 8032) by a key that the database never sees.
 """
 
 import os
@@ -29,21 +29,21 @@ from schemas.errors import TandemError
 
 
 class UnusableKey(TandemError):
-    """A file does not hold the key that is needed."""
+    """A file does not hold the key that is needed: name another file, or make a key."""
 
 
 class DamagedCheckpoint(TandemError):
-    """A checkpoint cannot be read, or its signature is not of this key."""
+    """A checkpoint cannot be read, or another key signed it: check the file and the key."""
 
 
 class CheckpointsInUse(TandemError):
-    """Another process adds to the same file."""
+    """Another process adds to the same file: name another file."""
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """What was signed of a tree."""
+    """A signed statement about a tree."""
 
-    log: str  #: which database: its log's id
+    log: str  #: id of the database's log
     size: int  #: batches
     root: str  #: of the tree over them, as hex
     signed_at: str  #: RFC 3339
@@ -51,13 +51,13 @@ class Checkpoint(msgspec.Struct, frozen=True):
     signature: str  #: base64
 
     def text(self) -> bytes:
-        """What the signature is over."""
+        """The bytes that are signed."""
         parts = ("tandem checkpoint 1", self.log, self.size, self.root, self.signed_at, self.key)
         return "".join(f"{part}\n" for part in parts).encode()
 
 
 def make_key(path: Path) -> Ed25519PublicKey:
-    """Make a key pair: the private key in `path`, readable by its owner alone, the public one beside it as `.pub`.
+    """Make a key pair: the private key in `path`, with mode 0600, the public one beside it as `.pub`.
 
     Raises FileExistsError: no key is overwritten.
     """
@@ -82,7 +82,7 @@ def load_private(path: Path) -> Ed25519PrivateKey:
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise UnusableKey(f"{path} holds no private key in PEM: make one with `tandem audit key {path}`") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise UnusableKey(f"the key in {path} is none of Ed25519: make one with `tandem audit key FILE`")
+        raise UnusableKey(f"the key in {path} is not an Ed25519 key: make one with `tandem audit key FILE`")
     return key
 
 
@@ -93,7 +93,7 @@ def load_public(path: Path) -> Ed25519PublicKey:
     except (ValueError, UnsupportedAlgorithm) as error:
         raise UnusableKey(f"{path} holds no public key in PEM: name the .pub file of the signer's key") from error
     if not isinstance(key, Ed25519PublicKey):
-        raise UnusableKey(f"the key in {path} is none of Ed25519: name the .pub file of the signer's key")
+        raise UnusableKey(f"the key in {path} is not an Ed25519 key: name the .pub file of the signer's key")
     return key
 
 
@@ -120,7 +120,7 @@ def check_signature(key: Ed25519PublicKey, text: bytes, signature: str, what: st
         raw = b64decode(signature, validate=True)
         key.verify(raw, text)
         if b64encode(raw).decode() != signature:
-            raise InvalidSignature  # other letters that mean the same bytes
+            raise InvalidSignature  # another base64 spelling of the same bytes
     except (InvalidSignature, NoBase64, ValueError, TypeError) as error:
         raise DamagedCheckpoint(
             f"{what} is not what key {key_name(key)} signed: it was changed, or the key is the wrong one"
@@ -133,17 +133,17 @@ def signature_of(key: Ed25519PrivateKey, text: bytes) -> dict[str, str]:
 
 
 def parse_checkpoints(text: bytes) -> Iterator[Checkpoint | DamagedCheckpoint]:
-    """What each line of a file is."""
+    """The checkpoint of each line, or what is wrong with it."""
     for line in text.split(b"\n"):
         if line:
             try:
                 yield msgspec.json.decode(line, type=Checkpoint)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                yield DamagedCheckpoint(f"this is no checkpoint: {error}")
+                yield DamagedCheckpoint(f"this is not a checkpoint: {error}")
 
 
 def read_checkpoints(path: Path) -> list[Checkpoint]:
-    """All of a file, as they were added. Raises DamagedCheckpoint, OSError."""
+    """All checkpoints of a file, in order. Raises DamagedCheckpoint, OSError."""
     found = []
     for number, one in enumerate(parse_checkpoints(path.read_bytes()), 1):
         if isinstance(one, DamagedCheckpoint):

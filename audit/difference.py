@@ -1,15 +1,15 @@
-"""What differs between two views of one journey."""
+"""The difference between two views of one journey."""
 
 from typing import Any
 
-#: Fields that differ by themselves, or say again what others say.
+#: Fields that always differ, or follow from others.
 _LEFT_OUT = frozenset({"as_of", "version", "last_seen", "trait_sources", "reached", "flags", "activity"})
 
 
 def difference(before: dict[str, Any] | None, now: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """Field by field, in the order of their names; None stands for a journey that was not there.
+    """Field by field, in the order of their names; None stands for no journey.
 
-    Of lists it says what was added and what was removed; of anything else, what it was and is.
+    For lists: what was added and removed; for anything else: the old and the new value.
     """
     one, other = before or {}, now or {}
     found: list[dict[str, Any]] = []

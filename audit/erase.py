@@ -1,7 +1,7 @@
-"""Erase a person: what an erasure names, and afterwards the proof that nothing is left.
+"""Erase a person: what an erasure event names, and the proof afterwards that nothing is left.
 
-The erasure itself is an event in the joint topic, like every other change: the projector does what it says
-(streams/engine/refolding.py), and every replay does so again. docs/erasure.md has the rules.
+The erasure itself is an event in the joint topic, like every other change: the projector applies it
+(streams/engine/refolding.py), and so does every replay. docs/erasure.md has the rules.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -35,23 +35,23 @@ _MOST_EVENTS = 3_000  #: that name no identifier of the person's: they are liste
 
 
 class NotErasable(TandemError):
-    """The identifier does not say who is to be erased."""
+    """The identifier names nobody, or several people: name the person by another one."""
 
 
 class HeldBeside(TandemError):
-    """Projections beside the live one have the person, too, and an erasure does not change them."""
+    """Projections beside the live one hold the person too: drop them first."""
 
 
 class NotErased(TandemError):
-    """The erasure was not applied in time."""
+    """The erasure was not applied in time: look at `tandem status`."""
 
 
 class Plan(NamedTuple):
-    """What an erasure will name and take out."""
+    """What an erasure will name and remove."""
 
     journey_id: UUID
     identifiers: list[str]  #: type:value
-    values: list[str]  #: of the identifiers: what must be found nowhere afterwards
+    values: list[str]  #: of the identifiers; a scan must not find them afterwards
     events: int  #: of the person
     with_others: int  #: among them events that name somebody else's identifier, too: they are erased as well
     data: dict[str, Any]  #: of the event
@@ -60,7 +60,7 @@ class Plan(NamedTuple):
 async def plan(
     connection: asyncpg.Connection, rules: Rules, key: bytes, named: str, at: int, random: Callable[[int], bytes]
 ) -> Plan:
-    """What erasing the person who has an identifier comes to, at a time in microseconds since 1970.
+    """What erasing the person who has an identifier will do. `at`: microseconds since 1970 UTC.
 
     The connection gives uuid values as 16 raw bytes. Raises NotErasable or HeldBeside.
     """
@@ -69,7 +69,7 @@ async def plan(
     newest = newest_key(key, register.releases)
     journey = workspace.journey_of(newest)
     if journey is None:
-        raise NotErasable(f"no event has named {named}: nothing is stored of it")
+        raise NotErasable(f"no event has named {named}: nothing is stored about it")
     if newest in register.quarantined or journey.contested:
         raise NotErasable(f"{named} is shared by several people: name the person by an identifier of their own")
     if beside := await holding(connection, sorted(journey.identifiers)):
@@ -118,7 +118,7 @@ async def plan(
 
 
 def _subject(secret: bytes, known: Known, releases: Mapping[bytes, list[int]]) -> str:
-    """What stands for an identifier, and since when it is the person's."""
+    """The hash of an identifier, and since when it is the person's."""
     base = identifier_key(known.type, known.value)
     since = next((at for at in releases.get(base, ()) if later_key(base, at) == known.key), None)
     return hidden(secret, base) + ("" if since is None else f"@{since}")
@@ -176,7 +176,7 @@ def erasure_event(planned: Plan, id_: UUID, at: int, reason: str, by: str) -> by
 
 
 class Scan(NamedTuple):
-    """What a search for a person's identifiers came to."""
+    """The result of a search for a person's identifiers."""
 
     blocks: int  #: of the archive, opened and searched
     tables: int  #: searched as text
@@ -191,7 +191,7 @@ class Scan(NamedTuple):
 async def scan(connection: asyncpg.Connection, values: list[str], progress: Progress) -> Scan:
     """Search all that is stored for the values of identifiers: the archive opened, everything else as text.
 
-    Values of fewer than four characters are part of too much to be looked for.
+    Values of fewer than four characters are left out: they occur everywhere.
     """
     wanted = [value.lower().encode() for value in values if len(value) >= _SHORTEST]
     found, blocks = list[str](), 0
@@ -221,7 +221,7 @@ def _in_block(payload: bytes, wanted: list[bytes]) -> bool:
 async def certificate(
     connection: asyncpg.Connection, planned: Plan, id_: UUID, reason: str, by: str, scanned: Scan, now: datetime
 ) -> dict[str, Any]:
-    """What says that a person was erased, and names nobody."""
+    """The certificate of an erasure: it names nobody. Raises NotErased."""
     batch = await erased_by(connection, id_, SOURCE)
     if batch is None:
         raise NotErased(f"the erasure {id_} is not applied: see `tandem status`, and look at it again")

@@ -1,4 +1,4 @@
-"""What is stored of one person, for a data-subject request."""
+"""Export: all that is stored about one person, for a data-subject request."""
 
 import asyncio
 from typing import Any
@@ -20,22 +20,22 @@ _MOST_READS = 100_000
 
 
 class NobodyNamed(TandemError):
-    """No event has named the identifier."""
+    """No event has named the identifier: check its spelling."""
 
 
 async def export_person(
     connection: asyncpg.Connection, rules: Rules, key: bytes, named: str, at: int
 ) -> dict[str, Any]:
-    """The journey, every archived event that names one of its identifiers, and who read of it. Raises NobodyNamed.
+    """The journey, every archived event that names one of its identifiers, and who read about it. Raises NobodyNamed.
 
-    Events of others that name the person are in it, as they were sent: look through it before you give it away. The
+    It includes others' events that name the person, as they were sent: review it before you hand it out. The
     connection gives uuid values as 16 raw bytes. `at` is microseconds since 1970 UTC.
     """
     workspace = await load_tied(connection, rules, [key])
     releases = workspace.register.releases
     journey = workspace.journey_of(newest_key(key, releases))
     if journey is None:
-        raise NobodyNamed(f"no event has named {named}: nothing is stored of it")
+        raise NobodyNamed(f"no event has named {named}: nothing is stored about it")
     archive = EventArchive(connection, await read_departments(connection), rules)
     stored = await archive.naming([journey], nobodys=True)
     own = [one for one in stored if _names(one, journey.identifiers.keys(), releases)]

@@ -1,7 +1,7 @@
-"""Replay from Kafka: the log read again from its beginning, into a projection of its own beside the live one.
+"""Replay from Kafka: read the log again from its beginning, into a projection beside the live one.
 
-It is the projector itself, with tables of its own in a schema of its own: it reads, dedupes, judges and commits as the
-live one does, and stops where the live one was when the replay began. So the two can be compared, dead letters too.
+The projector does it, with tables in a schema of its own, exactly as for the live projection, and stops where that one
+was when the replay began. So the two can be compared, dead letters included.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ _LOOK_SECONDS = 0.1
 
 
 class LogIncomplete(TandemError):
-    """Kafka has dropped the beginning of its log."""
+    """Kafka has dropped the beginning of its log: replay from the archive."""
 
 
 async def replay_from_kafka(
     kafka: KafkaSettings, database_url: str, rules: Rules, name: str, progress: Progress, pace: RateLimit | None = None
 ) -> ProjectionDigest:
-    """Read the log into the projection `name`, and digest it. Begun before, it goes on.
+    """Read the log into the projection `name`, and digest it. Resumes an interrupted one.
 
     Raises BeingBuilt, and what `read_log` raises.
     """

@@ -1,4 +1,4 @@
-"""The past, from the archive: who was one person and what their journey was, as of a time on either axis.
+"""The past, from the archive: people and journeys as of a time on either axis.
 
 `at`: what had happened by then (occurred_at), with all that is known today. `known_at`: what Tandem had committed by
 then. Only events of everybody who was ever tied to the identifier are read and folded. All connections give uuid values
@@ -63,7 +63,7 @@ NOW = Point()
 
 
 class NoSuchPoint(TandemError):
-    """There never was such a point in the past."""
+    """The point lies in the future, or before the log: ask for another one."""
 
 
 async def check_point(connection: Connection | asyncpg.Pool, point: Point, now: int) -> None:
@@ -71,7 +71,7 @@ async def check_point(connection: Connection | asyncpg.Pool, point: Point, now: 
     known = None if point.known_at is None else micros(point.known_at)
     for name, time in (("at", point.at), ("known_at", known)):
         if time is not None and time > now:
-            raise NoSuchPoint(f"{name} lies in the future: nothing has happened there, and nobody knows of it")
+            raise NoSuchPoint(f"{name} lies in the future: ask for a time up to now")
     if known is not None:
         first = await first_commit(connection)
         if first is None or known < micros(first):

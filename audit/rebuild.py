@@ -1,4 +1,4 @@
-"""Rebuild: fold the archive again, into a second projection beside the live one.
+"""Rebuild: fold the archive again into a second projection beside the live one.
 
 Law 2 lets it read the archive in whatever order is cheapest: person by person as far as the buckets go, so that a
 journey is written once or twice, however long its history is. Rulings and releases come first: what is folded after
@@ -48,12 +48,12 @@ from streams.engine.rate_limit import RateLimit
 from streams.engine.reader_process import BatchReader
 
 _CHUNK_EVENTS = 16_384
-#: Journeys that are changed before they are written: so few are written more than once. A kill costs what was not.
+#: Journeys that are changed before they are written: few are written twice, and a kill loses little.
 _TOUCHED = 10_000
-#: The same where nobody goes on after a kill, and moments in memory: there, only as memory runs short (see Cache).
+#: The same, and moments in memory (see Cache), for a rebuild that nobody resumes: only memory is a reason to write.
 _MOST_TOUCHED, _MOST_HELD = 25_000, 750_000
-_PACED_SECONDS = 10.0  #: of folding at a pace before it is written: a kill costs no more
-_READERS = 2  #: processes that read chunks: one alone takes longer than it takes to fold
+_PACED_SECONDS = 10.0  #: of folding at a limited rate before it is written: a kill loses no more
+_READERS = 2  #: processes that read chunks: one alone is slower than the fold
 
 #: What is folded before anybody is there whom it concerns.
 _JOINT_FIRST = ABOUT_IDENTITY | ABOUT_PLAYBOOK | {ERASURE}
@@ -91,7 +91,7 @@ async def rebuild(
     *,
     point: Point = NOW,
 ) -> ProjectionDigest:
-    """Fold all that is archived by now into the projection `name`, and digest it. Begun before, it goes on.
+    """Fold all that is archived by now into the projection `name`, and digest it. Resumes an interrupted one.
 
     `point`: only what had happened, and was known, then. Raises BeingBuilt, and what `fold_archive` raises.
     """
@@ -156,7 +156,7 @@ async def fold_archive(
 
 
 async def _work(parts: _Rebuilding, position: RebuildPosition, progress: Progress) -> None:
-    """While what some chunks came to is written, the next one is folded, and those after that are read."""
+    """Write the result of some chunks while the next one is folded and those after it are read."""
     if position.bucket < 0:
         position = await _fold_joint_events(parts, position)
     commit: asyncio.Task[None] | None = None
@@ -186,7 +186,7 @@ async def _work(parts: _Rebuilding, position: RebuildPosition, progress: Progres
 
 
 def _is_much(parts: _Rebuilding, unwritten: int) -> bool:
-    """Whether so much was folded, of so many events, that it must be written."""
+    """Whether it is time to write: `unwritten` events were folded since the last write."""
     folded = parts.folding
     if not parts.lasting:
         return folded.touched >= _MOST_TOUCHED or folded.held >= _MOST_HELD
@@ -197,7 +197,7 @@ def _is_much(parts: _Rebuilding, unwritten: int) -> bool:
 async def _write(
     parts: _Rebuilding, effects: Effects, position: RebuildPosition, before: "asyncio.Task[None] | None"
 ) -> "asyncio.Task[None]":
-    """Begin to write what was folded, once what was folded before is written."""
+    """Start to write what was folded, once the write before has ended."""
     await parts.folding.reap(effects)
     if before is not None:
         await before
@@ -255,7 +255,7 @@ async def _read(
         batch = await reader.open(parts.departments, [block.payload for block in blocks])
     except DamagedBlock:
         for block in blocks:
-            _opened(block)  # finds which one it is
+            _opened(block)  # raises for the one that is damaged, and names it
         raise
     batch.events = [event for event in _live(batch, parts.losers, position.at) if not _comes_first(event)]
     return _Chunk(batch, position)

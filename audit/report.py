@@ -1,4 +1,4 @@
-"""The audit report: is everything there, is it unchanged, does it follow, and who did what; for a span of time."""
+"""The audit report: completeness, integrity, verification and who did what, over a span of time."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -27,9 +27,9 @@ _FEW = 5_000  #: events: so many are folded while nothing is committed
 
 
 class Switched(NamedTuple):
-    """What a switch came to."""
+    """The result of a switch."""
 
-    projection: str  #: where the live one is now
+    projection: str  #: name of the former live one
     caught_up: int  #: events that it was behind when the switch began
 
 
@@ -82,7 +82,7 @@ async def switch(database_url: str, rules: Rules, name: str, progress: Progress)
 
 
 async def _nearly(parts: _Parts, progress: Progress) -> int:
-    """Bring it up to date while batches go on being committed, until it is nearly there. Returns of how many events."""
+    """Catch up while batches go on being committed, until little is missing. Returns by how many events."""
     done = 0
     while True:
         async with parts.control.transaction():

@@ -1,4 +1,4 @@
-"""Verify: whether the live projection is the result of the recorded facts. Recomputes all of it, while live goes on."""
+"""Verify: whether the live projection follows from the recorded events. Recomputes all of it, while work goes on."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -33,16 +33,16 @@ _NAME = "verification"  #: of the projection that is built beside the live one, 
 
 
 class Difference(NamedTuple):
-    """One thing that is not as the facts make it."""
+    """One row that does not follow from the events."""
 
     table: str
     key: str
     journey_id: str | None
-    what: str  #: what differs, as far as can be said with the first event of which it does
+    what: str  #: what differs, with the first event that differs where there is one
 
 
 class Verdict(NamedTuple):
-    """What `tandem verify` says."""
+    """The result of `tandem verify`."""
 
     journeys: int
     sha256: str  #: the digest of what the facts make
@@ -61,7 +61,7 @@ async def verify(database_url: str, rules: Rules, progress: Progress) -> Verdict
 
     Raises BeingBuilt where another one runs, and what `fold_archive` raises.
 
-    The archive itself may be damaged in such a way that nothing can be rebuilt: that is a difference, too.
+    An archive too damaged to rebuild from counts as a difference.
     """
     async with _scratch(database_url):
         counting = asyncio.create_task(_counted(database_url))  # PostgreSQL has time for it while the archive is folded
@@ -90,7 +90,7 @@ async def verify_from_kafka(kafka: KafkaSettings, database_url: str, rules: Rule
 
 @asynccontextmanager
 async def _scratch(database_url: str) -> AsyncIterator[None]:
-    """Room for a projection that is dropped in the end, and nobody else's meanwhile. Raises BeingBuilt."""
+    """Claim the scratch projection, and drop it before and after. Raises BeingBuilt."""
     async with claimed(database_url, _NAME):
         await _forget(database_url)
         try:

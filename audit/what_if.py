@@ -1,7 +1,7 @@
-"""What if, over all stored journeys: in a process of its own, at low priority, so that live work goes on undisturbed.
+"""What-if over all stored journeys, in a process of its own at low priority, so that live work goes on undisturbed.
 
-The process is asked with one JSON object on its standard input, and answers in lines of JSON: how far it is, then the
-result, or an error.
+The process gets one JSON object on standard input, and answers in lines of JSON: its progress, then the result or an
+error.
 """
 
 import asyncio
@@ -26,10 +26,10 @@ from store.scan import count_journeys, scan_journeys
 from store.session import closing, open_connection
 from streams.engine.gc_tuning import look_seldom
 
-_JOURNEYS_A_SECOND = 8_000  #: at most: a busy machine takes what time it takes, an idle one is not filled
+_JOURNEYS_A_SECOND = 8_000  #: at most, so that even an idle machine is not filled
 #: Journeys between two pauses. Most live events meet a pause: many short pauses would slow down all of them a little.
 _BURST = 16_000
-#: It runs when nobody else wants to; from before it imports anything, which takes the better part of a second.
+#: Idle priority from before the imports, which take most of a second.
 _SERVE = """
 import os
 os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
@@ -40,7 +40,7 @@ _TOLD_EVERY = 5_000  #: journeys
 
 
 class WhatIfFailed(TandemError):
-    """The process that computes it ended without an answer."""
+    """The what-if process failed or ended without an answer: ask again."""
 
 
 class Question(msgspec.Struct):

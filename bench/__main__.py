@@ -31,7 +31,7 @@ Figures = dict[str, float]
 
 
 async def short(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
-    """What a change is looked at with: catch-up, single reads, latency at 2,000 events a second."""
+    """A quick look at a change: catch-up, single reads, latency at 2,000 events a second."""
     yield await _rate("catch_up", on, Workload(args.events, _CUSTOMERS, args.seed))
     testbed = await make_testbed(on)
     await catch_up(testbed, generate(Workload(args.events // 4, _CUSTOMERS, args.seed)))
@@ -41,7 +41,7 @@ async def short(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]
 
 
 async def full(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
-    """Everything. Hard workloads stand between two plain ones, so that their ratios hold while the machine drifts."""
+    """Everything. Hard workloads run between two plain ones, so that their ratios hold while the machine drifts."""
     plain = Workload(args.events, _CUSTOMERS, args.seed)
     hard = {
         "late_heavy": Workload(args.events, _CUSTOMERS, args.seed, late=0.2),

@@ -42,7 +42,7 @@ _ASKED = 400  #: journeys at a time in the past
 _CUSTOMERS = 20_000
 _HARD = 300_000
 _KILLED_AFTER = (2.0, 2.5, 3.0, 3.5, 4.0)  #: seconds
-#: What makes the chain: without it, the archive and the commit are as they were before there was one.
+#: The code of the chain: without it, archive and commit are as they were before.
 _ARCHIVE, _COMMIT = "store/archive.py", "store/commit.py"
 _WITHOUT = (
     (_ARCHIVE, "salts = random(_SALT_BYTES * len(records))", "salts = b''"),
@@ -116,7 +116,7 @@ async def proofs(on: Servers, history: int, seed: int) -> dict[str, float]:
 
 
 async def _verify_and_rebuild(database_url: str, rules: Rules) -> dict[str, float]:
-    """By turns, in turning order; what one has left to be written to disk is not charged to the other."""
+    """By turns, in alternating order, so that neither pays for the other's writes to disk."""
     connection = await open_connection(database_url)
     took: dict[str, list[float]] = {"rebuild": [], "verify": []}
     for n in range(2 * _VERIFIED):
@@ -138,7 +138,7 @@ async def _verify_and_rebuild(database_url: str, rules: Rules) -> dict[str, floa
 
 
 async def everything(on: Servers, seed: int) -> dict[str, float]:
-    """A history with all that is hard, computed in four ways that must agree; one of them killed again and again."""
+    """A hard history, computed in four ways that must agree; one of them is killed again and again."""
     testbed = await make_testbed(on)
     history = list(_hard_history(seed))
     records = len(history) + len(_POISON)
@@ -210,7 +210,7 @@ _POISON: list[tuple[str, int, bytes | None]] = [
 
 
 def _in_memory(history: list[tuple[str, int, bytes]], rules: Rules) -> str:
-    """The digest of the plain fold: every event once, all at hand."""
+    """The digest of the fold in memory: every event once."""
     events = {}
     for owner, _, value in history:
         event = decode(value, owner)

@@ -1,4 +1,4 @@
-"""What an event costs each part of the system, and what two workers come to on one machine: for docs/scale.md."""
+"""What an event costs each part of the system, and how two workers share one machine: for docs/scale.md."""
 
 import asyncio
 from collections import Counter

@@ -33,7 +33,7 @@ _LINGER_SECONDS = 0.02  #: where it is not: as producers with their own lingerin
 
 @dataclass(frozen=True, slots=True)
 class CaughtUp:
-    """What a catch-up came to."""
+    """The result of a catch-up."""
 
     events_per_s: float
     journeys: int
@@ -162,7 +162,7 @@ async def reads(
 
 
 async def _ask(port: int, seconds: int, paths: Callable[[int], str]) -> tuple[float, Latency]:
-    """By a process of its own: what clients cost is not to hold up the sender of events, or to be held up by it."""
+    """In a process of its own, so that clients and the sender of events do not slow each other down."""
     command = [sys.executable, "-m", "bench.readers", "127.0.0.1", str(port), str(seconds)]
     process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
     said, _ = await process.communicate(json.dumps([paths(n) for n in range(_PATHS)]).encode() + b"\n")
@@ -222,7 +222,7 @@ async def _watch(
     latencies: list[float],
     done: asyncio.Event,
 ) -> None:
-    """Ask for the offsets all the time; note for every event when its own was passed."""
+    """Poll the offsets; note for every event when its own was passed."""
     passed: list[tuple[float, dict[int, int]]] = []
     seen: dict[int, int] = {}
     while not (done.is_set() and all(offset < seen.get(partition, 0) for partition, offset in sent)):

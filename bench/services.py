@@ -1,4 +1,4 @@
-"""What a measurement runs against: servers of its own, a database for each scenario, workers as processes."""
+"""The servers of a measurement, a database for each scenario, workers as processes."""
 
 import os
 import shutil
@@ -90,7 +90,7 @@ async def make_testbed(on: Servers) -> Testbed:
 
 
 async def _clear(server_url: str) -> None:
-    """Drop what was measured, and have what is left of it written: vacuums of it would run beside what comes next."""
+    """Drop what was measured and flush it: its vacuums would run beside the next measurement."""
     connection = await asyncpg.connect(server_url)
     for row in await connection.fetch("SELECT datname FROM pg_database WHERE datname LIKE 'bench\\_%'"):
         await connection.execute(_DROP.format(row["datname"]))

@@ -1,4 +1,4 @@
-"""Audiences: how many are in each, and who."""
+"""Audiences: their sizes and members."""
 
 from uuid import UUID
 
@@ -25,6 +25,6 @@ async def audience_sizes(connection: Connection, at: int) -> dict[str, int]:
 
 
 async def audience_members(connection: Connection, at: int, name: str, after: UUID, limit: int) -> list[FeedJourney]:
-    """Journeys that are in an audience at a time, in the order of their ids, from behind `after`."""
+    """Journeys that are in an audience at a time, in the order of their ids, the first after `after`."""
     rows = await connection.fetch(_MEMBERS, at, after, name, limit)
     return [FeedJourney(summary_of(row), row["accounts"], row["state"]) for row in rows]

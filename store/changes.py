@@ -16,7 +16,7 @@ class Change(NamedTuple):
     stage_to: int | None
     related: bytes | None  #: of a merge: where the journey went; of a split: where it came from
     cause: int
-    detail: dict[str, Any] | None = None  #: of kinds that tell of something else than stages
+    detail: dict[str, Any] | None = None  #: of kinds that are not about stages
 
 
 #: Kinds of change.

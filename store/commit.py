@@ -23,11 +23,11 @@ from store.silence import retold
 
 
 class Fenced(TandemError):
-    """Another worker owns a partition of this batch, or has committed past it. Nothing was written."""
+    """Another worker holds a partition of this batch, or has committed past it. Nothing was written; start over."""
 
 
 class Stale(TandemError):
-    """A journey or event was changed by another worker since it was read. Nothing was written; fold again."""
+    """Another worker has changed a journey or event since it was read. Nothing was written; the worker folds again."""
 
 
 class Advance(NamedTuple):
@@ -63,7 +63,7 @@ class DeadLetter(NamedTuple):
     message: str
     payload: bytes | None
     recorded_at: int
-    salt: bytes = b""  #: hides the row from those who would guess it from its seal
+    salt: bytes = b""  #: so that nobody can guess the row from its seal
 
 
 class Hole(NamedTuple):
@@ -86,14 +86,14 @@ class Batch(NamedTuple):
     moved: list[Move]
     entries: Entries
     consulted: Consulted
-    register_version: int  #: that the batch was folded with
+    register_version: int  #: of the register that the batch was folded with
     dead_letters: list[DeadLetter]
     holes: list[Hole]
     changes: list[Change]
-    swept: Swept | None  #: of a page of the sweep, which has no events
-    with_handoffs: list[JourneyRow]  #: those of the journeys whose hand-offs are not as they are stored
+    swept: Swept | None  #: set for a page of the sweep, which has no events
+    with_handoffs: list[JourneyRow]  #: journeys whose hand-offs differ from the stored ones
     had_handoffs: list[bytes]  #: journeys that had others before the batch
-    removal: Removal | None  #: what is taken out of the database
+    removal: Removal | None  #: what an erasure takes out of the database
 
 
 _FENCE = """

@@ -1,4 +1,4 @@
-"""Erasure in the database: the secret, who was erased, and taking out what was written of them."""
+"""Erasure in the database: the secret, who was erased, and the removal of what was stored about them."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
@@ -43,7 +43,7 @@ _NOTE = """
     INSERT INTO erased_records (batch_id, partition_id, record_offset)
     SELECT $1, * FROM unnest($2::int[], $3::bigint[]) ON CONFLICT DO NOTHING
 """
-#: What the feed told of a journey that is erased: no more than that it is gone.
+#: Of an erased journey the feed says only that it is gone.
 _FEED = """
     UPDATE changes SET kind = 3, stage_from = NULL, stage_to = NULL, related = NULL, detail = NULL
     WHERE journey_id = ANY ($1::uuid[])
@@ -87,7 +87,7 @@ _HELD = ("archive", "journeys", "identifiers", "dead_letters", "changes", "hando
 
 
 class UnknownSecret(TandemError):
-    """An erasure's hashes were made with another secret than this database's."""
+    """The secret of an erasure's hashes is missing: restore the table `secrets` from a backup."""
 
 
 class Removal(NamedTuple):
@@ -96,12 +96,12 @@ class Removal(NamedTuple):
     blocks: list[tuple[int, int, list[RecordId]]]  #: (bucket, batch id, which of its records)
     letters: list[RecordId]  #: dead letters
     journeys: list[bytes]  #: ids that the person's journeys ever had
-    values: list[str]  #: the person's identifiers: to be found in no record of reads
+    values: list[str]  #: the person's identifiers: blanked in the records of reads
     feed_head: int  #: number of the feed's last change when the person was searched
     names_person: Callable[[list[bytes]], bool]  #: whether any of some identifiers is the person's
 
     def plus(self, other: "Removal") -> "Removal":
-        """Both, of one batch."""
+        """Both removals of one batch as one."""
         blocks = {(bucket, batch_id): set(places) for bucket, batch_id, places in self.blocks}
         for bucket, batch_id, places in other.blocks:
             blocks.setdefault((bucket, batch_id), set()).update(places)
@@ -116,18 +116,18 @@ class Removal(NamedTuple):
 
     @property
     def records(self) -> list[RecordId]:
-        """All of which the seal alone stays."""
+        """All records of which only the seal stays."""
         return sorted({place for _, _, places in self.blocks for place in places} | set(self.letters))
 
 
 async def read_secret(connection: Connection) -> bytes | None:
-    """What hashes are keyed with; None where nobody was ever erased."""
+    """The secret that keys the hashes; None where nobody was ever erased."""
     row = await connection.fetchrow(_KEYING)
     return None if row is None else bytes(row["secret"])
 
 
 async def make_secret(connection: Connection, random: Callable[[int], bytes]) -> bytes:
-    """What hashes are keyed with, made where it is missing."""
+    """The secret that keys the hashes, made where it is missing."""
     fresh = random(SECRET_BYTES)
     await connection.execute(_ADD_KEYING, name_of_secret(fresh), fresh)
     found = await read_secret(connection)
@@ -172,7 +172,7 @@ async def all_letters(connection: Connection) -> AsyncGenerator[list[tuple[int, 
 
 
 async def all_blocks(connection: Connection) -> AsyncGenerator[tuple[list[tuple[int, int, bytes]], int], None]:
-    """(bucket, batch id, payload) of all blocks of the archive, some at a time; and how many there are."""
+    """(bucket, batch id, payload) of all blocks of the archive, some at a time, and the number of all blocks."""
     total, after = int(await connection.fetchval(_COUNT_BLOCKS)), (-1, -1)
     while rows := await connection.fetch(_BLOCKS, *after):
         yield [(row[0], row[1], row[2]) for row in rows], total
@@ -204,9 +204,9 @@ async def erased_by(connection: Connection, id_: UUID, source: str) -> Applied |
 
 
 async def rewrite(connection: asyncpg.Connection) -> None:
-    """Write the tables that held a person again, so that no page of theirs on disk holds what was taken out.
+    """Rewrite the tables that held a person, so that none of their pages on disk holds what was removed.
 
-    Each is locked meanwhile. The write-ahead log has it until PostgreSQL recycles its files.
+    Each is locked meanwhile. The write-ahead log keeps it until PostgreSQL recycles its files.
     """
     for table in _HELD:
         await connection.execute(f"VACUUM (FULL, ANALYZE) public.{table}")
@@ -219,7 +219,7 @@ async def head(connection: Connection) -> int:
 
 
 async def somebody_came(connection: asyncpg.Connection, removal: Removal, before: int) -> bool:
-    """Whether another worker has written of the person since it was looked: up to the change numbered `before`."""
+    """Whether another worker has written about the person since the search: up to the change numbered `before`."""
     keys = [row["key"] for row in await connection.fetch(_SINCE, removal.feed_head, before)]
     return removal.names_person(keys)
 
@@ -229,7 +229,7 @@ def _columns(places: list[RecordId]) -> tuple[list[int], list[int]]:
 
 
 async def take_out(connection: asyncpg.Connection, removal: Removal, batch_id: int) -> None:
-    """Take what was written of a person out of the database, within a batch's transaction; seals stay."""
+    """Take what was stored about a person out of the database, within a batch's transaction; seals stay."""
     for bucket, of_batch, places in removal.blocks:
         payload = await connection.fetchval(_BLOCK, bucket, of_batch)
         await connection.execute(_REWRITE, bucket, of_batch, without(open_sealed(payload), set(places)))

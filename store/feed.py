@@ -1,7 +1,7 @@
-"""Reading the change feed: gap-free and in the order of commits, because its numbers are.
+"""Reading the change feed: without gaps and in the order of commits, as its numbers are.
 
 The counter that numbers the rows is the last lock of every transaction that writes them. So whoever sees number n sees
-all numbers below it, and a cursor is one number. NOTIFY is only a hint that there may be news.
+all numbers below it, and a cursor is one number. NOTIFY is only a hint that there may be changes.
 """
 
 from datetime import datetime
@@ -35,22 +35,22 @@ _JOURNEYS = f"""
     WHERE journey_id > $1 ORDER BY journey_id LIMIT $2
 """
 
-#: Looks at no more than the oldest rows: there may be millions that are young.
+#: Looks at the oldest rows alone: there may be millions of young ones.
 _PRUNE = """
     DELETE FROM changes WHERE seq < (SELECT min(seq) FROM changes) + $2 AND committed_at < $1
 """
 
 
 class Head(NamedTuple):
-    """How far the feed goes."""
+    """The end of the feed."""
 
     epoch: UUID  #: of the projection; numbers of different epochs do not compare
     seq: int  #: of the last change
-    oldest: int  #: of the first change that is still kept; seq + 1 where none is
+    oldest: int  #: of the first change that is kept; seq + 1 where there is none
 
 
 async def read_head(connection: Connection) -> Head | None:
-    """How far the feed goes; None before the first worker has run."""
+    """The end of the feed; None before the first worker has run."""
     row = await connection.fetchrow(_HEAD)
     if row is None:
         return None
@@ -78,17 +78,17 @@ async def read_changes(connection: Connection, after: int, limit: int) -> list[F
 
 
 async def read_journeys(connection: Connection, after: UUID, limit: int) -> list[FeedJourney]:
-    """Journeys in the order of their ids, from behind `after`."""
+    """Journeys in the order of their ids, the first after `after`."""
     return [_journey(row) for row in await connection.fetch(_JOURNEYS, after, limit)]
 
 
 async def prune_changes(connection: asyncpg.Connection, before: datetime, limit: int) -> int:
-    """Forget changes that were committed before a time, the oldest first. Returns how many."""
+    """Prune changes that were committed before a time, the oldest first. Returns how many."""
     return int(str(await connection.execute(_PRUNE, before, limit)).rsplit(" ", 1)[1])
 
 
 async def hint(connection: asyncpg.Connection) -> None:
-    """Wake up whoever listens. Not within the transaction of a batch: NOTIFY takes one lock for the whole server."""
+    """Wake up listeners. Not within the transaction of a batch: NOTIFY takes one lock for the whole server."""
     await connection.execute(f"NOTIFY {CHANNEL}")
 
 

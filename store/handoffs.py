@@ -1,4 +1,4 @@
-"""Hand-offs: rows written with the journeys that they are of, the queue, and what time alone does to them.
+"""Hand-offs: rows written with their journeys, the queue, and what time alone does to them.
 
 What happens to a hand-off is told in the feed once. What an event did is told with the batch that brought the event;
 what time does is told by the ticker when its time has come. What was told and is not so after a late event is told as
@@ -51,7 +51,7 @@ _TOLD = """
 """
 _NUMBER = "UPDATE projection SET feed_seq = feed_seq + $1 RETURNING feed_seq"
 
-#: Those that wait for somebody, the most overdue first. An offer that has expired or will be made later is none.
+#: Those that wait for somebody, the most overdue first. An offer that has expired or lies in the future does not wait.
 _QUEUE = """
     SELECT h.journey_id, h.handoff_id, h.due_at, j.state FROM handoffs h JOIN journeys j USING (journey_id)
     WHERE h.open_until > $1 AND h.offered_at <= $1
@@ -78,9 +78,9 @@ class Waiting(NamedTuple):
 async def write_handoffs(
     connection: asyncpg.Connection, rows: Iterable[JourneyRow], had: Iterable[bytes]
 ) -> list[Change]:
-    """Write the hand-offs of journeys whose hand-offs have changed. Returns what the feed is to tell of them.
+    """Write the hand-offs of journeys whose hand-offs have changed. Returns their changes for the feed.
 
-    `had`: journeys, also such as are no more, that had others before.
+    `had`: journeys that had others before, also those that are gone.
     """
     now = {one.id: (row, one) for row in rows for one in row.handoffs}
     had = sorted(had)
@@ -109,7 +109,7 @@ async def write_handoffs(
 
 
 def _record(journey: JourneyRow, one: Handoff, told: list[str]) -> tuple[dict[str, Any], list[Change]]:
-    """(the row, what the feed is to tell)."""
+    """(the row, its changes for the feed)."""
     all_ = happenings(one)
     names = {found.what for found in all_}
     retracted = [what for what in told if what not in names]
@@ -171,7 +171,7 @@ def _change(
 async def tell_alarms(connection: asyncpg.Connection, at: int) -> int:
     """Write feed rows for what time has done to hand-offs by `at`, microseconds since 1970 UTC.
 
-    At most a thousand at once; returns of how many it told: call it again until there is nothing to tell.
+    At most a thousand at once. Returns how many: call it again until there are none.
     """
     async with connection.transaction():
         due = await connection.fetch(_DUE, at, _AT_ONCE)
@@ -210,6 +210,6 @@ async def queue(
 
 
 async def find_handoff(connection: Connection, handoff_id: uuid.UUID) -> Waiting | None:
-    """One hand-off, whatever became of it."""
+    """One hand-off, whatever its state."""
     row = await connection.fetchrow(_ONE, handoff_id)
     return None if row is None else Waiting(*row)

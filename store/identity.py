@@ -18,7 +18,7 @@ from store.loading import known_events, load_journeys, load_register, victims_of
 from store.partitions import event_partitions
 from store.session import Connection
 
-_MOST_TIED = 5_000  #: journeys that one answer looks at; beyond, quarantine is left alone
+_MOST_TIED = 5_000  #: journeys that one answer looks at; beyond, links through quarantine are left out
 
 _CONFLICTS = "SELECT journey_id FROM journeys WHERE component IS NOT NULL AND journey_id >= $1 ORDER BY 1 LIMIT $2"
 
@@ -68,7 +68,7 @@ class QuarantineEntry(NamedTuple):
     value: str
     victims: int
     since: datetime | None
-    released_at: int | None  #: when a release ended it, in microseconds since 1970 UTC; what came before stays in it
+    released_at: int | None  #: when a release ended it, in microseconds since 1970 UTC; earlier events stay in it
 
 
 class VictimEntry(NamedTuple):
@@ -159,17 +159,17 @@ async def conflicting(connection: Connection, first: bytes, limit: int) -> list[
 
 
 async def list_quarantine(connection: Connection, after: bytes, limit: int) -> list[QuarantineEntry]:
-    """Identifiers in quarantine in the order of their keys, from behind `after`."""
+    """Identifiers in quarantine in the order of their keys, the first after `after`."""
     return [QuarantineEntry(*row) for row in await connection.fetch(_QUARANTINE, after, limit)]
 
 
 async def count_quarantined(connection: Connection | asyncpg.Pool) -> int:
-    """How many identifiers are in quarantine, and no release has ended it."""
+    """How many identifiers are in quarantine that no release has ended."""
     return int(await connection.fetchval(_IN_QUARANTINE))
 
 
 async def list_victims(connection: Connection, key: bytes, after: bytes, limit: int) -> list[VictimEntry]:
-    """Whom events linked to an identifier in quarantine, in the order of keys, from behind `after`."""
+    """Whom events linked to an identifier in quarantine, in the order of keys, the first after `after`."""
     return [VictimEntry(*row) for row in await connection.fetch(_VICTIMS, key, after, limit)]
 
 

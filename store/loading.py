@@ -57,7 +57,7 @@ async def source_ids(connection: Connection, names: Sequence[str]) -> dict[str, 
 
 
 async def source_ids_of(connection: Connection, names: Sequence[str]) -> dict[str, int]:
-    """The numbers of source names, of those that have one."""
+    """The numbers of those source names that have one."""
     return {row["name"]: row["source_id"] for row in await connection.fetch(_SOURCES, list(names))}
 
 

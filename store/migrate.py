@@ -20,7 +20,7 @@ _NOTE = "INSERT INTO schema_migrations (name, sha256) VALUES ($1, $2)"
 
 
 class MigrationChanged(TandemError):
-    """A migration that was applied has another text now, or is missing."""
+    """An applied migration was changed or is missing: use the version of Tandem that applied it."""
 
 
 async def create_database(server_url: str, name: str) -> str:

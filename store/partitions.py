@@ -10,11 +10,11 @@ from store.session import Connection
 
 
 class ClusterChanged(TandemError):
-    """The broker is of another Kafka cluster than the one whose log was read."""
+    """The broker belongs to another Kafka cluster: connect to the former one, or use a new database."""
 
 
 class PlaybookChanged(TandemError):
-    """The journeys were folded by another playbook."""
+    """The journeys were folded by another playbook: name that one, or use a new database."""
 
 
 class EventPartition(NamedTuple):
@@ -51,7 +51,7 @@ _DEPARTMENTS = "SELECT partition_id, department FROM partitions"
 
 
 async def begin_projection(connection: asyncpg.Connection, cluster_id: str, playbook: str) -> int:
-    """The current log epoch. The first worker ever writes down cluster and playbook; later ones must agree.
+    """The current log epoch. The first worker ever records cluster and playbook; later ones must agree.
 
     Raises ClusterChanged or PlaybookChanged.
     """
@@ -83,7 +83,7 @@ def _same_playbook(folded_by: str, playbook: str) -> None:
 
 
 async def begin_log_epoch(connection: asyncpg.Connection, cluster_id: str, forgetful: str) -> int | None:
-    """Follow another cluster if the one before kept nothing: its id began with `forgetful`. Returns the new log epoch.
+    """Follow another cluster if the former one was in memory: its id began with `forgetful`. Returns the new log epoch.
 
     None where the cluster is the same, none was followed yet, or the one before keeps its log. Journeys, archive and
     known events stay; offsets begin again.
@@ -95,7 +95,7 @@ async def begin_log_epoch(connection: asyncpg.Connection, cluster_id: str, forge
 async def attach(
     connection: asyncpg.Connection, log_epoch: int, cluster_id: str, partitions: Sequence[EventPartition]
 ) -> None:
-    """Write down the partitions that were not known yet."""
+    """Record the partitions that are new."""
     topics, numbers, departments = (list(column) for column in zip(*partitions, strict=True))
     await connection.execute(_ATTACH, log_epoch, cluster_id, topics, numbers, departments)
 

@@ -1,4 +1,4 @@
-"""What was said of playbooks, and the sweep that lets stored journeys follow the terms agreed."""
+"""Playbook events, and the sweep that lets stored journeys follow the terms agreed."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -40,7 +40,7 @@ class Swept(NamedTuple):
 
 
 async def read_said(connection: Connection, known_at: datetime | None = None) -> list[Said]:
-    """All that was said of playbooks, and was committed by a time, in order of time.
+    """All playbook events that were committed by a time, in order of time.
 
     Takes connections with and without raw uuid values.
     """
@@ -53,7 +53,7 @@ async def read_said(connection: Connection, known_at: datetime | None = None) ->
 async def write_said(
     connection: asyncpg.Connection, said: list[Said], unsaid: list[tuple[bytes, str]], batch_id: int
 ) -> None:
-    """Write what was said, and take away what counts no more, within a batch's transaction."""
+    """Write new playbook events, and delete retracted ones, within a batch's transaction."""
     for event in unsaid:  # another body of the same event may take its place
         await connection.execute(_UNSAY, *event)
     for one in said:
@@ -66,7 +66,7 @@ async def begin_sweep(connection: asyncpg.Connection) -> None:
 
 
 async def move_sweep(connection: asyncpg.Connection, swept: Swept) -> bool:
-    """Note how far the sweep is; False where it is not where this page began."""
+    """Record how far the sweep is; False where another page has moved it meanwhile."""
     return await connection.fetchval(_MOVE, swept.before, swept.until) is not None
 
 
@@ -87,6 +87,6 @@ async def register_version(connection: Connection) -> tuple[int, bool]:
 
 
 async def share_swept(connection: Connection) -> float | None:
-    """About which share of the stored journeys follows the terms agreed last; None where all do."""
+    """The approximate share of stored journeys that follow the latest terms; None where all do."""
     until = await connection.fetchval(_SWEPT)
     return None if until is None else int(until.replace("-", "")[:8], 16) / 2**32

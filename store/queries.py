@@ -15,7 +15,7 @@ from projections.views.summary import summary_view
 from store.feed import SUMMARY, summary_of
 from store.session import Connection
 
-#: An identifier that was released means its newest owner.
+#: A released identifier means whom it was given to last.
 _JOURNEYS = """
     SELECT wanted.key AS wanted, found.* FROM unnest($1::uuid[]) AS wanted (key) CROSS JOIN LATERAL (
         SELECT j.journey_id, j.rev, j.state
@@ -118,7 +118,7 @@ async def find_journeys(connection: Connection, keys: Collection[bytes]) -> dict
 async def list_journeys(
     connection: Connection, rules: Rules, at: int, wanted: Filter, after: uuid.UUID | None, limit: int
 ) -> list[dict[str, Any]]:
-    """Summaries of journeys in the order of their ids, from behind `after`."""
+    """Summaries of journeys in the order of their ids, the first after `after`."""
     rows = await connection.fetch(_LIST, at, after, *wanted, limit)
     return [summary_view(summary_of(row), rules, at) for row in rows]
 
@@ -174,7 +174,7 @@ def _group(
 
 
 async def account_rollup(connection: Connection, rules: Rules, at: int, account: str) -> dict[str, Any] | None:
-    """What an account's journeys add up to; None for an account that there never was.
+    """The totals of an account's journeys; None for an unknown account.
 
     Stages and score are of those who belong to it now; the value is what was booked while people belonged to it.
     """

@@ -1,4 +1,4 @@
-"""The record of who has read personal data."""
+"""The read log: who has read personal data."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -46,7 +46,7 @@ class ReadEntry(NamedTuple):
 class ReadFilter(NamedTuple):
     """Which reads a list holds; None does not restrict."""
 
-    journeys: Collection[UUID | bytes] | None = None  #: of data of any of these, as the connection takes them
+    journeys: Collection[UUID | bytes] | None = None  #: reads of any of these journeys, as the connection takes ids
     reader: str | None = None
     since: datetime | None = None
 

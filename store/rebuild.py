@@ -20,7 +20,7 @@ from store.session import WATCHED, Connection, closing, open_connection
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _RESERVED = frozenset({"public", "information_schema"})
 _PAGE_BLOCKS = 256
-#: What a projection is made of; all else is of the log, or of the feed.
+#: The tables of a projection; all others belong to the log or the feed.
 TABLES = (
     "journeys",
     "identifiers",
@@ -36,23 +36,23 @@ TABLES = (
 
 
 class UnusableName(TandemError):
-    """A projection cannot be called that."""
+    """A projection cannot have this name: use small letters, digits and _."""
 
 
 class AnotherPlaybook(TandemError):
-    """The projection was begun under another playbook."""
+    """The projection was begun under another playbook: name that one, or drop the projection."""
 
 
 class AnotherPoint(TandemError):
-    """The projection was begun as of another point in the past."""
+    """The projection was begun as of another point in the past: choose another name, or drop it."""
 
 
 class NoSuchProjection(TandemError):
-    """There is no projection of that name beside the live one."""
+    """No projection beside the live one has this name: see `tandem projections list`."""
 
 
 class BeingBuilt(TandemError):
-    """Another command works on the projection."""
+    """Another command works on the projection: wait for it, or stop it."""
 
 
 class RebuildPosition(NamedTuple):
@@ -104,7 +104,7 @@ _FOREIGN = """
     SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AND to_regclass(quote_ident($1) || '.rebuild') IS NULL
 """
 _TABLE = "CREATE {kind} TABLE IF NOT EXISTS {name}.{table} (LIKE public.{table} INCLUDING ALL);"
-#: To clean up in what is dropped at the end is work for nothing, and dropping it would wait for that for a second.
+#: Vacuuming a table that will be dropped is work for nothing, and dropping it would wait for the vacuum.
 _UNCLEANED = "ALTER TABLE {name}.{table} SET (autovacuum_enabled = false);"
 #: Indexes that no fold uses.
 _FOR_LISTS = """
@@ -112,8 +112,8 @@ _FOR_LISTS = """
     FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_namespace n ON n.oid = i.relnamespace
     WHERE n.nspname = $1 AND NOT x.indisunique AND pg_get_indexdef(x.indexrelid) !~ '[(](component|journey_id)[)]'
 """
-_PATIENCE = "5s"  #: with another command that works on the same projection
-#: Until the connection ends, so that whoever is killed holds it no longer.
+_PATIENCE = "5s"  #: for another command that works on the same projection
+#: Held until the connection ends, so a killed command holds it no longer.
 _CLAIM = "SELECT pg_advisory_lock(hashtextextended('tandem projection ' || $1, 0))"
 _BEGUN_WITH = "SELECT playbook FROM {name}.projection"
 _DROP = "DROP SCHEMA {name} CASCADE"
@@ -167,17 +167,17 @@ async def claimed(database_url: str, name: str) -> AsyncIterator[None]:
 
 
 async def forget(connection: asyncpg.Connection, name: str) -> None:
-    """Take a projection away, if there is one of that name."""
+    """Drop a projection, if there is one of that name."""
     if name in [found for found, _, _ in await projections_beside(connection)]:
         await drop(connection, name)
 
 
 async def check_name(connection: asyncpg.Connection, name: str) -> None:
-    """Raises UnusableName for what no projection can be called."""
+    """Raises UnusableName for a name that no projection can have."""
     if not _NAME.fullmatch(name) or name in _RESERVED or name.startswith("pg_"):
         raise UnusableName(f"a projection cannot be called {name!r}: use small letters, digits and _, at most 40")
     if await connection.fetchval(_FOREIGN, name):
-        raise UnusableName(f"the database has a schema {name!r} that is no projection: choose another name")
+        raise UnusableName(f"the database has a schema {name!r} that is not a projection: choose another name")
 
 
 async def create(
@@ -226,7 +226,7 @@ async def create(
 
 
 def quoted(name: str) -> str:
-    """It may be a word of SQL; `_NAME` allows nothing that a quoted identifier would have to escape."""
+    """The name as SQL: it may be a keyword, and `_NAME` allows no character that needs escaping."""
     return f'"{name}"'
 
 
@@ -246,14 +246,14 @@ async def holding(connection: asyncpg.Connection, keys: list[bytes]) -> list[str
 
 
 async def drop(connection: asyncpg.Connection, name: str) -> None:
-    """Take a projection away, with all that is in it. Raises NoSuchProjection."""
+    """Drop a projection with all its rows. Raises NoSuchProjection."""
     if name not in [found for found, _, _ in await projections_beside(connection)]:
         raise NoSuchProjection(f"there is no projection {name!r} beside the live one: see `tandem projections list`")
     await connection.execute(_DROP.format(name=quoted(name)))
 
 
 async def position_of(connection: asyncpg.Connection) -> RebuildPosition:
-    """How far the rebuild is whose tables the connection means."""
+    """How far the rebuild is in whose schema the connection works."""
     row = await connection.fetchrow(_PLACE)
     assert row is not None, "it was created with a position"
     return RebuildPosition(*row)
@@ -308,7 +308,7 @@ async def commit_rebuilt(
     register_version: int,
     position: RebuildPosition,
 ) -> None:
-    """Write what some blocks came to, and how far that is, in one transaction. Raises Stale."""
+    """Write the result of some blocks and the new position in one transaction. Raises Stale."""
     async with connection.transaction():
         await write_journeys(connection, journeys, gone, moved)
         await write_handoffs(connection, with_handoffs, had_handoffs)

@@ -1,4 +1,4 @@
-"""A projection of its own with all tables, for a replay of the log: migrated within a schema beside the live one."""
+"""Tables for a replay of the log: a projection with all tables, migrated within a schema beside the live one."""
 
 import asyncpg
 

@@ -1,4 +1,4 @@
-"""What an audit report reads: per day and per person who acts, over a span of time."""
+"""Reads for the audit report: by day and by person, over a span of time."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -32,7 +32,7 @@ _READ_DAYS = """
 
 
 class Span(NamedTuple):
-    """From one time on, up to another, which is not in it."""
+    """A span of time; its end is exclusive."""
 
     start: datetime
     end: datetime
@@ -49,7 +49,7 @@ async def dead_by_reason(connection: Connection, span: Span) -> list[dict[str, A
 
 
 async def erasures(connection: Connection, span: Span) -> list[dict[str, Any]]:
-    """Who was erased: whom nobody can tell, but when, why and by whom."""
+    """Erasures: when, why and by whom. Nobody can tell of whom."""
     return [
         {
             "erasure": row[0],

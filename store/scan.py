@@ -36,14 +36,14 @@ async def scan_pages(connection: Connection) -> AsyncGenerator[list[bytes], None
 
 
 async def count_journeys(connection: Connection) -> int:
-    """About how many journeys there are."""
+    """The approximate number of journeys."""
     return int(await connection.fetchval(_COUNT))
 
 
 async def scan_journeys(connection: Connection) -> AsyncGenerator[list[tuple[UUID, int, bytes]], None]:
     """(journey id, time of the last event, stored state) of all journeys, some hundreds at a time.
 
-    Each journey as it is when it comes to it: one snapshot of all would keep PostgreSQL from pruning the rows that
+    Each journey as it is when its page is read: one snapshot of all would keep PostgreSQL from pruning the rows that
     every batch updates, and each batch would wade through all their old versions until the end.
     """
     after = UUID(int=0)

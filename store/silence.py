@@ -56,7 +56,7 @@ _NUMBER = """
 
 
 async def retold(connection: asyncpg.Connection, changes: list[Change], rows: list[JourneyRow]) -> list[Change]:
-    """The changes of a batch, put right where the feed has last told what silence did.
+    """The changes of a batch, corrected where the feed last told what silence did.
 
     They go from what was told, and to what silence has led to by the time the feed has told of.
     """
@@ -86,7 +86,7 @@ async def retold(connection: asyncpg.Connection, changes: list[Change], rows: li
 async def tell_silence(connection: asyncpg.Connection, at: int) -> int:
     """Write feed rows for what silence has done by `at`, microseconds since 1970 UTC.
 
-    At most a thousand journeys at once; returns of how many it told: call it again until there is nothing to tell.
+    At most a thousand journeys at once. Returns how many: call it again until there are none.
     """
     async with connection.transaction():
         ids = [row["journey_id"] for row in await connection.fetch(_DUE, at, _AT_ONCE)]

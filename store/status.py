@@ -18,7 +18,7 @@ _ALIVE = "SELECT EXISTS (SELECT FROM workers WHERE heartbeat_at > now() - interv
 
 
 class Progress(NamedTuple):
-    """One partition: what was read of it, and what became of that."""
+    """One partition: what was read, and what became of it."""
 
     topic: str
     partition: int

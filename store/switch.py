@@ -88,11 +88,11 @@ _BESIDE = """
 
 
 class NotSwitchable(TandemError):
-    """The projection cannot take the place of the live one."""
+    """The projection cannot become the live one: finish or replay it, as the message says."""
 
 
 class Behind(NamedTuple):
-    """What a projection has not got yet."""
+    """The batches that a projection lacks."""
 
     until_batch: int
     events: int
@@ -101,7 +101,7 @@ class Behind(NamedTuple):
 async def check_kind(connection: asyncpg.Connection, name: str, position: RebuildPosition) -> None:
     """Raises NotSwitchable."""
     if position.at is not None or position.known_at is not None:
-        raise NotSwitchable(f"the projection {name} is of the past: it can be read, and not be the live one")
+        raise NotSwitchable(f"the projection {name} shows the past: it can be read, but not become the live one")
     if not await connection.fetchval(_KIND, name):
         raise NotSwitchable(f"the projection {name} was read from Kafka, to be compared: replay the archive for this")
     if position.events < position.total:
@@ -115,9 +115,9 @@ async def hold(connection: asyncpg.Connection) -> None:
 
 
 async def behind(connection: asyncpg.Connection, position: RebuildPosition) -> Behind | None:
-    """The next batches that a projection has not got, some ten thousand events; None where it has all.
+    """The next batches that a projection lacks, some ten thousand events; None where it has all.
 
-    The caller holds the batches back, or has done so once for the last one that it asks about.
+    The caller holds batches back, or did so when the last of these was committed.
     """
     last = await connection.fetchval(_LAST)
     rows = await connection.fetch(_NEXT, position.until_batch, last)

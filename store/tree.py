@@ -106,7 +106,7 @@ class Contents(NamedTuple):
     blocks: list[SealedBlock]
     letters: list[SealedLetter]
     holes: list[tuple[int, int, int]]
-    erased: list[tuple[int, int]]  #: (partition id, offset) of records of which it left the seal
+    erased: list[tuple[int, int]]  #: (partition id, offset) of records that it erased
 
 
 class End(NamedTuple):

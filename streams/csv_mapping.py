@@ -1,4 +1,4 @@
-"""Mapping: rows of CSV files into events. Pure; the same row gives the same event for ever."""
+"""Mapping: rows of CSV files into events. Pure: the same row always gives the same event."""
 
 import csv
 import fnmatch
@@ -136,7 +136,7 @@ def rule_for(mapping: ImportMapping, path: Path) -> FileRule:
 
 
 def rows_of(file: TextIO, rule: FileRule, name: str) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """(row number, row) of a CSV file, the first behind the header being 2. Raises InvalidFile."""
+    """(row number, row) of a CSV file; the first row after the header has number 2. Raises InvalidFile."""
     reader = csv.DictReader(file, delimiter=rule.delimiter, restkey="", restval="")
     missing = sorted(_columns(rule) - set(reader.fieldnames or ()))
     if missing:
@@ -145,7 +145,7 @@ def rows_of(file: TextIO, rule: FileRule, name: str) -> Iterator[tuple[int, Mapp
         for row in reader:
             yield reader.line_num, row
     except csv.Error as error:
-        raise InvalidFile(f"{name} line {reader.line_num} is no CSV: {error}") from error
+        raise InvalidFile(f"{name} line {reader.line_num} is not valid CSV: {error}") from error
 
 
 def events_of(row: Mapping[str, str], rule: FileRule) -> list[MappedEvent]:
@@ -191,7 +191,7 @@ def _time(row: Mapping[str, str], when: When) -> datetime:
     try:
         moment = datetime.strptime(text, when.format)  # noqa: DTZ007 (the zone is put on below)
     except ValueError as error:
-        raise RowRejected(when.column, f"{text!r} is no time in the form {when.format}") from error
+        raise RowRejected(when.column, f"{text!r} is not a time of the form {when.format}") from error
     return (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(when.timezone))).astimezone(UTC)
 
 
@@ -220,9 +220,9 @@ def _integer(text: str, column: str) -> int:
     try:
         number = Decimal(text)
         if number != number.to_integral_value():
-            raise RowRejected(column, f"{text!r} is no whole number")
+            raise RowRejected(column, f"{text!r} is not a whole number")
     except InvalidOperation as error:
-        raise RowRejected(column, f"{text!r} is no number") from error
+        raise RowRejected(column, f"{text!r} is not a number") from error
     return int(number)
 
 

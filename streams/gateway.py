@@ -19,7 +19,7 @@ from streams.kafka import KafkaSettings, event_topics, unreachable
 
 MAX_EVENTS = 1_000  #: of one request
 MAX_BODY = 8 * 1024 * 1024  #: bytes of one request, decompressed
-_PENDING_BYTES = 64 * 1024 * 1024  #: of all requests; beyond, new ones are turned away
+_PENDING_BYTES = 64 * 1024 * 1024  #: of all requests together; beyond, new ones are refused
 _ACKNOWLEDGE_SECONDS = 8.0
 
 _events = msgspec.json.Decoder(list[msgspec.Raw])
@@ -27,15 +27,15 @@ _IDENTITY_ORDER = ("user_id", "crm_contact", "crm_lead", "email", "phone", "anon
 
 
 class BrokerUnavailable(TandemError):
-    """The broker did not acknowledge in time. Nothing is known to be written: send the same events again."""
+    """The broker did not acknowledge in time, and may have written nothing: send the same events again."""
 
 
 class InvalidBody(TandemError):
-    """The request as a whole is no event and no array of events."""
+    """The request body is neither an event nor an array of events: send JSON."""
 
 
 class Gateway:
-    """Takes events for the departments' topics."""
+    """Publishes events to the departments' topics."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
@@ -59,16 +59,16 @@ class Gateway:
         self._producer = producer
 
     async def stop(self) -> None:
-        """Send what is under way, and disconnect."""
+        """Send what is queued, and disconnect."""
         if self._producer is not None:
             await self._producer.stop()
 
     async def publish(
         self, department: str, body: bytes, admit: Callable[[Event], None] = lambda _: None
     ) -> list[dict[str, Any]]:
-        """Publish one event or an array; one answer for each, in order. `admit` raises Rejection for what may not be.
+        """Publish one event or an array; one answer for each, in order. `admit` raises Rejection for a forbidden event.
 
-        Raises InvalidBody, or BrokerUnavailable where nothing may be called accepted.
+        Raises InvalidBody, or BrokerUnavailable: then no event counts as accepted.
         """
         if self._producer is None or self._pending + len(body) > _PENDING_BYTES:
             raise BrokerUnavailable("too much is waiting for the broker: send the same events again in a moment")
@@ -113,9 +113,9 @@ def split(body: bytes) -> list[bytes]:
     try:
         values = [bytes(raw) for raw in _events.decode(body)]
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise InvalidBody(f"the body is no JSON array: {error}") from error
+        raise InvalidBody(f"the body is not a JSON array: {error}") from error
     if len(values) > MAX_EVENTS:
-        raise InvalidBody(f"the body holds {len(values)} events, at most {MAX_EVENTS} are taken at once")
+        raise InvalidBody(f"the body holds {len(values)} events, at most {MAX_EVENTS} are accepted at once")
     return values
 
 

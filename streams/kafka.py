@@ -44,24 +44,24 @@ Topics = Mapping[str, Mapping[str, str]]
 
 
 class KafkaUnreachable(TandemError):
-    """No broker answers, or it does not let us in."""
+    """No broker answers, or it refuses the connection: check the address and the credentials."""
 
 
 class TlsFilesUnfit(TandemError):
-    """A file for TLS cannot be read, or is not what it should be."""
+    """A TLS file cannot be read, or has the wrong content: check its path."""
 
 
 class TopicForbidden(TandemError):
-    """Our user lacks a right on a topic."""
+    """Our user lacks a right on a topic: grant what the message names."""
 
 
 class TopicUnfit(TandemError):
-    """A topic is set up so that records would be lost or mistimed."""
+    """A topic's settings would lose or mistime records: change the setting that the message names."""
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaSettings:
-    """Where Kafka is, and how to get in. `password` never shows in a repr."""
+    """Where Kafka is, and how to authenticate. `password` never shows in a repr."""
 
     bootstrap: str
     security: str = "PLAINTEXT"  #: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL
@@ -73,7 +73,7 @@ class KafkaSettings:
     key_file: str | None = None
     topic_prefix: str = "tandem"
     partitions: int = 4
-    idempotent: bool = True  #: whether producers may be; only the in-memory broker refuses
+    idempotent: bool = True  #: whether producers may be idempotent; only the in-memory broker refuses
 
     def client_options(self) -> dict[str, Any]:
         """Keyword arguments for aiokafka's clients."""
@@ -94,7 +94,7 @@ class KafkaSettings:
         return {**self.client_options(), "enable_idempotence": self.idempotent}
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """What TLS needs; None without TLS. Raises TlsFilesUnfit."""
+        """The TLS context; None without TLS. Raises TlsFilesUnfit."""
         if self.security not in ("SSL", "SASL_SSL"):
             return None
         try:
@@ -122,11 +122,11 @@ class FeedTopics(NamedTuple):
 
     journeys: str
     transitions: str
-    publisher: str  #: who writes them: its transactional id, its consumer group, its row in the database
+    publisher: str  #: the writer's transactional id, consumer group and row in the database
 
 
 def feed_topics(kafka: KafkaSettings) -> FeedTopics:
-    """Where the change feed is published to."""
+    """The topics that the change feed is published to."""
     prefix = kafka.topic_prefix
     return FeedTopics(f"{prefix}.journeys", f"{prefix}.transitions", f"{prefix}-publisher")
 
@@ -206,7 +206,7 @@ async def _admin_of(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 async def unreachable(kafka: KafkaSettings, error: Exception) -> KafkaUnreachable:
-    """What to raise where a client could not connect. The brokers are asked once more: aiokafka only logs why."""
+    """What to raise where a client could not connect. Asks the brokers for the reason, which aiokafka only logs."""
     options = {**kafka.client_options(), "request_timeout_ms": _ASK_AGAIN_MS}
     reason = error
     for host, port, _ in collect_hosts(options.pop("bootstrap_servers")):
@@ -221,9 +221,9 @@ def _refusal(kafka: KafkaSettings, reason: Exception) -> str:
     match reason:
         case SaslAuthenticationFailed() | IllegalSaslStateError() | UnsupportedSaslMechanismError():
             settings = "TANDEM_KAFKA_USERNAME, TANDEM_KAFKA_PASSWORD and TANDEM_KAFKA_SASL_MECHANISM"
-            return f"Kafka at {kafka.bootstrap} does not let {kafka.username} in: {reason}; check {settings}"
+            return f"Kafka at {kafka.bootstrap} does not authenticate {kafka.username}: {reason}; check {settings}"
         case ssl.SSLError():
-            return f"no TLS with Kafka at {kafka.bootstrap}: {reason}; check TANDEM_KAFKA_CA_FILE"
+            return f"TLS with Kafka at {kafka.bootstrap} failed: {reason}; check TANDEM_KAFKA_CA_FILE"
         case _:
             settings = "TANDEM_KAFKA and TANDEM_KAFKA_SECURITY"
             return f"Kafka does not answer at {kafka.bootstrap}: {str(reason) or 'in time'}; check {settings}"
@@ -250,7 +250,7 @@ async def _create(admin: AIOKafkaAdminClient, kafka: KafkaSettings, topics: Topi
 
 
 async def _until_led(admin: AIOKafkaAdminClient, topics: list[str]) -> None:
-    """A topic that was just created cannot be read before its partitions have leaders and the broker knows them."""
+    """Wait until new topics can be read: their partitions have leaders, and the broker knows them."""
     clock = asyncio.get_running_loop().time
     deadline = clock() + _LEADERS_SECONDS
     while True:
@@ -258,7 +258,7 @@ async def _until_led(admin: AIOKafkaAdminClient, topics: list[str]) -> None:
         if all(not found["error_code"] and all(p["leader"] >= 0 for p in found["partitions"]) for found in described):
             return
         if clock() > deadline:
-            raise TopicUnfit(f"topics {', '.join(topics)} were created, but have no leaders: look at the broker's log")
+            raise TopicUnfit(f"topics {', '.join(topics)} were created, but have no leaders: see the broker's log")
         await asyncio.sleep(0.05)
 
 

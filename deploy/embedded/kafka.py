@@ -16,7 +16,7 @@ _JAVA = 17
 
 
 class KafkaUnavailable(TandemError):
-    """What Apache Kafka needs is not on this machine."""
+    """Apache Kafka needs a program that is missing here: install what the message names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def resolve_jars(cache: Path) -> str:
         path = listed.read_text("utf-8")
         if all(Path(jar).exists() for jar in path.split(os.pathsep)):
             return path
-    cache.mkdir(mode=0o700, parents=True, exist_ok=True)  # the broker's log comes to lie here, too
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)  # the broker's log will be here, too
     command = ["mvn", "-B", "-q", "-f", str(_POM), "dependency:build-classpath", f"-Dmdep.outputFile={listed}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -65,7 +65,7 @@ def start_kafka(
     overrides: Mapping[str, object] | None = None,
     format_options: Sequence[str] = (),
 ) -> Kafka:
-    """Start the broker whose log lies in `folder`, made if it is not there. Raises KafkaUnavailable or StartFailed.
+    """Start the broker on the log in `folder`, made if it is missing. Raises KafkaUnavailable or StartFailed.
 
     `overrides` are broker settings in place of the embedded stack's own; `format_options` are for the storage tool,
     which makes the first SCRAM user.
@@ -82,7 +82,7 @@ def start_kafka(
 
 
 def stop_kafka(broker: Kafka) -> None:
-    """Stop it in order."""
+    """Stop the broker cleanly."""
     stop(broker.process)
 
 

@@ -40,7 +40,7 @@ class NotOffered(TandemError):
 
 
 class UnfitRecord(TandemError):
-    """A record that the agent's topic cannot hand out, because its value is no JSON."""
+    """A record whose value is not JSON, so that the agent cannot get it: it becomes a dead letter."""
 
 
 Open = Callable[[str], Records]  #: the records of the agent with this name
@@ -104,12 +104,12 @@ class Stream(faust.Stream[Any]):
             try:
                 value = orjson.loads(value)
             except orjson.JSONDecodeError as error:
-                raise UnfitRecord(f"the value is no JSON: {error}") from error
+                raise UnfitRecord(f"the value is not JSON: {error}") from error
         return faust.Event(self.app, record.key, value, message.headers, message)
 
     def _enable_passive(self, *_: Any, **__: Any) -> NoReturn:
         """Behind take, group_by and through: they finish records that the agent has not seen yet."""
-        raise NotOffered("take, group_by and through are not offered to agents: loop over the stream itself")
+        raise NotOffered("take, group_by and through are not available to agents: loop over the stream itself")
 
 
 class Supervisor(SupervisorStrategy):

@@ -1,4 +1,4 @@
-"""Debezium's change events: what became of a row, in the envelope that Debezium writes."""
+"""Debezium's change events: what happened to a row, in Debezium's envelope."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ _POSITION = (
 
 
 class UnfitChange(TandemError):
-    """A record that is no change of a row, or one that the mapping cannot make events of."""
+    """A record that is not a row's change, or that the mapping cannot turn into events: it becomes a dead letter."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -44,11 +44,11 @@ def change_of(value: bytes) -> Change | None:
     try:
         content = msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UnfitChange("not_json", f"the value is no JSON: {error}") from error
+        raise UnfitChange("not_json", f"the value is not JSON: {error}") from error
     if isinstance(content, dict) and "payload" in content and "op" not in content:
         content = content["payload"]
     if not isinstance(content, dict):
-        raise UnfitChange("not_a_change", "the value is no object: send Debezium's change events as JSON")
+        raise UnfitChange("not_a_change", "the value is not an object: send Debezium's change events as JSON")
     op, source = content.get("op"), content.get("source") or {}
     if op in ("t", "m"):
         return None  # a table that was emptied, a message in the log
@@ -68,7 +68,7 @@ def _row(content: Mapping[str, Any], side: str, *, required: bool = False) -> Ro
     if row is None and not required:
         return None
     if not isinstance(row, dict):
-        raise UnfitChange("not_a_change", f"{side} is no row")
+        raise UnfitChange("not_a_change", f"{side} is not a row")
     return row
 
 

@@ -1,4 +1,4 @@
-"""Files with agents: those that come along, by name, and anybody's own."""
+"""Files with agents: the bundled ones, by name, and your own, by path."""
 
 import importlib.util
 from collections.abc import Callable, Sequence
@@ -13,18 +13,18 @@ from schemas.errors import TandemError
 from streams.agents.app import Topic
 from streams.agents.tandem import Tandem
 
-#: Those that come along -> their module here.
+#: The bundled agents -> their module here.
 NAMES = {name: name.replace("-", "_") for name in ("crm", "alerts", "outbound", "funnel-counter")}
 
 
 class AgentsUnusable(TandemError):
-    """A file with agents cannot be used; the message names the file and what is wrong with it."""
+    """A file with agents cannot be used: mend what the message names."""
 
 
 class AgentsFile(NamedTuple):
     """A file that was imported, and not registered yet."""
 
-    name: str  #: as it was asked for
+    name: str  #: as the user named it
     register: Callable[[faust.App, Tandem], Any]
 
 
@@ -41,7 +41,7 @@ def load(names: Sequence[str]) -> list[AgentsFile]:
 
 
 def register_all(files: Sequence[AgentsFile], app: faust.App, tandem: Tandem) -> None:
-    """Have each file declare its agents. Raises AgentsUnusable, and what those that come along raise."""
+    """Have each file declare its agents. Raises AgentsUnusable, and what the bundled agents raise."""
     for file in files:
         before = dict(app.agents)
         try:
@@ -63,10 +63,12 @@ def register_all(files: Sequence[AgentsFile], app: faust.App, tandem: Tandem) ->
 
 def _import(path: str) -> ModuleType:
     if not Path(path).is_file():
-        raise AgentsUnusable(f"{path} is no file and none of {', '.join(NAMES)}: name one of these, or a Python file")
+        raise AgentsUnusable(
+            f"{path} is neither a file nor one of {', '.join(NAMES)}: name one of these, or a Python file"
+        )
     spec = importlib.util.spec_from_file_location(f"agents_{Path(path).stem}", path)
     if spec is None or spec.loader is None:
-        raise AgentsUnusable(f"{path} is no Python file: its name must end with .py")
+        raise AgentsUnusable(f"{path} is not a Python file: its name must end with .py")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

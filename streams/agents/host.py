@@ -1,4 +1,4 @@
-"""The process behind `tandem agents`: agents, and a small page about them on a port of its own."""
+"""The process behind `tandem agents`: agents, and a small status page on a port of its own."""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 class AgentsCrashed(TandemError):
-    """Something in the application beside the agents, such as a timer, failed and ended it."""
+    """A timer or task beside the agents failed and ended the application: mend it, and start again."""
 
 
 async def run(settings: AgentSettings, files: Sequence[AgentsFile], port: int | None, stop: asyncio.Event) -> None:

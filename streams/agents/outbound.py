@@ -1,4 +1,4 @@
-"""The outbound audience: whom a mail or ads tool may reach, and how. Without consent nobody is in it."""
+"""The outbound audience: whom a mail or ads tool may contact, and how. Without consent nobody is in it."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def member(journey: dict[str, Any]) -> dict[str, Any] | None:
     """The journey as the audience shows it; None where no purpose that was consented to reaches anybody."""
     channels = {}
     for purpose, types in CHANNELS.items():
-        # only what was said and is true counts as consent
+        # only an explicit true counts as consent
         if journey["consent"].get(purpose) is True:
             channels[purpose] = [known for known in journey["identifiers"] if known["type"] in types]
     channels = {purpose: identifiers for purpose, identifiers in channels.items() if identifiers}

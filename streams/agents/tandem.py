@@ -1,4 +1,4 @@
-"""What an agent's file is given beside the application: topics to read, and ways to publish."""
+"""What an agent's file gets beside the application: topics to read, and ways to publish."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -45,7 +45,7 @@ class Tandem:
 
     @property
     def journeys(self) -> Topic:
-        """The journeys as they are now, as dicts; None where one is no more."""
+        """The journeys as they are now, as dicts; None: the journey is gone."""
         return self.topic(f"{self.prefix}.journeys")
 
     def topic(self, name: str, *, raw: bool = False, new_only: bool = False, since: timedelta | None = None) -> Topic:
@@ -60,7 +60,7 @@ class Tandem:
     async def publish(self, department: str, event: Mapping[str, Any]) -> None:
         """Publish an event to a department's topic; returns when the broker has it.
 
-        Raises Rejection where the contracts do not take it, and BrokerUnavailable.
+        Raises Rejection where it breaks its contract, and BrokerUnavailable.
         """
         [answer] = await self._gateway.publish(department, msgspec.json.encode(event))
         if answer["status"] == "rejected":

@@ -90,7 +90,7 @@ class Assignment:
         ends = await self._consumer.end_offsets(list(added))
         for partition, position in added.items():
             position.check_range(beginnings[partition], ends[partition])
-        # assign() forgets where the partitions held before stood
+        # assign() forgets the positions of the partitions held before
         for partition, position in self.positions.items():
             self._consumer.seek(partition, position.seek_offset())
 

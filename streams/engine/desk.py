@@ -1,6 +1,6 @@
-"""ReadBatch: a batch of records to what the fold needs of them, and what is new of it to what is stored of the events.
+"""The desk: reads a batch of records for the fold, and packs its new events for the archive.
 
-Pure, and all of it values: a desk may stand in another process (streams/engine/reader_process.py).
+Pure, and its input and output are values: a desk may run in another process (streams/engine/reader_process.py).
 """
 
 import os

@@ -1,6 +1,6 @@
 """Intake: Kafka records into events worth folding, and into the reasons why others are not.
 
-Pure: what a batch's records are by themselves. What was applied in earlier batches is the projector's business.
+Pure: it looks at one batch alone. `preparation` compares it with what was applied before.
 """
 
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from store.archive import LogRecord
 from store.commit import DeadLetter
 from streams.engine.conflicts import conflict, precedes, same_body
 
-EventKey = tuple[bytes, str]  #: (event id, source): what an event is known by, for ever
+EventKey = tuple[bytes, str]  #: (event id, source): what identifies an event, for ever
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
@@ -46,7 +46,7 @@ class Intake:
     """The records of a batch, sorted out."""
 
     candidates: dict[EventKey, Candidate] = field(default_factory=dict)
-    #: partition ids, one entry for each record that said what another one had said
+    #: partition ids, one entry for each record that repeats another one
     duplicates: list[int] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""What is agreed, in a process that only reads: looked up again whenever the register has changed."""
+"""Live rules: what was agreed, for a process that only reads. Read again whenever the register has changed."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ _LOOK_SECONDS = 0.5
 
 
 class LiveRules:
-    """The rules that follow from what was said of playbooks, as of the last look. `first`: what it all began with."""
+    """The rules that follow from all playbook events, as of the last look. `first`: those the projection began with."""
 
     def __init__(self, first: Rules) -> None:
         self.first = first
@@ -29,7 +29,7 @@ class LiveRules:
         self.sweeping = False
 
     async def look(self, connection: Connection) -> None:
-        """Read again what was said, if anything was. Journeys may be stored under newer rules meanwhile."""
+        """Read the playbook events again, if there are new ones. Journeys may be stored under newer rules meanwhile."""
         version, self.sweeping = await register_version(connection)
         if version != self._version:
             self.said = await read_said(connection)
@@ -45,7 +45,7 @@ class LiveRules:
 
 
 async def keep_up(agreed: LiveRules, database_url: str) -> None:
-    """Look, again and again, until cancelled."""
+    """Look twice a second, until cancelled."""
     while True:
         try:
             async with closing(await open_connection(database_url)) as connection:
@@ -53,5 +53,5 @@ async def keep_up(agreed: LiveRules, database_url: str) -> None:
                     await agreed.look(connection)
                     await asyncio.sleep(_LOOK_SECONDS)
         except CONNECTION_LOST as error:
-            log.warning("rules may be old: the database does not answer", detail=str(error))
+            log.warning("rules may be out of date: the database does not answer", detail=str(error))
             await asyncio.sleep(_LOOK_SECONDS)

@@ -1,4 +1,4 @@
-"""Looking ahead: what a batch needs to know before its turn comes, while the batches before it are folded."""
+"""Look-ahead: a batch is read and looked up while the batches before it are folded."""
 
 import asyncpg
 
@@ -10,11 +10,11 @@ from streams.engine.reader_process import BatchReader
 
 
 class LookAhead:
-    """Reads batches and looks up what of them is known, on a connection of its own.
+    """Reads batches and looks up which of their events are known, on a connection of its own.
 
-    An id of version 7 that is later than all that its source has sent in this partition is taken for new without being
-    looked up. Nothing depends on that being right: the table's key refuses what is known, the batch is void, and who
-    reads it again is `careful`.
+    An id of version 7 that is later than all that its source has sent in this partition counts as new without a look.
+    Correctness does not depend on that: the table's key refuses a known event, the batch is void, and it is read again,
+    this time `careful`.
     """
 
     def __init__(self, connection: asyncpg.Connection, reader: BatchReader, departments: dict[int, str]) -> None:

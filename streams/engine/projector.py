@@ -1,7 +1,7 @@
 """The projector: consume, read, fold, commit. Offsets live in PostgreSQL, beside the effects, behind a fence.
 
-Whatever goes wrong with a connection, a process or a commit, the answer is the same: forget all, read the fence, go on
-from there.
+Whatever goes wrong with a connection, a process or a commit, the answer is the same: forget everything, read the fence
+and go on from there.
 """
 
 import asyncio
@@ -97,7 +97,7 @@ class Projector:
             stack.push_async_callback(consumer.stop)
             await enrol(control, self._worker, writer.get_server_pid())
             cache = Cache(lookups, self._rules, await load_register(lookups))
-            await check_playbook(control, self._rules.digest)  # another projection may have taken the place
+            await check_playbook(control, self._rules.digest)  # the projections may have been switched
             departments = await read_departments(control)
             session = WorkSession(
                 writer=writer,

@@ -1,7 +1,7 @@
-"""The reader: reads batches for the projector, large ones in a process of its own, beside the one that folds.
+"""The reader process: large batches are read beside the process that folds them.
 
-The process is started with the first large batch. It answers one request after the other, over its standard input and
-output; it ends when its input does, so it does not outlive the worker, however that ends.
+The first large batch starts it. It answers one request after the other over standard input and output, and ends when
+its input does, so it never outlives the worker.
 """
 
 import asyncio
@@ -30,11 +30,11 @@ _length = struct.Struct(">I")
 
 
 class ReaderGone(TandemError):
-    """The reader's process has ended. What it was asked for can be asked again."""
+    """The reader process has ended; the worker starts another one by itself."""
 
 
 class ReaderFailed(TandemError):
-    """The reader met what nobody thought of; its traceback is in the message."""
+    """The reader process met an unexpected error: report it with the traceback in the message."""
 
 
 class _Read(msgspec.Struct, array_like=True, tag=True):
@@ -76,7 +76,7 @@ _answer: msgspec.msgpack.Decoder[_Answer | _Failure | _Damage] = msgspec.msgpack
 
 
 class BatchReader:
-    """Reads batches here or there, and packs them where they were read."""
+    """Reads batches in this process or in its own one, and packs each where it was read."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
@@ -130,7 +130,7 @@ class BatchReader:
                 await self.close()
                 raise ReaderGone("the process that reads batches has ended: another one is started") from error
             except asyncio.CancelledError:
-                # its answer would be taken for that to the next request
+                # otherwise its answer would be taken for the answer to the next request
                 await self.close()
                 raise
         if isinstance(answer, _Failure):

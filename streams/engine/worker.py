@@ -20,7 +20,7 @@ _MIB = 1024 * 1024
 
 
 async def run(kafka: KafkaSettings, database_url: str, rules: Rules, stop: asyncio.Event) -> None:
-    """Project until `stop` is set. The database must be migrated; topics are created where they are missing.
+    """Project until `stop` is set. The database must be migrated; missing topics are created.
 
     Raises named errors (TandemError) that need a person: another cluster, another playbook, a log that was truncated
     or recreated, topics that lose records.
@@ -79,7 +79,7 @@ async def _projector(
 
 
 async def _prepare(kafka: KafkaSettings, database_url: str, playbook: str, projection: str) -> int:
-    """Write down what is projected from where. Returns the log epoch."""
+    """Record which cluster and partitions are projected. Returns the log epoch."""
     cluster_id, places = await describe(kafka)
     connection = await open_engine_connection(database_url, projection)
     try:

@@ -1,6 +1,6 @@
-"""The ticker: tells in the feed what time alone has done to journeys, and forgets feed rows that are too old.
+"""The ticker: adds to the feed what time alone has done to journeys, and prunes old rows.
 
-Every worker has one. Two of them do no harm: each takes only journeys that the other does not hold.
+Every worker has one. Several do no harm: each takes only journeys that no other holds.
 """
 
 import asyncio
