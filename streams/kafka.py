@@ -221,7 +221,7 @@ def _refusal(kafka: KafkaSettings, reason: Exception) -> str:
     match reason:
         case SaslAuthenticationFailed() | IllegalSaslStateError() | UnsupportedSaslMechanismError():
             settings = "TANDEM_KAFKA_USERNAME, TANDEM_KAFKA_PASSWORD and TANDEM_KAFKA_SASL_MECHANISM"
-            return f"Kafka at {kafka.bootstrap} does not authenticate {kafka.username}: {reason}; check {settings}"
+            return f"Kafka at {kafka.bootstrap} refuses to authenticate {kafka.username}: {reason}; check {settings}"
         case ssl.SSLError():
             return f"TLS with Kafka at {kafka.bootstrap} failed: {reason}; check TANDEM_KAFKA_CA_FILE"
         case _:

@@ -55,7 +55,7 @@ async def test_a_process_reads_and_packs_as_it_is_done_in_place(monkeypatch: pyt
             names = {one.moment.source for one in own.events}
             numbers = sources | {name: 9 + n for n, name in enumerate(sorted(names))}
             known, superseding = {0, 5, 17}, {3}
-            packed = await away.pack(there.batch, known, superseding, numbers)
+            packed = await away.pack(there.number, known, superseding, numbers)
             again = here.pack(number, known, superseding, numbers)
             assert packed.events == again.events
             assert [_opened(block) for block in packed.blocks] == [_opened(block) for block in again.blocks]
