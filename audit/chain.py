@@ -115,7 +115,16 @@ async def prove(connection: asyncpg.Connection, checkpoints: Sequence[Checkpoint
     signed_size = max((one.size for one in due), default=0)
     root = walk.tree.root().hex()
     erased = len(walk.erased)
-    return Proven(str(tree.log_id), tree.size, root, walk.events, erased, compared, signed_size, walk.findings)
+    return Proven(
+        log=str(tree.log_id),
+        size=tree.size,
+        root=root,
+        events=walk.events,
+        erased=erased,
+        checkpoints=compared,
+        signed=signed_size,
+        findings=walk.findings,
+    )
 
 
 async def _with_contents(
@@ -164,8 +173,8 @@ def _check_block(walk: _Walk, batch: StoredBatch, block: SealedBlock) -> bytes:
         walk.find(batch.batch_id, where, str(error))
         return block.root or b""
     walk.erased |= {(one.partition_id, one.offset): (batch.batch_id, where) for one in records if one.erased}
-    found = root_of(block.bucket, [seal_of(record) for record in records], block.names)
-    if found != block.root or block.events != len(records):
+    root = root_of(block.bucket, [seal_of(record) for record in records], block.names)
+    if root != block.root or block.events != len(records):
         walk.find(batch.batch_id, where, "the block is not what was committed")
     return block.root or b""
 

@@ -104,7 +104,9 @@ def key_name(key: Ed25519PublicKey) -> str:
 
 def sign(key: Ed25519PrivateKey, log: str, size: int, root: bytes, signed_at: str) -> Checkpoint:
     """A checkpoint of a tree."""
-    unsigned = Checkpoint(log, size, root.hex(), signed_at, key_name(key.public_key()), "")
+    unsigned = Checkpoint(
+        log=log, size=size, root=root.hex(), signed_at=signed_at, key=key_name(key.public_key()), signature=""
+    )
     return msgspec.structs.replace(unsigned, signature=b64encode(key.sign(unsigned.text())).decode())
 
 
@@ -144,12 +146,12 @@ def parse_checkpoints(text: bytes) -> Iterator[Checkpoint | DamagedCheckpoint]:
 
 def read_checkpoints(path: Path) -> list[Checkpoint]:
     """All checkpoints of a file, in order. Raises DamagedCheckpoint, OSError."""
-    found = []
+    checkpoints = []
     for number, one in enumerate(parse_checkpoints(path.read_bytes()), 1):
         if isinstance(one, DamagedCheckpoint):
             raise DamagedCheckpoint(f"{path}, line {number}: {one}")
-        found.append(one)
-    return found
+        checkpoints.append(one)
+    return checkpoints
 
 
 @contextmanager

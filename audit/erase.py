@@ -143,14 +143,14 @@ def _on_shared_devices(
         for moment in journey.moments
         if moment.device in devices and moment.anchor == moment.device and moment.claimed is None
     }
-    found = []
+    events = []
     for one in stored:
         if one.subject is None or one.subject.named or len(one.subject.persons) > 1:
             continue
         at = one.event.occurred_at
         if (key_at(one.subject.persons[0].key, at, releases), at // SESSION_GAP) in slots:
-            found.append(one)
-    return found
+            events.append(one)
+    return events
 
 
 def _names_others(one: ArchivedEvent, subjects: set[bytes], releases: dict[bytes, list[int]]) -> bool:

@@ -28,20 +28,30 @@ class LogIncomplete(TandemError):
 
 
 async def replay_from_kafka(
-    kafka: KafkaSettings, database_url: str, rules: Rules, name: str, progress: Progress, pace: RateLimit | None = None
+    kafka: KafkaSettings,
+    database_url: str,
+    rules: Rules,
+    name: str,
+    progress: Progress,
+    rate_limit: RateLimit | None = None,
 ) -> ProjectionDigest:
     """Read the log into the projection `name`, and digest it. Resumes an interrupted one.
 
     Raises BeingBuilt, and what `read_log` raises.
     """
     async with claimed(database_url, name):
-        await read_log(kafka, database_url, rules, name, progress, pace)
+        await read_log(kafka, database_url, rules, name, progress, rate_limit)
     async with closing(await open_engine_connection(database_url, name)) as connection:
         return await projection_digest(connection)
 
 
 async def read_log(
-    kafka: KafkaSettings, database_url: str, rules: Rules, name: str, progress: Progress, pace: RateLimit | None = None
+    kafka: KafkaSettings,
+    database_url: str,
+    rules: Rules,
+    name: str,
+    progress: Progress,
+    rate_limit: RateLimit | None = None,
 ) -> None:
     """The same without the digest.
 
@@ -51,7 +61,7 @@ async def read_log(
         await begin(connection, name)
         ends = {TopicPartition(topic, number): end for topic, number, end in await ends_of(connection, name)}
     stop = asyncio.Event()
-    working = asyncio.create_task(run_until(kafka, database_url, rules, name, ends, stop, pace))
+    working = asyncio.create_task(run_until(kafka, database_url, rules, name, ends, stop, rate_limit))
     try:
         async with closing(await open_connection(database_url)) as connection:
             while True:

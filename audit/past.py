@@ -163,15 +163,15 @@ def fold_at(recorded: Iterable[Recorded], rules: Rules, point: Point, erased: Er
 
 def distinct(recorded: Iterable[Recorded], point: Point) -> list[Recorded]:
     """Each event of a point once, as the rule for conflicts has it among what was known, in the order of time."""
-    found: dict[tuple[bytes, str], Recorded] = {}
+    winners: dict[tuple[bytes, str], Recorded] = {}
     for one in recorded:
         if not point.knew(one):
             continue
         key = (one.event.id, one.event.source)
-        known = found.get(key)
+        known = winners.get(key)
         if known is None or precedes(one.archived.value, known.archived.value):
-            found[key] = one
-    return sorted((one for one in found.values() if point.has(one)), key=_order)
+            winners[key] = one
+    return sorted((one for one in winners.values() if point.has(one)), key=_order)
 
 
 def _order(one: Recorded) -> tuple[int, bytes, str]:

@@ -79,7 +79,7 @@ class _Rebuilding(NamedTuple):
     departments: dict[int, str]
     losers: Losers
     lasting: bool
-    pace: RateLimit | None
+    rate_limit: RateLimit | None
 
 
 async def rebuild(
@@ -87,7 +87,7 @@ async def rebuild(
     rules: Rules,
     name: str,
     progress: Progress,
-    pace: RateLimit | None = None,
+    rate_limit: RateLimit | None = None,
     *,
     point: Point = NOW,
 ) -> ProjectionDigest:
@@ -96,7 +96,7 @@ async def rebuild(
     `point`: only what had happened, and was known, then. Raises BeingBuilt, and what `fold_archive` raises.
     """
     async with claimed(database_url, name):
-        await fold_archive(database_url, rules, name, progress, pace, point=point)
+        await fold_archive(database_url, rules, name, progress, rate_limit, point=point)
     async with closing(await open_engine_connection(database_url, name)) as connection:
         return await projection_digest(connection)
 
@@ -106,7 +106,7 @@ async def fold_archive(
     rules: Rules,
     name: str,
     progress: Progress,
-    pace: RateLimit | None = None,
+    rate_limit: RateLimit | None = None,
     *,
     point: Point = NOW,
     lasting: bool = True,
@@ -150,7 +150,7 @@ async def fold_archive(
             departments=departments,
             losers=lost,
             lasting=lasting,
-            pace=pace,
+            rate_limit=rate_limit,
         )
         await _work(parts, await position_of(writer), progress)
 
@@ -168,8 +168,8 @@ async def _work(parts: _Rebuilding, position: RebuildPosition, progress: Progres
             effects = effects or Effects(parts.cache.register_version)
             await parts.folding.fold(chunk.batch)
             done, position = position.events, chunk.position
-            if parts.pace is not None:
-                await parts.pace.keep(position.events - done)
+            if parts.rate_limit is not None:
+                await parts.rate_limit.keep(position.events - done)
             progress(position.events, position.total)
             if _is_much(parts, position.events - written):
                 commit, effects = await _write(parts, effects, position, commit), None
@@ -190,7 +190,7 @@ def _is_much(parts: _Rebuilding, unwritten: int) -> bool:
     folded = parts.folding
     if not parts.lasting:
         return folded.touched >= _MOST_TOUCHED or folded.held >= _MOST_HELD
-    paced = parts.pace is not None and unwritten >= parts.pace.rate * _PACED_SECONDS
+    paced = parts.rate_limit is not None and unwritten >= parts.rate_limit.rate * _PACED_SECONDS
     return paced or folded.touched >= _TOUCHED
 
 
@@ -226,7 +226,7 @@ async def _fold_joint_events(parts: _Rebuilding, position: RebuildPosition) -> R
 async def _chunks(parts: _Rebuilding, position: RebuildPosition) -> AsyncGenerator[_Chunk]:
     """The archive after a position, in chunks; each reader is ahead by one."""
     ahead: deque[asyncio.Task[_Chunk]] = deque()
-    size = _CHUNK_EVENTS if parts.pace is None else min(_CHUNK_EVENTS, int(parts.pace.rate))  # a second's
+    size = _CHUNK_EVENTS if parts.rate_limit is None else min(_CHUNK_EVENTS, int(parts.rate_limit.rate))  # a second's
     coming = asyncio.create_task(blocks_after(parts.blocks, position))
     try:
         while page := await coming:

@@ -64,9 +64,9 @@ async def report(
 
 
 async def _completeness(connection: asyncpg.Connection, span: Span) -> dict[str, Any]:
-    found = await progress(connection)
+    partitions = await progress(connection)
     return {
-        "sound": all(one.sound for one in found),
+        "sound": all(one.sound for one in partitions),
         "partitions": [
             {
                 "partition": f"{one.topic}/{one.partition}",
@@ -77,7 +77,7 @@ async def _completeness(connection: asyncpg.Connection, span: Span) -> dict[str,
                 "holes": one.holes,
                 "sound": one.sound,
             }
-            for one in found
+            for one in partitions
         ],
         "by_day": await days(connection, span),
         "dead_letters": await dead_by_reason(connection, span),

@@ -106,11 +106,11 @@ async def _compared(database_url: str, sums: Counts, more: list[Difference]) -> 
         closing(await open_engine_connection(database_url, _NAME)) as other,
     ):
         position = await position_of(connection)
-        (rows, meanwhile), found = await asyncio.gather(
+        (rows, meanwhile), digest = await asyncio.gather(
             _compared_rows(connection, position.until_batch), projection_digest(other)
         )
     differences = [Difference("counts", "", None, text) for text in sums.objections()] + rows
-    return Verdict(found.journeys, found.sha256, position.total, meanwhile, differences + more)
+    return Verdict(digest.journeys, digest.sha256, position.total, meanwhile, differences + more)
 
 
 async def _compared_rows(connection: asyncpg.Connection, until_batch: int) -> tuple[list[Difference], int]:

@@ -66,13 +66,13 @@ async def what_if(question: Question, progress: Progress) -> dict[str, Any]:
 async def _over_all(
     connection: Any, rules: Rules, candidate: Playbook, question: Question, progress: Progress
 ) -> dict[str, Any]:
-    found = WhatIf(rules, rules_with(rules, candidate, question.since, question.now), question.since, question.at)
+    comparison = WhatIf(rules, rules_with(rules, candidate, question.since, question.now), question.since, question.at)
     total, done = await count_journeys(connection), 0
     burst, began = _BURST, time.monotonic()
     async with aclosing(scan_journeys(connection)) as pages:
         async for page in pages:
             for journey_id, last_seen, state in page:
-                found.add(journey_id, last_seen, state)
+                comparison.add(journey_id, last_seen, state)
             done += len(page)
             if done >= burst:
                 # the database that reads for it has its full priority, so it asks for less than it could take
@@ -80,7 +80,7 @@ async def _over_all(
                 burst, began = done + _BURST, time.monotonic()
             if done % _TOLD_EVERY < len(page):
                 progress(done, max(total, done))
-    return found.view()
+    return comparison.view()
 
 
 async def ask(question: Question) -> AsyncGenerator[dict[str, Any], None]:

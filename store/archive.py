@@ -107,7 +107,14 @@ def _salted(records: list[LogRecord], random: Callable[[int], bytes]) -> Iterato
     salts = random(_SALT_BYTES * len(records))
     for place, one in zip(range(0, len(salts), _SALT_BYTES), records, strict=True):
         salt = salts[place : place + _SALT_BYTES]
-        yield Sealed(one.partition_id, one.offset, one.recorded_at, one.received_at, one.value, salt)
+        yield Sealed(
+            partition_id=one.partition_id,
+            offset=one.offset,
+            recorded_at=one.recorded_at,
+            received_at=one.received_at,
+            value=one.value,
+            salt=salt,
+        )
 
 
 def _block(bucket: int, encoded: list[bytes], names: Collection[int]) -> Block:
@@ -134,7 +141,14 @@ def seal_of(record: Sealed) -> bytes:
 def without(records: Sequence[Sealed], erased: Collection[RecordId]) -> bytes:
     """The payload of a block without the events of these records: their places and seals stay."""
     left = [
-        Sealed(one.partition_id, one.offset, one.recorded_at, None, None, seal_of(one))
+        Sealed(
+            partition_id=one.partition_id,
+            offset=one.offset,
+            recorded_at=one.recorded_at,
+            received_at=None,
+            value=None,
+            salt=seal_of(one),
+        )
         if (one.partition_id, one.offset) in erased
         else one
         for one in records

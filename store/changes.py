@@ -33,7 +33,15 @@ def audience_changes(
     """Which audiences a journey has entered and left."""
     before, now = set(before), set(now)
     return [
-        Change(journey_id, kind, stage, stage, None, cause, {"audience": name})
+        Change(
+            journey_id=journey_id,
+            kind=kind,
+            stage_from=stage,
+            stage_to=stage,
+            related=None,
+            cause=cause,
+            detail={"audience": name},
+        )
         for kind, names in ((LEFT, before - now), (ENTERED, now - before))
         for name in sorted(names)
     ]

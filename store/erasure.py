@@ -106,12 +106,12 @@ class Removal(NamedTuple):
         for bucket, batch_id, places in other.blocks:
             blocks.setdefault((bucket, batch_id), set()).update(places)
         return Removal(
-            [(*block, sorted(places)) for block, places in sorted(blocks.items())],
-            sorted({*self.letters, *other.letters}),
-            sorted({*self.journeys, *other.journeys}),
-            sorted({*self.values, *other.values}),
-            min(self.feed_head, other.feed_head),
-            lambda keys: self.names_person(keys) or other.names_person(keys),
+            blocks=[(*block, sorted(places)) for block, places in sorted(blocks.items())],
+            letters=sorted({*self.letters, *other.letters}),
+            journeys=sorted({*self.journeys, *other.journeys}),
+            values=sorted({*self.values, *other.values}),
+            feed_head=min(self.feed_head, other.feed_head),
+            names_person=lambda keys: self.names_person(keys) or other.names_person(keys),
         )
 
     @property
@@ -130,15 +130,23 @@ async def make_secret(connection: Connection, random: Callable[[int], bytes]) ->
     """The secret that keys the hashes, made where it is missing."""
     fresh = random(SECRET_BYTES)
     await connection.execute(_ADD_KEYING, name_of_secret(fresh), fresh)
-    found = await read_secret(connection)
-    assert found is not None, "it is there now"
-    return found
+    secret = await read_secret(connection)
+    assert secret is not None, "it is there now"
+    return secret
 
 
 async def read_erasures(connection: Connection) -> list[Erasure]:
     """All erasures, in order of time. Takes connections with raw uuid values."""
     return [
-        Erasure((row[0], row[1], row[2]), row[3], tuple(row[4]), tuple(row[5]), _events(row[6]), row[7], row[8])
+        Erasure(
+            order=(row[0], row[1], row[2]),
+            secret=row[3],
+            subjects=tuple(row[4]),
+            shared=tuple(row[5]),
+            events=_events(row[6]),
+            reason=row[7],
+            by=row[8],
+        )
         for row in await connection.fetch(_ERASURES)
     ]
 
@@ -182,11 +190,11 @@ async def all_blocks(connection: Connection) -> AsyncGenerator[tuple[list[tuple[
 async def tables_with(connection: Connection, values: list[str]) -> dict[str, int]:
     """Table -> how many of its rows hold one of the values, as text or as bytes. The archive is left out."""
     hexes = [value.encode().hex() for value in values]
-    found = {}
+    rows_with = {}
     for row in await connection.fetch(_TABLES):
         statement = _ROWS_WITH.format(table=row["name"])
-        found[row["name"]] = int(await connection.fetchval(statement, values, hexes))
-    return found
+        rows_with[row["name"]] = int(await connection.fetchval(statement, values, hexes))
+    return rows_with
 
 
 class Applied(NamedTuple):

@@ -62,16 +62,16 @@ async def read_changes(connection: Connection, after: int, limit: int) -> list[F
     rows = await connection.fetch(_CHANGES, after, limit)
     return [
         FeedChange(
-            row["seq"],
-            row["committed_at"],
-            row["id"],
-            row["kind"],
-            row["cause"],
-            row["related"],
-            row["stage_from"],
-            row["stage_to"],
-            _journey(row) if row["journey_id"] is not None else None,
-            orjson.loads(row["detail"]) if row["detail"] else None,
+            seq=row["seq"],
+            committed_at=row["committed_at"],
+            journey_id=row["id"],
+            kind=row["kind"],
+            cause=row["cause"],
+            related=row["related"],
+            stage_from=row["stage_from"],
+            stage_to=row["stage_to"],
+            journey=_journey(row) if row["journey_id"] is not None else None,
+            detail=orjson.loads(row["detail"]) if row["detail"] else None,
         )
         for row in rows
     ]
@@ -99,17 +99,17 @@ def _journey(row: asyncpg.Record) -> FeedJourney:
 def summary_of(row: asyncpg.Record) -> Summary:
     """The columns of SUMMARY as a value."""
     return Summary(
-        row["journey_id"],
-        row["events"],
-        row["stage"],
-        row["stage_since"],
-        orjson.loads(row["due"]) if row["due"] else [],
-        row["first_seen"],
-        row["last_seen"],
-        row["channel"],
-        row["campaign"],
-        row["owner"],
-        row["account"],
-        row["score"],
-        orjson.loads(row["value"]),
+        journey_id=row["journey_id"],
+        version=row["events"],
+        stage=row["stage"],
+        stage_since=row["stage_since"],
+        due=orjson.loads(row["due"]) if row["due"] else [],
+        first_seen=row["first_seen"],
+        last_seen=row["last_seen"],
+        channel=row["channel"],
+        campaign=row["campaign"],
+        owner=row["owner"],
+        account=row["account"],
+        score=row["score"],
+        value=orjson.loads(row["value"]),
     )

@@ -86,18 +86,18 @@ async def write_handoffs(
     had = sorted(had)
     if not now and not had:
         return []
-    found = {row["handoff_id"]: row for row in await connection.fetch(_FOUND, had, sorted(now))}
+    stored = {row["handoff_id"]: row for row in await connection.fetch(_FOUND, had, sorted(now))}
     changes, records = list[Change](), list[dict[str, Any]]()
-    gone = sorted(found.keys() - now.keys())
+    gone = sorted(stored.keys() - now.keys())
     for handoff_id in gone:
-        row = found[handoff_id]
+        row = stored[handoff_id]
         if row["told"]:
             changes.append(
                 _change(row["journey_id"], None, handoff_id, row["kind"], row["team"], "vanished", None, EVENT)
             )
     for handoff_id in sorted(now):
         journey, one = now[handoff_id]
-        told = found[handoff_id]["told"] if handoff_id in found else []
+        told = stored[handoff_id]["told"] if handoff_id in stored else []
         record, news = _record(journey, one, told)
         records.append(record)
         changes += news
@@ -111,15 +111,15 @@ async def write_handoffs(
 def _record(journey: JourneyRow, one: Handoff, told: list[str]) -> tuple[dict[str, Any], list[Change]]:
     """(the row, its changes for the feed)."""
     all_ = happenings(one)
-    names = {found.what for found in all_}
+    names = {happening.what for happening in all_}
     retracted = [what for what in told if what not in names]
-    fresh = [found for found in all_ if not found.by_time and found.what not in told]
-    news = [(f"{what}-retracted", None) for what in retracted] + [(found.what, found.at) for found in fresh]
+    fresh = [happening for happening in all_ if not happening.by_time and happening.what not in told]
+    news = [(f"{what}-retracted", None) for what in retracted] + [(happening.what, happening.at) for happening in fresh]
     changes = [
         _change(journey.journey_id, journey.stage, one.id, one.kind, one.team, what, at, EVENT) for what, at in news
     ]
-    now_told = [what for what in told if what in names] + [found.what for found in fresh]
-    alarms = [found for found in all_ if found.by_time]
+    now_told = [what for what in told if what in names] + [happening.what for happening in fresh]
+    alarms = [happening for happening in all_ if happening.by_time]
     record = {
         "handoff_id": id_text(one.id),
         "journey_id": id_text(journey.journey_id),
@@ -141,7 +141,7 @@ def _record(journey: JourneyRow, one: Handoff, told: list[str]) -> tuple[dict[st
         "note": one.note,
         "rival": one.rival,
         "successor": None if one.successor is None else id_text(one.successor),
-        "alarms": [[found.at, found.what] for found in alarms],
+        "alarms": [[happening.at, happening.what] for happening in alarms],
         "told": now_told,
         "alarm_at": _next(alarms, now_told),
     }
@@ -150,7 +150,7 @@ def _record(journey: JourneyRow, one: Handoff, told: list[str]) -> tuple[dict[st
 
 def _next(alarms: Iterable[Happening], told: Iterable[str]) -> int | None:
     done = set(told)
-    return min((found.at for found in alarms if found.what not in done), default=None)
+    return min((happening.at for happening in alarms if happening.what not in done), default=None)
 
 
 def _change(
@@ -165,7 +165,9 @@ def _change(
 ) -> Change:
     named = uuid.UUID(bytes=bytes(handoff_id)) if isinstance(handoff_id, bytes) else handoff_id
     detail = {"handoff": str(named), "kind": kind, "team": team, "what": what, "happened_at": at}
-    return Change(journey_id, HANDOFF, stage, stage, None, cause, detail)
+    return Change(
+        journey_id=journey_id, kind=HANDOFF, stage_from=stage, stage_to=stage, related=None, cause=cause, detail=detail
+    )
 
 
 async def tell_alarms(connection: asyncpg.Connection, at: int) -> int:
@@ -180,9 +182,9 @@ async def tell_alarms(connection: asyncpg.Connection, at: int) -> int:
         changes, told = list[Change](), list[tuple[object, str, int | None]]()
         for row in due:
             alarms = [Happening(when, what, by_time=True) for when, what in orjson.loads(row["alarms"])]
-            fresh = [found for found in alarms if found.at <= at and found.what not in row["told"]]
-            changes += [_change(*_whose(row), found.what, found.at, TIME) for found in fresh]
-            more = [found.what for found in fresh]
+            fresh = [happening for happening in alarms if happening.at <= at and happening.what not in row["told"]]
+            changes += [_change(*_whose(row), happening.what, happening.at, TIME) for happening in fresh]
+            more = [happening.what for happening in fresh]
             next_ = _next(alarms, [*row["told"], *more])
             told.append((row["handoff_id"], orjson.dumps(more).decode(), next_))
         await connection.execute(_TOLD, *[list(column) for column in zip(*told, strict=True)])

@@ -88,8 +88,8 @@ async def begin_log_epoch(connection: asyncpg.Connection, cluster_id: str, forge
     None where the cluster is the same, none was followed yet, or the one before keeps its log. Journeys, archive and
     known events stay; offsets begin again.
     """
-    found: int | None = await connection.fetchval(_NEW_EPOCH, cluster_id, forgetful)
-    return found
+    begun: int | None = await connection.fetchval(_NEW_EPOCH, cluster_id, forgetful)
+    return begun
 
 
 async def attach(

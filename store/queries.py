@@ -137,11 +137,11 @@ async def funnel(connection: Connection, rules: Rules, at: int, by: str | None) 
         present = await connection.fetch(_STAGES_NOW.format(by=column), at)
     now = {(row["name"], row["stage"]): row["journeys"] for row in present}
     sizes = {row["name"]: row for row in groups}
-    found: dict[str | None, list[dict[str, Any]]] = {name: [] for name in sizes}
+    stages: dict[str | None, list[dict[str, Any]]] = {name: [] for name in sizes}
     for row in rows:
         stage = line[row["n"] - 1]
-        before = found[row["name"]][-1]["reached"] if found[row["name"]] else None
-        found[row["name"]].append(
+        before = stages[row["name"]][-1]["reached"] if stages[row["name"]] else None
+        stages[row["name"]].append(
             {
                 "stage": rules.names[stage],
                 "reached": row["reached"],
@@ -150,8 +150,8 @@ async def funnel(connection: Connection, rules: Rules, at: int, by: str | None) 
                 "median_seconds": row["median"] / 1_000_000 if row["median"] is not None else None,
             }
         )
-    order = sorted(found, key=lambda name: (-sizes[name]["journeys"], name is None, name or ""))
-    return [_group(by, name, found[name], sizes[name], now, rules, line) for name in order]
+    order = sorted(stages, key=lambda name: (-sizes[name]["journeys"], name is None, name or ""))
+    return [_group(by, name, stages[name], sizes[name], now, rules, line) for name in order]
 
 
 def _group(

@@ -168,7 +168,7 @@ async def claimed(database_url: str, name: str) -> AsyncIterator[None]:
 
 async def forget(connection: asyncpg.Connection, name: str) -> None:
     """Drop a projection, if there is one of that name."""
-    if name in [found for found, _, _ in await projections_beside(connection)]:
+    if name in [known for known, _, _ in await projections_beside(connection)]:
         await drop(connection, name)
 
 
@@ -247,7 +247,7 @@ async def holding(connection: asyncpg.Connection, keys: list[bytes]) -> list[str
 
 async def drop(connection: asyncpg.Connection, name: str) -> None:
     """Drop a projection with all its rows. Raises NoSuchProjection."""
-    if name not in [found for found, _, _ in await projections_beside(connection)]:
+    if name not in [known for known, _, _ in await projections_beside(connection)]:
         raise NoSuchProjection(f"there is no projection {name!r} beside the live one: see `tandem projections list`")
     await connection.execute(_DROP.format(name=quoted(name)))
 

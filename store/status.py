@@ -43,8 +43,8 @@ async def progress(connection: asyncpg.Connection | asyncpg.Pool) -> list[Progre
 
 async def first_commit(connection: Connection | asyncpg.Pool) -> datetime | None:
     """When the first batch was committed; None before."""
-    found: datetime | None = await connection.fetchval("SELECT min(committed_at) FROM batches")
-    return found
+    committed_at: datetime | None = await connection.fetchval("SELECT min(committed_at) FROM batches")
+    return committed_at
 
 
 async def has_tables(connection: asyncpg.Connection | asyncpg.Pool, timeout: float = 10) -> bool:

@@ -1,12 +1,12 @@
 """Reading the tree of batches, in the order of commits, and what each batch stored."""
 
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 
+from projections.text import micros
 from store.archive import BUCKETS
 from store.chain import Leaf, Link, Step
 from store.session import Connection
@@ -134,31 +134,26 @@ async def batches_from(connection: Connection, first: int, size: int) -> AsyncGe
 
 
 def _batches(rows: list[asyncpg.Record]) -> list[StoredBatch]:
-    found: dict[int, StoredBatch] = {}
+    batches: dict[int, StoredBatch] = {}
     for row in rows:
-        batch = found.setdefault(row["leaf"], StoredBatch(row["leaf"], row["batch_id"], _micros(row[2]), []))
+        batch = batches.setdefault(row["leaf"], StoredBatch(row["leaf"], row["batch_id"], micros(row[2]), []))
         step = Step(*(row[name] for name in Step._fields))
         batch.records.append(Record(step, row["chain"]))
-    return list(found.values())
-
-
-def _micros(time: datetime) -> int:
-    since = time - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return list(batches.values())
 
 
 async def contents_of(connection: Connection, batch_ids: list[int]) -> dict[int, Contents]:
     """What some batches stored, by batch id."""
-    found = {batch_id: Contents([], [], [], []) for batch_id in batch_ids}
+    contents = {batch_id: Contents([], [], [], []) for batch_id in batch_ids}
     for row in await connection.fetch(_BLOCKS, batch_ids, BUCKETS - 1):
-        found[row["batch_id"]].blocks.append(SealedBlock(*row[1:]))
+        contents[row["batch_id"]].blocks.append(SealedBlock(*row[1:]))
     for row in await connection.fetch(_LETTERS, batch_ids):
-        found[row["batch_id"]].letters.append(SealedLetter(*row[1:]))
+        contents[row["batch_id"]].letters.append(SealedLetter(*row[1:]))
     for row in await connection.fetch(_HOLES, batch_ids):
-        found[row["batch_id"]].holes.append((row[1], row[2], row[3]))
+        contents[row["batch_id"]].holes.append((row[1], row[2], row[3]))
     for row in await connection.fetch(_ERASED, batch_ids):
-        found[row["batch_id"]].erased.append((row[1], row[2]))
-    return found
+        contents[row["batch_id"]].erased.append((row[1], row[2]))
+    return contents
 
 
 async def ends(connection: Connection) -> list[End]:

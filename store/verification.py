@@ -91,7 +91,7 @@ class Differing(NamedTuple):
 async def differing(connection: asyncpg.Connection, beside: str, until_batch: int) -> list[Differing]:
     """Rows that differ, of each table those with the smallest keys. `beside`: a quoted name of a schema."""
     await connection.execute(_WHOLE)
-    found = []
+    differences = []
     for table, (key, columns) in _TABLES.items():
         names = [name.strip() for name in columns.split(",")]
         statement = _COMPARE.format(
@@ -105,8 +105,8 @@ async def differing(connection: asyncpg.Connection, beside: str, until_batch: in
             most=_MOST,
         )
         rows = await connection.fetch(statement, until_batch)
-        found += [Differing(table, *row) for row in rows]
-    return found
+        differences += [Differing(table, *row) for row in rows]
+    return differences
 
 
 async def letters_differing(connection: asyncpg.Connection, beside: str) -> list[tuple[str, str | None, str | None]]:

@@ -154,13 +154,13 @@ def events_of(row: Mapping[str, str], rule: FileRule) -> list[MappedEvent]:
 
 
 def _columns(rule: FileRule) -> set[str]:
-    found: set[str] = set()
+    columns: set[str] = set()
     for event in rule.events:
-        found |= {*event.id, event.occurred_at.column, *(identity.column for identity in event.identities)}
+        columns |= {*event.id, event.occurred_at.column, *(identity.column for identity in event.identities)}
         for value in (*event.data.values(), *event.traits.values()):
             column = value if isinstance(value, str) else value.column
-            found |= {column} if column is not None else set()
-    return found
+            columns |= {column} if column is not None else set()
+    return columns
 
 
 def _event(row: Mapping[str, str], rule: EventRule) -> MappedEvent:
@@ -196,8 +196,8 @@ def _time(row: Mapping[str, str], when: When) -> datetime:
 
 
 def _values(row: Mapping[str, str], fields: Mapping[str, str | Value]) -> dict[str, Any]:
-    found = {name: _value(row, Value(column=rule) if isinstance(rule, str) else rule) for name, rule in fields.items()}
-    return {name: value for name, value in found.items() if value is not None}
+    values = {name: _value(row, Value(column=rule) if isinstance(rule, str) else rule) for name, rule in fields.items()}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _value(row: Mapping[str, str], rule: Value) -> Any:

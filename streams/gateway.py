@@ -123,7 +123,7 @@ def key_of(event: Event) -> bytes | None:
     """The record key: the event's strongest identifier. For locality only; nothing relies on it."""
     if not event.identities:
         return None
-    type_, value = min(event.identities, key=lambda found: _IDENTITY_ORDER.index(found[0]))
+    type_, value = min(event.identities, key=lambda identity: _IDENTITY_ORDER.index(identity[0]))
     return f"{type_}:{value}".encode()
 
 

@@ -141,10 +141,10 @@ async def describe(kafka: KafkaSettings) -> tuple[str, list[EventPartition]]:
     async with _admin_of(kafka) as admin:
         cluster_id = str((await admin.describe_cluster())["cluster_id"])
         described = await admin.describe_topics(list(departments))
-    for found in described:
-        _check_allowed(kafka, "DESCRIBE", found["topic"], found["error_code"])
-        if found["error_code"]:
-            raise TopicUnfit(f"topic {found['topic']} cannot be read (error {found['error_code']}): run `tandem up`")
+    for topic in described:
+        _check_allowed(kafka, "DESCRIBE", topic["topic"], topic["error_code"])
+        if topic["error_code"]:
+            raise TopicUnfit(f"topic {topic['topic']} cannot be read (error {topic['error_code']}): run `tandem up`")
     partitions = [
         EventPartition(topic["topic"], one["partition"], departments[topic["topic"]])
         for topic in described
@@ -168,7 +168,7 @@ async def ensure_feed_topics(kafka: KafkaSettings) -> None:
     """
     topics = feed_topics(kafka)
     wanted = {topics.journeys: _JOURNEYS_SETTINGS, topics.transitions: _TRANSITIONS_SETTINGS}
-    await _ensure(kafka, wanted, lambda topic, found: _check_feed(topic, found, wanted[topic]["cleanup.policy"]))
+    await _ensure(kafka, wanted, lambda topic, settings: _check_feed(topic, settings, wanted[topic]["cleanup.policy"]))
 
 
 async def create_missing(kafka: KafkaSettings, topics: Topics) -> None:
@@ -212,8 +212,8 @@ async def unreachable(kafka: KafkaSettings, error: Exception) -> KafkaUnreachabl
     for host, port, _ in collect_hosts(options.pop("bootstrap_servers")):
         try:
             (await create_conn(host, port, **options)).close()
-        except (KafkaError, OSError, TimeoutError) as found:
-            reason = found
+        except (KafkaError, OSError, TimeoutError) as failure:
+            reason = failure
     return KafkaUnreachable(_refusal(kafka, reason))
 
 
@@ -255,7 +255,7 @@ async def _until_led(admin: AIOKafkaAdminClient, topics: list[str]) -> None:
     deadline = clock() + _LEADERS_SECONDS
     while True:
         described = await admin.describe_topics(topics)
-        if all(not found["error_code"] and all(p["leader"] >= 0 for p in found["partitions"]) for found in described):
+        if all(not topic["error_code"] and all(p["leader"] >= 0 for p in topic["partitions"]) for topic in described):
             return
         if clock() > deadline:
             raise TopicUnfit(f"topics {', '.join(topics)} were created, but have no leaders: see the broker's log")
@@ -277,6 +277,6 @@ def _check(topic: str, settings: dict[str, str]) -> None:
 
 
 def _check_feed(topic: str, settings: dict[str, str], policy: str) -> None:
-    found = settings.get("cleanup.policy", policy)
-    if found != policy:
-        raise TopicUnfit(f"topic {topic} has cleanup.policy={found}, so records would vanish: set {policy}")
+    actual = settings.get("cleanup.policy", policy)
+    if actual != policy:
+        raise TopicUnfit(f"topic {topic} has cleanup.policy={actual}, so records would vanish: set {policy}")

@@ -34,8 +34,8 @@ def check_kafka_needs() -> None:
         if shutil.which(program) is None:
             raise KafkaUnavailable(f"{name} is not installed (no `{program}` on the PATH): install a JRE and Maven")
     said = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr
-    found = re.search(r'version "(\d+)', said)
-    if found is None or int(found[1]) < _JAVA:
+    version = re.search(r'version "(\d+)', said)
+    if version is None or int(version[1]) < _JAVA:
         raise KafkaUnavailable(f"Apache Kafka needs Java {_JAVA} or newer; `java -version` says: {said.strip()[:80]}")
 
 

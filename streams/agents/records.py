@@ -126,8 +126,8 @@ class Records:
         consumer.assign(partitions)
         begin = int((datetime.now(UTC) - since).timestamp() * 1000)
         ends = await consumer.end_offsets(partitions)
-        for partition, found in (await consumer.offsets_for_times(dict.fromkeys(partitions, begin))).items():
-            consumer.seek(partition, ends[partition] if found is None else found.offset)
+        for partition, first in (await consumer.offsets_for_times(dict.fromkeys(partitions, begin))).items():
+            consumer.seek(partition, ends[partition] if first is None else first.offset)
 
     async def _until_there(self) -> list[TopicPartition]:
         """Wait for the topic: a consumer that asks for a missing topic makes the broker create it."""
@@ -143,7 +143,7 @@ class Records:
             [described] = await admin.describe_topics([self.topic])
         finally:
             await admin.close()
-        return [TopicPartition(self.topic, found["partition"]) for found in described["partitions"]]
+        return [TopicPartition(self.topic, partition["partition"]) for partition in described["partitions"]]
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -114,9 +114,9 @@ class Tandem:
 
     def _open(self, topic: str, agent: str, *, new_only: bool, since: timedelta | None) -> Records:
         group = f"{self.prefix}-agents-{agent}"
-        found = Records(self.settings.kafka, topic, group, new_only=new_only, since=since)
-        self.records[agent] = found
-        return found
+        records = Records(self.settings.kafka, topic, group, new_only=new_only, since=since)
+        self.records[agent] = records
+        return records
 
 
 def dead_letters(prefix: str) -> str:

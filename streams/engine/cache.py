@@ -113,14 +113,14 @@ class Cache:
         if self.weight > CACHED_MOMENTS:
             self.weight = sum([journey.weighed for journey in journeys.values()])
             much = self.weight - CACHED_MOMENTS * 7 // 8  # with some room: otherwise every batch would sum it up
-        found = list[bytes]()
+        excess = list[bytes]()
         for journey_id, journey in journeys.items():
             if many <= 0 and much <= 0:
                 break
-            found.append(journey_id)
+            excess.append(journey_id)
             many -= 1
             much -= journey.weighed
-        return found
+        return excess
 
 
 def _ends(journey: Journey) -> set[bytes]:

@@ -75,13 +75,36 @@ def _batch_event(candidate: Candidate, subjects: dict[int, tuple[int, Subject]])
     """`subjects`: those so far by identity, each with its place; events of a session share theirs."""
     record, event, subject = candidate.record, candidate.event, candidate.subject
     if subject is None:
-        moment = Moment(event.occurred_at, event.id, event.source, NOBODY, None, None, False, event.type)
-        return BatchEvent(record.partition_id, record.offset, None, candidate.body_hash, moment, [])
+        moment = Moment(
+            at=event.occurred_at,
+            id=event.id,
+            source=event.source,
+            anchor=NOBODY,
+            device=None,
+            claimed=None,
+            named=False,
+            type=event.type,
+        )
+        return BatchEvent(
+            partition_id=record.partition_id,
+            offset=record.offset,
+            subject=None,
+            body_hash=candidate.body_hash,
+            moment=moment,
+            facts=[],
+        )
     known = subjects.get(id(subject))
     if known is None:
         known = subjects[id(subject)] = (len(subjects), subject)
     moment, facts = moment_of(event, subject), facts_of(event, subject)
-    return BatchEvent(record.partition_id, record.offset, known[0], candidate.body_hash, moment, facts)
+    return BatchEvent(
+        partition_id=record.partition_id,
+        offset=record.offset,
+        subject=known[0],
+        body_hash=candidate.body_hash,
+        moment=moment,
+        facts=facts,
+    )
 
 
 #: law 2's order

@@ -39,19 +39,44 @@ def _stage_change(journey: Journey, row: JourneyRow, living: Container[bytes]) -
     before, origin = None if journey.stored is None else journey.stored.stage, journey.inherited
     cause = EVENT if origin is None else IDENTITY
     if before is not None:
-        return Change(row.journey_id, CHANGED, before, row.stage, origin, cause)
+        return Change(
+            journey_id=row.journey_id, kind=CHANGED, stage_from=before, stage_to=row.stage, related=origin, cause=cause
+        )
     # an origin that is gone is told as merged into this journey
     split = origin is not None and origin in living
-    return Change(row.journey_id, SPLIT if split else CREATED, None, row.stage, origin if split else None, cause)
+    return Change(
+        journey_id=row.journey_id,
+        kind=SPLIT if split else CREATED,
+        stage_from=None,
+        stage_to=row.stage,
+        related=origin if split else None,
+        cause=cause,
+    )
 
 
 def changes_of_gone(gone: Gone) -> list[Change]:
     """What the feed says of a journey that is gone."""
     kind = VANISHED if gone.successor is None else MERGED
     if gone.stored is None:
-        return [Change(gone.journey_id, kind, None, None, gone.successor, IDENTITY)]
+        return [
+            Change(
+                journey_id=gone.journey_id,
+                kind=kind,
+                stage_from=None,
+                stage_to=None,
+                related=gone.successor,
+                cause=IDENTITY,
+            )
+        ]
     return [
-        Change(gone.journey_id, kind, gone.stored.stage, None, gone.successor, IDENTITY),
+        Change(
+            journey_id=gone.journey_id,
+            kind=kind,
+            stage_from=gone.stored.stage,
+            stage_to=None,
+            related=gone.successor,
+            cause=IDENTITY,
+        ),
         *audience_changes(gone.journey_id, None, gone.stored.audiences, (), IDENTITY),
         *_corrections(gone.journey_id, None, gone.stored.credit, {}, IDENTITY),
     ]
@@ -59,7 +84,21 @@ def changes_of_gone(gone: Gone) -> list[Change]:
 
 def _corrections(journey_id: bytes, stage: int | None, before: Credit, now: Credit, cause: int) -> list[Change]:
     lines = corrections(before, now)
-    return [Change(journey_id, CREDIT, stage, stage, None, cause, {"lines": lines})] if lines else []
+    return (
+        [
+            Change(
+                journey_id=journey_id,
+                kind=CREDIT,
+                stage_from=stage,
+                stage_to=stage,
+                related=None,
+                cause=cause,
+                detail={"lines": lines},
+            )
+        ]
+        if lines
+        else []
+    )
 
 
 def changes_of_sweep(changes: list[Change], told_by_time: Container[bytes]) -> list[Change]:

@@ -61,12 +61,12 @@ def take_in(intake: Intake, record: LogRecord, department: str, rules: Rules) ->
         return
     assert record.value is not None, "decode refuses tombstones"
     candidate = Candidate(
-        (event.id, event.source),
-        record,
-        event,
-        subject,
-        body_hash(record.value),
-        record.value,
+        key=(event.id, event.source),
+        record=record,
+        event=event,
+        subject=subject,
+        body_hash=body_hash(record.value),
+        value=record.value,
     )
     known = intake.candidates.get(candidate.key)
     if known is None:
@@ -82,11 +82,11 @@ def take_in(intake: Intake, record: LogRecord, department: str, rules: Rules) ->
 def dead_letter(record: LogRecord, rejection: Rejection, payload: bytes | None) -> DeadLetter:
     """A record's entry among the dead letters."""
     return DeadLetter(
-        record.partition_id,
-        record.offset,
-        rejection.reason,
-        rejection.field,
-        rejection.message,
-        payload,
-        record.recorded_at,
+        partition_id=record.partition_id,
+        offset=record.offset,
+        reason=rejection.reason,
+        field=rejection.field,
+        message=rejection.message,
+        payload=payload,
+        recorded_at=record.recorded_at,
     )

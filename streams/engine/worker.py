@@ -54,7 +54,7 @@ async def run_until(
     rate_limit: RateLimit | None,
 ) -> None:
     """Project into a schema of its own, up to some offsets, until `stop` is set. Raises what `run` raises."""
-    projector = await _projector(kafka, database_url, rules, projection, ends, rate_limit)
+    projector = await _projector(kafka, database_url, rules, projection=projection, ends=ends, rate_limit=rate_limit)
     await projector.run(stop)
 
 

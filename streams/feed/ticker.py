@@ -44,8 +44,8 @@ async def tick(database_url: str, retention_days: int, clock: Callable[[], int])
 async def _tell(connection: asyncpg.Connection, now: int) -> None:
     told = 0
     for tell in (tell_silence, tell_alarms):
-        while found := await tell(connection, now):
-            told += found
+        while count := await tell(connection, now):
+            told += count
     if told:
         await hint(connection)
 

@@ -106,16 +106,16 @@ async def committed(kafka: KafkaSettings, topics: FeedTopics) -> Published | Non
             await admin.start()
             while True:
                 try:
-                    found = await admin.list_consumer_group_offsets(topics.publisher, partitions=[place])
+                    offsets = await admin.list_consumer_group_offsets(topics.publisher, partitions=[place])
                 except CoordinatorNotAvailableError:  # a new cluster creates its topic for offsets only now
                     await asyncio.sleep(0.1)
                     continue
-                if place in found:  # without an answer for the partition, the coordinator is not ready
+                if place in offsets:  # without an answer for the partition, the coordinator is not ready
                     break
                 await asyncio.sleep(0.1)
     finally:
         await admin.close()
-    return Published(UUID(found[place].metadata), found[place].offset) if found[place].offset >= 0 else None
+    return Published(UUID(offsets[place].metadata), offsets[place].offset) if offsets[place].offset >= 0 else None
 
 
 async def places_of(producer: AIOKafkaProducer, topic: str) -> list[TopicPartition]:
