@@ -29,7 +29,7 @@ from projections.playbook.model import DEFAULT_PLAYBOOK, compile_rules, load_pla
 from schemas.errors import TandemError
 from store.session import give_raw_uuids, open_connection
 from store.status import has_tables
-from streams.engine.live_rules import Agreed, keep_up
+from streams.engine.live_rules import LiveRules, keep_up
 from streams.gateway import Gateway
 from streams.kafka import KafkaSettings
 
@@ -72,7 +72,7 @@ def create_app(
                 _readers(database_url, min_size=1, max_size=_RAW_POOL, init=give_raw_uuids)
             )
             await _check_schema(pool)
-            agreed = Agreed(first)
+            agreed = LiveRules(first)
             async with pool.acquire() as connection:
                 await agreed.look(connection)
             keeping_up = asyncio.create_task(keep_up(agreed, database_url))

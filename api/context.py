@@ -11,7 +11,7 @@ from api.access.caller import Access
 from api.feed.hub import Hub
 from api.http.lookup import Lookup
 from projections.playbook.model import Rules
-from streams.engine.live_rules import Agreed
+from streams.engine.live_rules import LiveRules
 from streams.gateway import Gateway
 
 
@@ -24,7 +24,7 @@ class Context:
     raw_pool: asyncpg.Pool  #: gives uuid values as 16 raw bytes
     lookup: Lookup
     gateway: Gateway | None
-    agreed: Agreed
+    agreed: LiveRules
     clock: Callable[[], int]  #: microseconds since 1970 UTC
     hub: Hub
     catching_up: asyncio.Semaphore  #: leaves connections to others when many subscribers read what they missed

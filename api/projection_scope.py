@@ -14,7 +14,7 @@ from projections.playbook.proposals import agreed_rules
 from projections.text import micros
 from store.proposals import read_said
 from store.rebuild import NoSuchProjection, look_at
-from store.session import Reader
+from store.session import Connection
 
 #: Name of a projection beside the live one, which `tandem replay` has built; the live one, without.
 Beside = Annotated[str | None, Query(max_length=40)]
@@ -23,7 +23,7 @@ Beside = Annotated[str | None, Query(max_length=40)]
 class Reading(NamedTuple):
     """What a question is asked of."""
 
-    connection: Reader
+    connection: Connection
     rules: Rules
     at: int  #: the time that it is seen at, in microseconds since 1970 UTC
 

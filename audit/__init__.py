@@ -1,1 +1,4 @@
-"""Proofs over the store: the digest of the projection."""
+"""Audit: proofs over the store (digest, rebuild, verify, chain and checkpoints), the past, what-if, erasure and export.
+
+The API and the commands use it; the engine never does.
+"""

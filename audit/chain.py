@@ -1,9 +1,9 @@
-"""Whether what is recorded is what was committed: chain, tree and blocks computed again, and compared with checkpoints.
+"""The chain, proven: hashes of chain, tree and blocks are computed again and compared with checkpoints.
 
-It says that nothing was changed since it was signed. That the projection follows from it is what `verify` says.
+That shows that no record was changed since it was signed. `verify` shows that the projection follows from the records.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ import asyncpg
 
 from audit.checkpoints import Checkpoint
 from audit.merkle import Tree
+from audit.progress import Progress
 from store.archive import DamagedBlock, open_sealed, root_of, seal_of
 from store.chain import chained, content_of, leaf_bytes, letter_seal, link_of
 from store.tree import (
@@ -28,11 +29,9 @@ from store.tree import (
     stray_blocks,
 )
 
-Tell = Callable[[int, int], None]
-
 
 class Finding(NamedTuple):
-    """One thing that is not as it was committed."""
+    """One record that is not as it was committed."""
 
     batch_id: int | None
     where: str
@@ -40,7 +39,7 @@ class Finding(NamedTuple):
 
 
 class Proven(NamedTuple):
-    """What the records are worth."""
+    """The outcome of the proof."""
 
     log: str
     size: int  #: batches
@@ -58,7 +57,7 @@ class Proven(NamedTuple):
 
 
 class _Walk:
-    """What is known after some batches."""
+    """The state of the proof after some batches."""
 
     def __init__(self, names: dict[int, str]) -> None:
         self.names = names
@@ -75,21 +74,21 @@ class _Walk:
         self.findings.append(Finding(batch_id, where, what))
 
 
-async def prove(connection: asyncpg.Connection, checkpoints: Sequence[Checkpoint], tell: Tell) -> Proven:
-    """Compute everything again up to now, while live goes on. The checkpoints' signatures are the caller's to check."""
+async def prove(connection: asyncpg.Connection, checkpoints: Sequence[Checkpoint], progress: Progress) -> Proven:
+    """Compute everything again up to now, while batches go on being committed. The caller checks the signatures."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         tree, last = await read_tree(connection), await ends(connection)
     walk, due = _Walk({end.partition_id: end.name for end in last}), sorted(checkpoints, key=lambda one: one.size)
     foreign = [one for one in due if one.log != str(tree.log_id)]
     for one in foreign:
-        walk.find(None, f"checkpoint of {one.signed_at}", f"it is of the log {one.log}, this one is {tree.log_id}")
+        walk.find(None, f"checkpoint of {one.signed_at}", f"it belongs to the log {one.log}, not to {tree.log_id}")
     due = [one for one in due if one not in foreign]
-    at = {one.size: one for one in due}  # several of one size are of one root, or one of them is false
+    at = {one.size: one for one in due}  # checkpoints of one size have one root, or one of them is false
     for one in due:
         if one.root != at[one.size].root:
             walk.find(None, f"checkpoint of {one.signed_at}", f"another one over {one.size} batches has another root")
     before: Checkpoint | None = None
-    agree = True  # all checkpoints after the first one that does not agree cannot, either
+    agree = True  # after the first checkpoint that disagrees, no later one can agree
     async with aclosing(_with_contents(connection, tree.size)) as pages:
         async for page in pages:
             for batch, contents in page:
@@ -97,7 +96,7 @@ async def prove(connection: asyncpg.Connection, checkpoints: Sequence[Checkpoint
                 if agree and (signed := at.get(walk.tree.size)) is not None:
                     agree = _compare(walk, signed, before)
                     before = signed
-            tell(walk.tree.size, tree.size)
+            progress(walk.tree.size, tree.size)
     for one in due:
         if one.size > tree.size:
             walk.find(
@@ -116,7 +115,16 @@ async def prove(connection: asyncpg.Connection, checkpoints: Sequence[Checkpoint
     signed_size = max((one.size for one in due), default=0)
     root = walk.tree.root().hex()
     erased = len(walk.erased)
-    return Proven(str(tree.log_id), tree.size, root, walk.events, erased, compared, signed_size, walk.findings)
+    return Proven(
+        log=str(tree.log_id),
+        size=tree.size,
+        root=root,
+        events=walk.events,
+        erased=erased,
+        checkpoints=compared,
+        signed=signed_size,
+        findings=walk.findings,
+    )
 
 
 async def _with_contents(
@@ -134,7 +142,7 @@ def _check_batch(walk: _Walk, batch: StoredBatch, contents: Contents) -> None:
         what = f"{missing} batch records are missing before batch {batch.batch_id}"
         walk.find(None, f"leaf {walk.tree.size} of the tree", what)
         while walk.tree.size < batch.place:
-            walk.tree.add(b"missing")  # what follows keeps its place
+            walk.tree.add(b"missing")  # later batches keep their places
     blocks = [(block.bucket, _check_block(walk, batch, block)) for block in contents.blocks]
     letters = [(*letter[:2], _check_letter(walk, batch, letter)) for letter in contents.letters]
     content = content_of(blocks, letters, contents.holes, contents.erased)
@@ -156,7 +164,7 @@ def _check_record(walk: _Walk, batch: StoredBatch, record: Record, content: byte
 
 
 def _check_block(walk: _Walk, batch: StoredBatch, block: SealedBlock) -> bytes:
-    """What the chain should have of a block."""
+    """The root of a block, as the chain should cover it."""
     where = f"archive, bucket {block.bucket}"
     walk.events += block.events
     try:
@@ -165,14 +173,14 @@ def _check_block(walk: _Walk, batch: StoredBatch, block: SealedBlock) -> bytes:
         walk.find(batch.batch_id, where, str(error))
         return block.root or b""
     walk.erased |= {(one.partition_id, one.offset): (batch.batch_id, where) for one in records if one.erased}
-    found = root_of(block.bucket, [seal_of(record) for record in records], block.names)
-    if found != block.root or block.events != len(records):
+    root = root_of(block.bucket, [seal_of(record) for record in records], block.names)
+    if root != block.root or block.events != len(records):
         walk.find(batch.batch_id, where, "the block is not what was committed")
     return block.root or b""
 
 
 def _check_letter(walk: _Walk, batch: StoredBatch, letter: SealedLetter) -> bytes:
-    """What the chain should have of a dead letter."""
+    """The seal of a dead letter, as the chain should cover it."""
     seal = letter.seal or b""
     where = f"dead letter {walk.names.get(letter.partition_id, str(letter.partition_id))}/{letter.offset}"
     if letter.salt is None:

@@ -1,7 +1,7 @@
-"""Checkpoints: signed statements of how the tree of batches was, kept outside the database.
+"""Checkpoints: signed statements about the tree of batches, kept outside the database.
 
-Whoever holds one can later prove that nothing before it was changed or cut off. They are lines of JSON in a file that
-is only ever added to; each is signed with Ed25519 (RFC 8032) by a key that the database never sees.
+Whoever holds one can later prove that nothing before it was changed or cut off. They are lines of JSON in a file
+that only grows; each is signed with Ed25519 (RFC 8032) by a key that the database never sees.
 """
 
 import os
@@ -41,9 +41,9 @@ class CheckpointsInUse(TandemError):
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """What was signed of a tree."""
+    """A signed statement about a tree."""
 
-    log: str  #: which database: its log's id
+    log: str  #: id of the database's log
     size: int  #: batches
     root: str  #: of the tree over them, as hex
     signed_at: str  #: RFC 3339
@@ -51,13 +51,13 @@ class Checkpoint(msgspec.Struct, frozen=True):
     signature: str  #: base64
 
     def text(self) -> bytes:
-        """What the signature is over."""
+        """The bytes that are signed."""
         parts = ("tandem checkpoint 1", self.log, self.size, self.root, self.signed_at, self.key)
         return "".join(f"{part}\n" for part in parts).encode()
 
 
 def make_key(path: Path) -> Ed25519PublicKey:
-    """Make a key pair: the private key in `path`, readable by its owner alone, the public one beside it as `.pub`.
+    """Make a key pair: the private key in `path`, with mode 0600, the public one beside it as `.pub`.
 
     Raises FileExistsError: no key is overwritten.
     """
@@ -82,7 +82,7 @@ def load_private(path: Path) -> Ed25519PrivateKey:
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise UnusableKey(f"{path} holds no private key in PEM: make one with `tandem audit key {path}`") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise UnusableKey(f"the key in {path} is none of Ed25519: make one with `tandem audit key FILE`")
+        raise UnusableKey(f"the key in {path} is not an Ed25519 key: make one with `tandem audit key FILE`")
     return key
 
 
@@ -93,7 +93,7 @@ def load_public(path: Path) -> Ed25519PublicKey:
     except (ValueError, UnsupportedAlgorithm) as error:
         raise UnusableKey(f"{path} holds no public key in PEM: name the .pub file of the signer's key") from error
     if not isinstance(key, Ed25519PublicKey):
-        raise UnusableKey(f"the key in {path} is none of Ed25519: name the .pub file of the signer's key")
+        raise UnusableKey(f"the key in {path} is not an Ed25519 key: name the .pub file of the signer's key")
     return key
 
 
@@ -104,7 +104,9 @@ def key_name(key: Ed25519PublicKey) -> str:
 
 def sign(key: Ed25519PrivateKey, log: str, size: int, root: bytes, signed_at: str) -> Checkpoint:
     """A checkpoint of a tree."""
-    unsigned = Checkpoint(log, size, root.hex(), signed_at, key_name(key.public_key()), "")
+    unsigned = Checkpoint(
+        log=log, size=size, root=root.hex(), signed_at=signed_at, key=key_name(key.public_key()), signature=""
+    )
     return msgspec.structs.replace(unsigned, signature=b64encode(key.sign(unsigned.text())).decode())
 
 
@@ -120,7 +122,7 @@ def check_signature(key: Ed25519PublicKey, text: bytes, signature: str, what: st
         raw = b64decode(signature, validate=True)
         key.verify(raw, text)
         if b64encode(raw).decode() != signature:
-            raise InvalidSignature  # other letters that mean the same bytes
+            raise InvalidSignature  # another base64 spelling of the same bytes
     except (InvalidSignature, NoBase64, ValueError, TypeError) as error:
         raise DamagedCheckpoint(
             f"{what} is not what key {key_name(key)} signed: it was changed, or the key is the wrong one"
@@ -133,23 +135,23 @@ def signature_of(key: Ed25519PrivateKey, text: bytes) -> dict[str, str]:
 
 
 def parse_checkpoints(text: bytes) -> Iterator[Checkpoint | DamagedCheckpoint]:
-    """What each line of a file is."""
+    """The checkpoint of each line, or what is wrong with it."""
     for line in text.split(b"\n"):
         if line:
             try:
                 yield msgspec.json.decode(line, type=Checkpoint)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                yield DamagedCheckpoint(f"this is no checkpoint: {error}")
+                yield DamagedCheckpoint(f"this is not a checkpoint: {error}")
 
 
 def read_checkpoints(path: Path) -> list[Checkpoint]:
-    """All of a file, as they were added. Raises DamagedCheckpoint, OSError."""
-    found = []
+    """All checkpoints of a file, in order. Raises DamagedCheckpoint, OSError."""
+    checkpoints = []
     for number, one in enumerate(parse_checkpoints(path.read_bytes()), 1):
         if isinstance(one, DamagedCheckpoint):
             raise DamagedCheckpoint(f"{path}, line {number}: {one}")
-        found.append(one)
-    return found
+        checkpoints.append(one)
+    return checkpoints
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The digest of the stored projection: one line that two databases can be compared by."""
+"""The digest of the stored projection: one line to compare two databases by."""
 
 from typing import NamedTuple
 

@@ -1,11 +1,7 @@
-"""Erase a person: what an erasure names, and afterwards the proof that nothing is left.
+"""Erase a person: what an erasure event names, and the proof afterwards that nothing is left.
 
-The erasure itself is an event in the joint topic, like every other change: the projector does what it says
-<<<<<<< HEAD
-(streams/engine/refolding.py), and every replay does so again. docs/erasure.md has the rules.
-=======
-(streams/refolding.py), and every replay does so again. docs/explanation/erasure.md has the rules.
->>>>>>> docs
+The erasure itself is an event in the joint topic, like every other change: the projector applies it
+(streams/engine/refolding.py), and so does every replay. docs/explanation/erasure.md has the rules.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +13,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from audit.progress import Progress
 from projections.identifiers import identifier_key, key_at, later_key
 from projections.identity.erasure import ERASURE, Erased, Erasure, hidden, name_of_secret
 from projections.identity.workspace import Workspace
@@ -27,15 +24,14 @@ from projections.text import time_text
 from schemas.errors import TandemError
 from store.archive import DamagedBlock, open_block
 from store.erasure import all_blocks, erased_by, make_secret, tables_with
-from store.identity import load_tied
-from store.partitions import owners
+from store.identity import load_tied, newest_key
+from store.partitions import read_departments
 from store.rebuild import holding
-from streams.engine.erasing import ArchivedEvent, is_erased, stored_naming
+from streams.engine.archived_events import ArchivedEvent, EventArchive
+from streams.engine.erasures import is_erased
 
 SOURCE = "tandem-erase"
 _MOST_EVENTS = 3_000  #: that name no identifier of the person's: they are listed in the event
-
-Tell = Callable[[int, int], None]
 
 
 class NotErasable(TandemError):
@@ -54,11 +50,11 @@ class NotErased(TandemError):
 
 
 class Plan(NamedTuple):
-    """What an erasure will name and take out."""
+    """What an erasure will name and remove."""
 
     journey_id: UUID
     identifiers: list[str]  #: type:value
-    values: list[str]  #: of the identifiers: what must be found nowhere afterwards
+    values: list[str]  #: of the identifiers; a scan must not find them afterwards
     events: int  #: of the person
     with_others: int  #: among them events that name somebody else's identifier, too: they are erased as well
     data: dict[str, Any]  #: of the event
@@ -67,16 +63,16 @@ class Plan(NamedTuple):
 async def plan(
     connection: asyncpg.Connection, rules: Rules, key: bytes, named: str, at: int, random: Callable[[int], bytes]
 ) -> Plan:
-    """What erasing the person who has an identifier comes to, at a time in microseconds since 1970.
+    """What erasing the person who has an identifier will do. `at`: microseconds since 1970 UTC.
 
     The connection gives uuid values as 16 raw bytes. Raises NotErasable or HeldBeside.
     """
     workspace = await load_tied(connection, rules, [key])
     register = workspace.register
-    newest = key_at(key, 2**62, register.releases)
+    newest = newest_key(key, register.releases)
     journey = workspace.journey_of(newest)
     if journey is None:
-        raise NotErasable(f"no event has named {named}: nothing is stored of it")
+        raise NotErasable(f"no event has named {named}: nothing is stored about it")
     if newest in register.quarantined or journey.contested:
         raise NotErasable(f"{named} is shared by several people: name the person by an identifier of their own")
     if beside := await holding(connection, sorted(journey.identifiers)):
@@ -88,8 +84,8 @@ async def plan(
     secret = await make_secret(connection, random)
     subjects = sorted(journey.identifiers.keys() - register.quarantined)
     devices = {link.b for link in journey.refused if link.refused == CONTESTED} - journey.identifiers.keys()
-    known = await owners(connection)
-    stored = await stored_naming(connection, workspace.journeys.values(), known, rules, nobodys=True)
+    archive = EventArchive(connection, await read_departments(connection), rules)
+    stored = await archive.naming(workspace.journeys.values(), nobodys=True)
     loose = _on_shared_devices(journey, stored, devices, register.releases)
     if len(loose) > _MOST_EVENTS:
         raise NotErasable(f"{len(loose)} events on shared devices are {named}'s: at most {_MOST_EVENTS} can be listed")
@@ -100,22 +96,32 @@ async def plan(
         "events": [f"{one.event.id.hex()} {one.event.source}" for one in loose],
     }
     erased = Erased(secret)
-    erased.add(Erasure((at, b"", ""), "", tuple(data["subjects"]), (), tuple(one.key for one in loose), None, None))
+    erased.add(
+        Erasure(
+            order=(at, b"", ""),
+            secret="",
+            subjects=tuple(data["subjects"]),
+            shared=(),
+            events=tuple(one.key for one in loose),
+            reason=None,
+            by=None,
+        )
+    )
     gone = [one for one in stored if is_erased(erased, one.event, rules)]
     names = [journey.identifiers[one] for one in subjects]
     shared = sum(_names_others(one, {*subjects, *devices}, register.releases) for one in gone)
     return Plan(
-        UUID(bytes=journey.journey_id),
-        [f"{one.type}:{one.value}" for one in names],
-        sorted({one.value for one in names}),
-        len(gone),
-        shared,
-        data,
+        journey_id=UUID(bytes=journey.journey_id),
+        identifiers=[f"{one.type}:{one.value}" for one in names],
+        values=sorted({one.value for one in names}),
+        events=len(gone),
+        with_others=shared,
+        data=data,
     )
 
 
 def _subject(secret: bytes, known: Known, releases: Mapping[bytes, list[int]]) -> str:
-    """What stands for an identifier, and since when it is the person's."""
+    """The hash of an identifier, and since when it is the person's."""
     base = identifier_key(known.type, known.value)
     since = next((at for at in releases.get(base, ()) if later_key(base, at) == known.key), None)
     return hidden(secret, base) + ("" if since is None else f"@{since}")
@@ -140,14 +146,14 @@ def _on_shared_devices(
         for moment in journey.moments
         if moment.device in devices and moment.anchor == moment.device and moment.claimed is None
     }
-    found = []
+    events = []
     for one in stored:
         if one.subject is None or one.subject.named or len(one.subject.persons) > 1:
             continue
         at = one.event.occurred_at
         if (key_at(one.subject.persons[0].key, at, releases), at // SESSION_GAP) in slots:
-            found.append(one)
-    return found
+            events.append(one)
+    return events
 
 
 def _names_others(one: ArchivedEvent, subjects: set[bytes], releases: dict[bytes, list[int]]) -> bool:
@@ -173,7 +179,7 @@ def erasure_event(planned: Plan, id_: UUID, at: int, reason: str, by: str) -> by
 
 
 class Scan(NamedTuple):
-    """What a search for a person's identifiers came to."""
+    """The result of a search for a person's identifiers."""
 
     blocks: int  #: of the archive, opened and searched
     tables: int  #: searched as text
@@ -185,10 +191,10 @@ class Scan(NamedTuple):
         return not self.found
 
 
-async def scan(connection: asyncpg.Connection, values: list[str], tell: Tell) -> Scan:
+async def scan(connection: asyncpg.Connection, values: list[str], progress: Progress) -> Scan:
     """Search all that is stored for the values of identifiers: the archive opened, everything else as text.
 
-    Values of fewer than four characters are part of too much to be looked for.
+    Values of fewer than four characters are left out: they occur everywhere.
     """
     wanted = [value.lower().encode() for value in values if len(value) >= _SHORTEST]
     found, blocks = list[str](), 0
@@ -198,7 +204,7 @@ async def scan(connection: asyncpg.Connection, values: list[str], tell: Tell) ->
                 blocks += 1
                 if _in_block(payload, wanted):
                     found.append(f"archive, bucket {bucket} of batch {batch_id}")
-            tell(blocks, total)
+            progress(blocks, total)
     searched = await tables_with(connection, [value for value in values if len(value) >= _SHORTEST])
     found += [f"table {name}: {rows} rows" for name, rows in searched.items() if rows]
     return Scan(blocks, len(searched), found)
@@ -218,7 +224,7 @@ def _in_block(payload: bytes, wanted: list[bytes]) -> bool:
 async def certificate(
     connection: asyncpg.Connection, planned: Plan, id_: UUID, reason: str, by: str, scanned: Scan, now: datetime
 ) -> dict[str, Any]:
-    """What says that a person was erased, and names nobody."""
+    """The certificate of an erasure: it names nobody. Raises NotErased."""
     batch = await erased_by(connection, id_, SOURCE)
     if batch is None:
         raise NotErased(f"the erasure {id_} is not applied: see `tandem status`, and look at it again")

@@ -1,4 +1,4 @@
-"""What is stored of one person, for a data-subject request."""
+"""Export: all that is stored about one person, for a data-subject request."""
 
 import asyncio
 from typing import Any
@@ -11,10 +11,10 @@ from projections.playbook.model import Rules
 from projections.text import id_text, time_text
 from projections.views.journey import journey_view
 from schemas.errors import TandemError
-from store.identity import load_tied, places_of
-from store.partitions import owners
+from store.identity import load_tied, newest_key
+from store.partitions import event_partitions, read_departments
 from store.reads import ReadFilter, list_reads
-from streams.engine.erasing import ArchivedEvent, stored_naming
+from streams.engine.archived_events import ArchivedEvent, EventArchive
 
 _MOST_READS = 100_000
 
@@ -26,30 +26,31 @@ class NobodyNamed(TandemError):
 async def export_person(
     connection: asyncpg.Connection, rules: Rules, key: bytes, named: str, at: int
 ) -> dict[str, Any]:
-    """The journey, every archived event that names one of its identifiers, and who read of it. Raises NobodyNamed.
+    """The journey, every archived event that names one of its identifiers, and who read about it. Raises NobodyNamed.
 
-    Events of others that name the person are in it, as they were sent: look through it before you give it away. The
+    It includes others' events that name the person, as they were sent: review it before you hand it out. The
     connection gives uuid values as 16 raw bytes. `at` is microseconds since 1970 UTC.
     """
     workspace = await load_tied(connection, rules, [key])
     releases = workspace.register.releases
-    journey = workspace.journey_of(key_at(key, 2**62, releases))
+    journey = workspace.journey_of(newest_key(key, releases))
     if journey is None:
-        raise NobodyNamed(f"no event has named {named}: nothing is stored of it")
-    stored = await stored_naming(connection, [journey], await owners(connection), rules, nobodys=True)
+        raise NobodyNamed(f"no event has named {named}: nothing is stored about it")
+    archive = EventArchive(connection, await read_departments(connection), rules)
+    stored = await archive.naming([journey], nobodys=True)
     own = [one for one in stored if _names(one, journey.identifiers.keys(), releases)]
     own.sort(key=lambda one: (one.event.occurred_at, one.event.id, one.event.source))
-    places = await places_of(connection, {one.archived.partition_id for one in own})
-    found = []
+    partitions = await event_partitions(connection, {one.archived.partition_id for one in own})
+    events = []
     for number, one in enumerate(own):
-        place = places[one.archived.partition_id]
-        found.append(
+        partition = partitions[one.archived.partition_id]
+        events.append(
             {
                 "occurred_at": time_text(one.event.occurred_at),
                 "received_at": one.archived.received_at,
                 "recorded_at": time_text(one.archived.recorded_at),
-                "topic": place.topic,
-                "partition": place.partition,
+                "topic": partition.topic,
+                "partition": partition.partition,
                 "offset": one.archived.offset,
                 "event": orjson.loads(one.archived.value),
             }
@@ -61,7 +62,7 @@ async def export_person(
         "person": named,
         "exported_at": time_text(at),
         "journey": journey_view(journey, workspace.rules, at),
-        "events": found,
+        "events": events,
         "reads": [
             {"read_at": one.read_at.isoformat(), "reader": one.reader, "role": one.role, "endpoint": one.endpoint}
             for one in reads

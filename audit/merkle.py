@@ -34,21 +34,21 @@ class Tree:
 
     def add(self, leaf: bytes) -> None:
         """Take the next leaf."""
-        count, found = 1, leaf_hash(leaf)
+        count, root = 1, leaf_hash(leaf)
         while self._peaks and self._peaks[-1][0] == count:
             _, left = self._peaks.pop()
-            count, found = 2 * count, _node(left, found)
-        self._peaks.append((count, found))
+            count, root = 2 * count, _node(left, root)
+        self._peaks.append((count, root))
         self.size += 1
 
     def root(self) -> Hash:
         """The root over all leaves so far; of none the hash of nothing."""
         if not self._peaks:
             return sha256(b"").digest()
-        *others, (_, found) = self._peaks
+        *others, (_, root) = self._peaks
         for _, left in reversed(others):
-            found = _node(left, found)
-        return found
+            root = _node(left, root)
+        return root
 
 
 def root_of(leaves: Sequence[bytes]) -> Hash:
@@ -75,18 +75,18 @@ def is_included(leaf: bytes, place: int, size: int, proof: Sequence[Hash], root:
     """Whether a proof shows that a leaf stands at `place` of the tree with this size and root: RFC 9162, 2.1.3.2."""
     if not 0 <= place < size:
         return False
-    first, last, found = place, size - 1, leaf_hash(leaf)
+    first, last, computed = place, size - 1, leaf_hash(leaf)
     for step in proof:
         if last == 0:
             return False
         if first & 1 or first == last:
-            found = _node(step, found)
+            computed = _node(step, computed)
             while not first & 1 and first:
                 first, last = first >> 1, last >> 1
         else:
-            found = _node(found, step)
+            computed = _node(computed, step)
         first, last = first >> 1, last >> 1
-    return last == 0 and found == root
+    return last == 0 and computed == root
 
 
 def consistency_proof(leaves: Sequence[bytes], first: int) -> list[Hash]:

@@ -1,4 +1,4 @@
-"""The past, from the archive: who was one person and what their journey was, as of a time on either axis.
+"""The past, from the archive: people and journeys as of a time on either axis.
 
 `at`: what had happened by then (occurred_at), with all that is known today. `known_at`: what Tandem had committed by
 then. Only events of everybody who was ever tied to the identifier are read and folded. All connections give uuid values
@@ -25,13 +25,14 @@ from schemas.decode import decode
 from schemas.errors import TandemError
 from schemas.event import Event
 from store.archive import Archived, read_block, read_named
-from store.identity import Place, committed_at, everybody_ever_tied, places_of
+from store.identity import committed_at, everybody_ever_tied
 from store.loading import known_events, source_ids_of
+from store.partitions import EventPartition, event_partitions
 from store.proposals import read_said
-from store.session import Reader
+from store.session import Connection
 from store.status import first_commit
 from streams.engine.archive_filter import may_name
-from streams.engine.intake import precedes
+from streams.engine.conflicts import precedes
 
 
 class Recorded(NamedTuple):
@@ -40,7 +41,7 @@ class Recorded(NamedTuple):
     event: Event
     archived: Archived
     committed_at: datetime
-    place: Place
+    partition: EventPartition
 
 
 class Point(NamedTuple):
@@ -65,12 +66,12 @@ class NoSuchPoint(TandemError):
     """There never was such a point in the past: it is in the future, or before the first commit. Give another time."""
 
 
-async def check_point(connection: Reader | asyncpg.Pool, point: Point, now: int) -> None:
+async def check_point(connection: Connection | asyncpg.Pool, point: Point, now: int) -> None:
     """Raises NoSuchPoint for one in the future or before the log. `now`: microseconds since 1970 UTC."""
     known = None if point.known_at is None else micros(point.known_at)
     for name, time in (("at", point.at), ("known_at", known)):
         if time is not None and time > now:
-            raise NoSuchPoint(f"{name} lies in the future: nothing has happened there, and nobody knows of it")
+            raise NoSuchPoint(f"{name} lies in the future: ask for a time up to now")
     if known is not None:
         first = await first_commit(connection)
         if first is None or known < micros(first):
@@ -78,7 +79,7 @@ async def check_point(connection: Reader | asyncpg.Pool, point: Point, now: int)
             raise NoSuchPoint(f"known_at lies before the log: Tandem knew {began}")
 
 
-async def recorded_of(connection: Reader, rules: Rules, key: bytes) -> tuple[list[Recorded], Erased]:
+async def recorded_of(connection: Connection, rules: Rules, key: bytes) -> tuple[list[Recorded], Erased]:
     """All archived events that name anybody who was ever tied to an identifier; and who is erased.
 
     Where a body of theirs has lost its id to another one, that one is among them, whomever it names; and so is
@@ -96,7 +97,7 @@ async def recorded_of(connection: Reader, rules: Rules, key: bytes) -> tuple[lis
         keys |= tied
 
 
-async def _naming(connection: Reader, rules: Rules, keys: set[bytes], today: Workspace) -> list[Recorded]:
+async def _naming(connection: Connection, rules: Rules, keys: set[bytes], today: Workspace) -> list[Recorded]:
     """All archived events that name these, or anybody of today's workspace."""
     people = [known for journey in today.journeys.values() for known in journey.identifiers.values()]
     bases = {identifier_key(known.type, known.value) for known in people}
@@ -106,11 +107,16 @@ async def _naming(connection: Reader, rules: Rules, keys: set[bytes], today: Wor
     return [one for one in recorded if not wanted.isdisjoint(_named(one.event, rules))]
 
 
-async def _recorded(connection: Reader, archived: list[tuple[int, Archived]]) -> list[Recorded]:
-    places = await places_of(connection, {one.partition_id for _, one in archived})
+async def _recorded(connection: Connection, archived: list[tuple[int, Archived]]) -> list[Recorded]:
+    partitions = await event_partitions(connection, {one.partition_id for _, one in archived})
     committed = await committed_at(connection, {batch_id for batch_id, _ in archived})
     return [
-        Recorded(decode(one.value, places[one.partition_id].owner), one, committed[batch_id], places[one.partition_id])
+        Recorded(
+            event=decode(one.value, partitions[one.partition_id].department),
+            archived=one,
+            committed_at=committed[batch_id],
+            partition=partitions[one.partition_id],
+        )
         for batch_id, one in archived
     ]
 
@@ -121,7 +127,7 @@ def _named(event: Event, rules: Rules) -> set[bytes]:
     return set() if subject is None else {person.key for person in subject.persons}
 
 
-async def _losers(connection: Reader, recorded: list[Recorded]) -> tuple[list[Event], list[Recorded]]:
+async def _losers(connection: Connection, recorded: list[Recorded]) -> tuple[list[Event], list[Recorded]]:
     """(events whose id belongs to another body today, those bodies so far as they are not recorded here)."""
     sources = await source_ids_of(connection, sorted({one.event.source for one in recorded}))
     bodies: dict[tuple[bytes, int], list[Recorded]] = {}
@@ -139,7 +145,7 @@ async def _losers(connection: Reader, recorded: list[Recorded]) -> tuple[list[Ev
     return lost, others
 
 
-async def rules_known(connection: Reader, first: Rules, known_at: datetime | None) -> Rules:
+async def rules_known(connection: Connection, first: Rules, known_at: datetime | None) -> Rules:
     """The rules that follow from what had been said of playbooks, and was committed, by a time."""
     return agreed_rules(first, await read_said(connection, known_at))
 
@@ -157,15 +163,15 @@ def fold_at(recorded: Iterable[Recorded], rules: Rules, point: Point, erased: Er
 
 def distinct(recorded: Iterable[Recorded], point: Point) -> list[Recorded]:
     """Each event of a point once, as the rule for conflicts has it among what was known, in the order of time."""
-    found: dict[tuple[bytes, str], Recorded] = {}
+    winners: dict[tuple[bytes, str], Recorded] = {}
     for one in recorded:
         if not point.knew(one):
             continue
         key = (one.event.id, one.event.source)
-        known = found.get(key)
+        known = winners.get(key)
         if known is None or precedes(one.archived.value, known.archived.value):
-            found[key] = one
-    return sorted((one for one in found.values() if point.has(one)), key=_order)
+            winners[key] = one
+    return sorted((one for one in winners.values() if point.has(one)), key=_order)
 
 
 def _order(one: Recorded) -> tuple[int, bytes, str]:

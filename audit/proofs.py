@@ -1,4 +1,4 @@
-"""Proofs that an auditor can check without the database: with the signer's public key and a file of a few kilobytes."""
+"""Proofs that an auditor can check without the database: a small file and the signer's public key suffice."""
 
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -75,7 +75,7 @@ async def _leaves(connection: asyncpg.Connection, checkpoint: Checkpoint) -> Seq
 
 
 def check_proof(proof: Proof, key: Ed25519PublicKey) -> str:
-    """What a proof proves, in a sentence. Raises NoProof, DamagedCheckpoint."""
+    """Check a proof. Returns what it proves, as a sentence. Raises NoProof, DamagedCheckpoint."""
     try:
         if isinstance(proof, Inclusion):
             return _check_inclusion(proof, key)

@@ -1,4 +1,4 @@
-"""Rebuild: fold the archive again, into a second projection beside the live one.
+"""Rebuild: fold the archive again into a second projection beside the live one.
 
 Law 2 lets it read the archive in whatever order is cheapest: person by person as far as the buckets go, so that a
 journey is written once or twice, however long its history is. Rulings and releases come first: what is folded after
@@ -7,7 +7,7 @@ them is folded once.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack
 from typing import NamedTuple
 
@@ -15,8 +15,9 @@ import asyncpg
 
 from audit.digest import ProjectionDigest, projection_digest
 from audit.past import NOW, Point
+from audit.progress import Progress
 from projections.identity.erasure import ERASURE
-from projections.identity.register import ABOUT_IDENTITY
+from projections.identity.register import ABOUT_IDENTITY, Entries
 from projections.playbook.model import Rules
 from projections.playbook.proposals import ABOUT_PLAYBOOK
 from schemas.canonical import body_hash
@@ -24,9 +25,9 @@ from schemas.decode import decode_again
 from store.archive import Archived, DamagedBlock, LogRecord, open_block
 from store.erasure import read_erasures
 from store.loading import load_register
-from store.partitions import owners
+from store.partitions import read_departments
 from store.rebuild import (
-    Place,
+    RebuildPosition,
     StoredBlock,
     blocks_after,
     claimed,
@@ -34,26 +35,28 @@ from store.rebuild import (
     create,
     joint_blocks,
     losers,
-    place_of,
+    position_of,
 )
 from store.session import closing, open_connection, open_engine_connection, open_writer
-from streams.engine.desk import Found, Reading
-from streams.engine.preparation import Ahead, Effects, Preparation
-from streams.engine.rate_limit import Pace
-from streams.engine.reader_process import Reader
+from streams.engine.batch import BatchEvent, Originals, PendingBatch, ReadBatch
+from streams.engine.cache import Cache
+from streams.engine.effects import Effects
+from streams.engine.folding import BulkFold
+from streams.engine.joint_facts import take_joint
+from streams.engine.preparation import Preparation
+from streams.engine.rate_limit import RateLimit
+from streams.engine.reader_process import BatchReader
 
 _CHUNK_EVENTS = 16_384
-#: Journeys that are changed before they are written: so few are written more than once. A kill costs what was not.
+#: Journeys that are changed before they are written: few are written twice, and a kill loses little.
 _TOUCHED = 10_000
-#: The same where nobody goes on after a kill, and moments in memory: there, only as memory runs short (see Cache).
+#: The same, and moments in memory (see Cache), for a rebuild that nobody resumes: only memory is a reason to write.
 _MOST_TOUCHED, _MOST_HELD = 25_000, 750_000
-_PACED_SECONDS = 10.0  #: of folding at a pace before it is written: a kill costs no more
-_READERS = 2  #: processes that read chunks: one alone takes longer than it takes to fold
+_PACED_SECONDS = 10.0  #: of folding at a limited rate before it is written: a kill loses no more
+_READERS = 2  #: processes that read chunks: one alone is slower than the fold
 
 #: What is folded before anybody is there whom it concerns.
 _JOINT_FIRST = ABOUT_IDENTITY | ABOUT_PLAYBOOK | {ERASURE}
-#: Whom to tell how far it is: (events so far, events in all).
-Tell = Callable[[int, int], None]
 #: (event id, source, body hash) of events whose id another body has taken.
 Losers = set[tuple[bytes, str, int]]
 
@@ -61,8 +64,8 @@ Losers = set[tuple[bytes, str, int]]
 class _Chunk(NamedTuple):
     """Some blocks, read."""
 
-    reading: Reading
-    place: Place  #: once they are folded
+    batch: ReadBatch
+    position: RebuildPosition  #: once they are folded
 
 
 class _Rebuilding(NamedTuple):
@@ -70,29 +73,30 @@ class _Rebuilding(NamedTuple):
 
     writer: asyncpg.Connection
     blocks: asyncpg.Connection
-    readers: list[Reader]
-    preparation: Preparation
-    owners: dict[int, str]
+    readers: list[BatchReader]
+    cache: Cache
+    folding: BulkFold
+    departments: dict[int, str]
     losers: Losers
     lasting: bool
-    pace: Pace | None
+    rate_limit: RateLimit | None
 
 
 async def rebuild(
     database_url: str,
     rules: Rules,
     name: str,
-    tell: Tell,
-    pace: Pace | None = None,
+    progress: Progress,
+    rate_limit: RateLimit | None = None,
     *,
     point: Point = NOW,
 ) -> ProjectionDigest:
-    """Fold all that is archived by now into the projection `name`, and digest it. Begun before, it goes on.
+    """Fold all that is archived by now into the projection `name`, and digest it. Resumes an interrupted one.
 
     `point`: only what had happened, and was known, then. Raises BeingBuilt, and what `fold_archive` raises.
     """
     async with claimed(database_url, name):
-        await fold_archive(database_url, rules, name, tell, pace, point=point)
+        await fold_archive(database_url, rules, name, progress, rate_limit, point=point)
     async with closing(await open_engine_connection(database_url, name)) as connection:
         return await projection_digest(connection)
 
@@ -101,8 +105,8 @@ async def fold_archive(
     database_url: str,
     rules: Rules,
     name: str,
-    tell: Tell,
-    pace: Pace | None = None,
+    progress: Progress,
+    rate_limit: RateLimit | None = None,
     *,
     point: Point = NOW,
     lasting: bool = True,
@@ -124,46 +128,56 @@ async def fold_archive(
         )
         for one in (writer, blocks, lookups):
             stack.push_async_callback(one.close)
-        readers = [Reader(rules) for _ in range(_READERS)]
+        readers = [BatchReader(rules) for _ in range(_READERS)]
         for reader in readers:
             stack.push_async_callback(reader.close)
-        known = await owners(blocks)
+        departments = await read_departments(blocks)
         register = await load_register(lookups)
         async with closing(await open_engine_connection(database_url)) as live:
             for erasure in await read_erasures(live):
                 register.erased.add(erasure)  # who is erased today is not in the past, either
-        preparation = Preparation(lookups, None, rules, known, register)
         lost: Losers = set()
         for payload in await losers(blocks, point.known_at):
             event = decode_again(payload)
             lost.add((event.id, event.source, body_hash(payload)))
-        parts = _Rebuilding(writer, blocks, readers, preparation, known, lost, lasting, pace)
-        await _work(parts, await place_of(writer), tell)
+        cache = Cache(lookups, rules, register)
+        parts = _Rebuilding(
+            writer=writer,
+            blocks=blocks,
+            readers=readers,
+            cache=cache,
+            folding=BulkFold(cache),
+            departments=departments,
+            losers=lost,
+            lasting=lasting,
+            rate_limit=rate_limit,
+        )
+        await _work(parts, await position_of(writer), progress)
 
 
-async def _work(parts: _Rebuilding, place: Place, tell: Tell) -> None:
-    """While what some chunks came to is written, the next one is folded, and those after that are read."""
-    if place.bucket < 0:
-        place = await _fold_joint_events(parts, place)
+async def _work(parts: _Rebuilding, position: RebuildPosition, progress: Progress) -> None:
+    """Write the result of some chunks while the next one is folded and those after it are read."""
+    if position.bucket < 0:
+        position = await _fold_joint_events(parts, position)
     commit: asyncio.Task[None] | None = None
     effects: Effects | None = None
-    written = place.events
-    chunks = _chunks(parts, place)
+    written = position.events
+    chunks = _chunks(parts, position)
     try:
         async for chunk in chunks:
-            effects = effects or parts.preparation.effects()
-            await parts.preparation.fold(chunk.reading)
-            done, place = place.events, chunk.place
-            if parts.pace is not None:
-                await parts.pace.keep(place.events - done)
-            tell(place.events, place.total)
-            if _is_much(parts, place.events - written):
-                commit, effects = await _write(parts, effects, place, commit), None
-                written = place.events
+            effects = effects or Effects(parts.cache.register_version)
+            await parts.folding.fold(chunk.batch)
+            done, position = position.events, chunk.position
+            if parts.rate_limit is not None:
+                await parts.rate_limit.keep(position.events - done)
+            progress(position.events, position.total)
+            if _is_much(parts, position.events - written):
+                commit, effects = await _write(parts, effects, position, commit), None
+                written = position.events
         if effects is not None:
-            commit = await _write(parts, effects, place, commit)
+            commit = await _write(parts, effects, position, commit)
         if commit is not None:
-            await asyncio.gather(commit, parts.preparation.forget())
+            await asyncio.gather(commit, parts.folding.forget())
     finally:
         await chunks.aclose()
         if commit is not None:
@@ -172,53 +186,56 @@ async def _work(parts: _Rebuilding, place: Place, tell: Tell) -> None:
 
 
 def _is_much(parts: _Rebuilding, unwritten: int) -> bool:
-    """Whether so much was folded, of so many events, that it must be written."""
-    folded = parts.preparation
+    """Whether it is time to write: `unwritten` events were folded since the last write."""
+    folded = parts.folding
     if not parts.lasting:
         return folded.touched >= _MOST_TOUCHED or folded.held >= _MOST_HELD
-    paced = parts.pace is not None and unwritten >= parts.pace.rate * _PACED_SECONDS
+    paced = parts.rate_limit is not None and unwritten >= parts.rate_limit.rate * _PACED_SECONDS
     return paced or folded.touched >= _TOUCHED
 
 
 async def _write(
-    parts: _Rebuilding, effects: Effects, place: Place, before: "asyncio.Task[None] | None"
+    parts: _Rebuilding, effects: Effects, position: RebuildPosition, before: "asyncio.Task[None] | None"
 ) -> "asyncio.Task[None]":
-    """Begin to write what was folded, once what was folded before is written."""
-    await parts.preparation.reap(effects)
+    """Start to write what was folded, once the write before has ended."""
+    await parts.folding.reap(effects)
     if before is not None:
         await before
-    return asyncio.create_task(_commit(parts.writer, effects, place))
+    return asyncio.create_task(_commit(parts.writer, effects, position))
 
 
-async def _fold_joint_events(parts: _Rebuilding, place: Place) -> Place:
-    """Rulings and releases, before anybody is there whom they concern."""
-    blocks = await joint_blocks(parts.blocks, place)
+async def _fold_joint_events(parts: _Rebuilding, position: RebuildPosition) -> RebuildPosition:
+    """Joint events, before anybody is there whom they concern: erasures first, then all others."""
+    blocks = await joint_blocks(parts.blocks, position)
     records: list[LogRecord] = [event for block in blocks for event in _opened(block)]
-    records = [record for record in records if parts.owners[record.partition_id] == "joint"]
-    place = place._replace(bucket=0, batch_id=0)
-    reading = await parts.readers[0].read(parts.owners, records)
-    found = [one for one in _live(reading, parts.losers, place.at) if _comes_first(one)]
-    parts.preparation.recall(records, [one for one in found if one.moment.type == ERASURE])
-    reading.found = [one for one in found if one.moment.type != ERASURE]
-    effects = await parts.preparation.prepare(Ahead(records, reading, {}, {}, {}), None)
-    parts.preparation.follow()
-    await _commit(parts.writer, effects, place)
-    return place
+    records = [record for record in records if parts.departments[record.partition_id] == "joint"]
+    position = position._replace(bucket=0, batch_id=0)
+    batch = await parts.readers[0].read(parts.departments, records)
+    first = [event for event in _live(batch, parts.losers, position.at) if _comes_first(event)]
+    cache, originals = parts.cache, Originals(records, parts.departments, parts.cache.rules)
+    erasures = [originals.candidate(event).event for event in first if event.moment.type == ERASURE]
+    take_joint(cache.workspace, erasures, cache.rules)
+    batch.events = [event for event in first if event.moment.type != ERASURE]
+    pending = PendingBatch(records=records, read=batch, hashes={}, known={}, sources={})
+    effects = await Preparation(cache, None, parts.departments).prepare(pending, None)
+    cache.workspace.register.swept_until = None  # all stored journeys follow the terms agreed: there are none yet
+    await _commit(parts.writer, effects, position)
+    return position
 
 
-async def _chunks(parts: _Rebuilding, place: Place) -> AsyncGenerator[_Chunk]:
-    """The archive after a place, in chunks; each reader is ahead by one."""
+async def _chunks(parts: _Rebuilding, position: RebuildPosition) -> AsyncGenerator[_Chunk]:
+    """The archive after a position, in chunks; each reader is ahead by one."""
     ahead: deque[asyncio.Task[_Chunk]] = deque()
-    size = _CHUNK_EVENTS if parts.pace is None else min(_CHUNK_EVENTS, int(parts.pace.rate))  # a second's
-    coming = asyncio.create_task(blocks_after(parts.blocks, place))
+    size = _CHUNK_EVENTS if parts.rate_limit is None else min(_CHUNK_EVENTS, int(parts.rate_limit.rate))  # a second's
+    coming = asyncio.create_task(blocks_after(parts.blocks, position))
     try:
         while page := await coming:
-            last = place._replace(bucket=page[-1].bucket, batch_id=page[-1].batch_id)
+            last = position._replace(bucket=page[-1].bucket, batch_id=page[-1].batch_id)
             coming = asyncio.create_task(blocks_after(parts.blocks, last))
             for number, some in enumerate(_of_some_size(page, size)):
-                events = place.events + sum(block.events for block in some)
-                place = place._replace(bucket=some[-1].bucket, batch_id=some[-1].batch_id, events=events)
-                ahead.append(asyncio.create_task(_read(parts, parts.readers[number % _READERS], some, place)))
+                events = position.events + sum(block.events for block in some)
+                position = position._replace(bucket=some[-1].bucket, batch_id=some[-1].batch_id, events=events)
+                ahead.append(asyncio.create_task(_read(parts, parts.readers[number % _READERS], some, position)))
                 if len(ahead) > _READERS:
                     yield await ahead[0]
                     ahead.popleft()
@@ -231,21 +248,23 @@ async def _chunks(parts: _Rebuilding, place: Place) -> AsyncGenerator[_Chunk]:
         await asyncio.gather(coming, *ahead, return_exceptions=True)
 
 
-async def _read(parts: _Rebuilding, reader: Reader, blocks: list[StoredBlock], place: Place) -> _Chunk:
+async def _read(
+    parts: _Rebuilding, reader: BatchReader, blocks: list[StoredBlock], position: RebuildPosition
+) -> _Chunk:
     try:
-        reading = await reader.open(parts.owners, [block.payload for block in blocks])
+        batch = await reader.open(parts.departments, [block.payload for block in blocks])
     except DamagedBlock:
         for block in blocks:
-            _opened(block)  # finds which one it is
+            _opened(block)  # raises for the one that is damaged, and names it
         raise
-    reading.found = [one for one in _live(reading, parts.losers, place.at) if not _comes_first(one)]
-    return _Chunk(reading, place)
+    batch.events = [event for event in _live(batch, parts.losers, position.at) if not _comes_first(event)]
+    return _Chunk(batch, position)
 
 
-def _comes_first(found: Found) -> bool:
+def _comes_first(event: BatchEvent) -> bool:
     """Whether it is folded before anybody is there; an erasure of the first version is a fact of somebody's."""
-    type_ = found.moment.type
-    return type_ in _JOINT_FIRST and (type_ != ERASURE or found.subject is None)
+    type_ = event.moment.type
+    return type_ in _JOINT_FIRST and (type_ != ERASURE or event.subject is None)
 
 
 def _opened(block: StoredBlock) -> list[Archived]:
@@ -269,27 +288,33 @@ def _of_some_size(page: list[StoredBlock], size: int) -> Iterator[list[StoredBlo
         yield some
 
 
-def _live(reading: Reading, lost: Losers, at: int | None) -> list[Found]:
-    """What was found and had happened by then, without bodies whose id another one has taken."""
-    found = reading.found
+def _live(batch: ReadBatch, lost: Losers, at: int | None) -> list[BatchEvent]:
+    """The events that had happened by then, without bodies whose id another one has taken."""
+    events = batch.events
     if at is not None:
-        found = [one for one in found if one.moment.at <= at]
+        events = [event for event in events if event.moment.at <= at]
     if not lost:
-        return found
-    return [one for one in found if (one.moment.id, one.moment.source, one.body_hash) not in lost]
+        return events
+    return [event for event in events if (*event.key, event.body_hash) not in lost]
 
 
-async def _commit(writer: asyncpg.Connection, effects: Effects, place: Place) -> None:
-    harvest = effects.harvest
-    entries = harvest.entries._replace(renewed=False)  # whatever is written follows the terms agreed
+async def _commit(writer: asyncpg.Connection, effects: Effects, position: RebuildPosition) -> None:
+    entries = effects.harvest.entries._replace(renewed=False)  # whatever is written follows the terms agreed
+    await write_effects(writer, effects, entries, position)
+
+
+async def write_effects(
+    writer: asyncpg.Connection, effects: Effects, entries: Entries, position: RebuildPosition
+) -> None:
+    """Write what was folded into a projection beside the live one, and how far it is now. Raises Stale."""
     await commit_rebuilt(
         writer,
-        effects.rows,
-        harvest.gone,
-        harvest.moved,
-        effects.with_handoffs,
-        effects.had_handoffs,
-        entries,
-        effects.register_version,
-        place,
+        journeys=effects.rows,
+        gone=effects.harvest.gone,
+        moved=effects.harvest.moved,
+        with_handoffs=effects.with_handoffs,
+        had_handoffs=effects.had_handoffs,
+        entries=entries,
+        register_version=effects.register_version,
+        position=position,
     )

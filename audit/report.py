@@ -1,6 +1,6 @@
-"""The audit report: is everything there, is it unchanged, does it follow, and who did what; for a span of time."""
+"""The audit report: completeness, integrity, verification and who did what, over a span of time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +8,7 @@ import asyncpg
 
 from audit.chain import Finding, prove
 from audit.checkpoints import Checkpoint
+from audit.progress import Progress
 from audit.verify import verify
 from projections.playbook.model import Rules
 from projections.playbook.proposals import proposals_of
@@ -17,8 +18,6 @@ from store.report import Span, days, dead_by_reason, erasures, read_days, reader
 from store.session import closing, open_connection
 from store.status import progress
 
-Tell = Callable[[int, int], None]
-
 
 async def report(
     database_url: str,
@@ -27,13 +26,13 @@ async def report(
     checkpoints: Sequence[Checkpoint],
     unread: Sequence[Finding],
     now: datetime,
-    tell: Tell,
+    progress: Progress,
 ) -> dict[str, Any]:
     """The report as a JSON object. `unread`: what is wrong with checkpoints that are not compared.
 
     Raises what `verify` raises.
     """
-    verdict = await verify(database_url, rules, tell)
+    verdict = await verify(database_url, rules, progress)
     async with closing(await open_connection(database_url)) as connection:
         proven = await prove(connection, checkpoints, lambda *_: None)
         findings = [*proven.findings, *unread]
@@ -65,9 +64,9 @@ async def report(
 
 
 async def _completeness(connection: asyncpg.Connection, span: Span) -> dict[str, Any]:
-    found = await progress(connection)
+    partitions = await progress(connection)
     return {
-        "sound": all(one.sound for one in found),
+        "sound": all(one.sound for one in partitions),
         "partitions": [
             {
                 "partition": f"{one.topic}/{one.partition}",
@@ -78,7 +77,7 @@ async def _completeness(connection: asyncpg.Connection, span: Span) -> dict[str,
                 "holes": one.holes,
                 "sound": one.sound,
             }
-            for one in found
+            for one in partitions
         ],
         "by_day": await days(connection, span),
         "dead_letters": await dead_by_reason(connection, span),

@@ -1,4 +1,4 @@
-"""The signer: signs the tree of batches from time to time, into a file outside the database."""
+"""The signer: signs the tree of batches at intervals, into a file outside the database."""
 
 import asyncio
 from collections.abc import Callable
@@ -35,7 +35,7 @@ class Signer:
         self._path = path
         self._now = now
         self._tree = Tree()
-        self._signed = -1  #: batches under the last checkpoint; -1: it was not looked for yet
+        self._signed = -1  #: batches under the last checkpoint; -1: not read yet
 
     async def sign(self, connection: asyncpg.Connection) -> Checkpoint | None:
         """Sign what has been committed since the last time; None where nothing has. Raises LogChanged and others.

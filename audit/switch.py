@@ -4,31 +4,32 @@ It is brought up to date in rounds: everybody whom a new event names is folded a
 round runs, no batch is committed; then the tables change places.
 """
 
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import NamedTuple
 
 import asyncpg
 
+from audit.progress import Progress
+from audit.rebuild import write_effects
 from projections.playbook.model import Rules
 from schemas.decode import decode, decode_again
 from store.archive import open_block
 from store.loading import load_register
-from store.partitions import owners
-from store.rebuild import AnotherPlaybook, claimed, commit_rebuilt, look_at, place_of
+from store.partitions import read_departments
+from store.rebuild import AnotherPlaybook, claimed, look_at, position_of
 from store.session import closing, open_connection, open_engine_connection, open_writer
 from store.switch import Behind, behind, blocks_between, check_kind, exchange, hold, losers_between
-from streams.engine.preparation import Preparation
+from streams.engine.cache import Cache
+from streams.engine.effects import Effects, reap
+from streams.engine.refolding import Refolding
 
 _FEW = 5_000  #: events: so many are folded while nothing is committed
 
-Tell = Callable[[int, int], None]
-
 
 class Switched(NamedTuple):
-    """What a switch came to."""
+    """The result of a switch."""
 
-    projection: str  #: where the live one is now
+    projection: str  #: name of the former live one
     caught_up: int  #: events that it was behind when the switch began
 
 
@@ -38,11 +39,12 @@ class _Parts(NamedTuple):
     control: asyncpg.Connection
     writer: asyncpg.Connection
     lookups: asyncpg.Connection
-    preparation: Preparation
-    owners: dict[int, str]
+    cache: Cache
+    refolding: Refolding
+    departments: dict[int, str]
 
 
-async def switch(database_url: str, rules: Rules, name: str, tell: Tell) -> Switched:
+async def switch(database_url: str, rules: Rules, name: str, progress: Progress) -> Switched:
     """Let the projection take the place of the live one. `rules`: those that it was built with.
 
     Raises NoSuchProjection, BeingBuilt, NotSwitchable, AnotherPlaybook, and what asyncpg raises.
@@ -59,54 +61,51 @@ async def switch(database_url: str, rules: Rules, name: str, tell: Tell) -> Swit
             )
         writer = await stack.enter_async_context(closing(await open_writer(database_url, name)))
         lookups = await stack.enter_async_context(closing(await open_engine_connection(database_url, name)))
-        await check_kind(control, name, await place_of(writer))
-        known = await owners(lookups)
-        preparation = Preparation(lookups, None, rules, known, await load_register(lookups))
-        parts = _Parts(control, writer, lookups, preparation, known)
-        done = await _nearly(parts, tell)
+        await check_kind(control, name, await position_of(writer))
+        departments = await read_departments(lookups)
+        cache = Cache(lookups, rules, await load_register(lookups))
+        parts = _Parts(
+            control=control,
+            writer=writer,
+            lookups=lookups,
+            cache=cache,
+            refolding=Refolding(cache, rules, departments),
+            departments=departments,
+        )
+        done = await _nearly(parts, progress)
         async with control.transaction():
             await hold(control)
-            while (missing := await behind(control, await place_of(writer))) is not None:
+            while (missing := await behind(control, await position_of(writer))) is not None:
                 done += await _catch_up(parts, missing)
             await exchange(control, name)
     return Switched(name, done)
 
 
-async def _nearly(parts: _Parts, tell: Tell) -> int:
-    """Bring it up to date while batches go on being committed, until it is nearly there. Returns of how many events."""
+async def _nearly(parts: _Parts, progress: Progress) -> int:
+    """Catch up while batches go on being committed, until little is missing. Returns by how many events."""
     done = 0
     while True:
         async with parts.control.transaction():
             await hold(parts.control)
-            missing = await behind(parts.control, await place_of(parts.writer))
+            missing = await behind(parts.control, await position_of(parts.writer))
         if missing is None or missing.events <= _FEW:
             return done
         done += await _catch_up(parts, missing)
-        tell(done, done)
+        progress(done, done)
 
 
 async def _catch_up(parts: _Parts, missing: Behind) -> int:
     """Fold everybody again whom the events of some batches name. Returns how many events there are."""
-    place = await place_of(parts.writer)
-    blocks = await blocks_between(parts.lookups, place.until_batch, missing.until_batch)
+    position = await position_of(parts.writer)
+    blocks = await blocks_between(parts.lookups, position.until_batch, missing.until_batch)
     archived = [event for block in blocks for event in open_block(block.payload)]
-    events = [decode(one.value, parts.owners[one.partition_id]) for one in archived]
-    effects = parts.preparation.effects()
-    taken = await losers_between(parts.lookups, place.until_batch, missing.until_batch)
+    events = [decode(one.value, parts.departments[one.partition_id]) for one in archived]
+    effects = Effects(parts.cache.register_version)
+    taken = await losers_between(parts.lookups, position.until_batch, missing.until_batch)
     losers = [decode_again(payload) for payload in taken]
-    await parts.preparation.refolding.refold(events, losers, missing.until_batch)
-    await parts.preparation.reap(effects)
-    total = place.total + sum(block.events for block in blocks)
-    harvest = effects.harvest
-    await commit_rebuilt(
-        parts.writer,
-        effects.rows,
-        harvest.gone,
-        harvest.moved,
-        effects.with_handoffs,
-        effects.had_handoffs,
-        harvest.entries,
-        effects.register_version,
-        place._replace(until_batch=missing.until_batch, events=total, total=total),
-    )
+    await parts.refolding.refold(events, losers, missing.until_batch)
+    await reap(parts.cache, effects, tells_feed=False)
+    total = position.total + sum(block.events for block in blocks)
+    position = position._replace(until_batch=missing.until_batch, events=total, total=total)
+    await write_effects(parts.writer, effects, effects.harvest.entries, position)
     return len(events)

@@ -1,7 +1,7 @@
-"""Verify: whether the live projection is the result of the recorded facts. Recomputes all of it, while live goes on."""
+"""Verify: whether the live projection follows from the recorded events. Recomputes all of it, while work goes on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -10,12 +10,13 @@ import msgspec
 
 from audit.digest import projection_digest
 from audit.from_kafka import read_log
+from audit.progress import Progress
 from audit.rebuild import fold_archive
 from projections.journey.journey import UnknownStateFormat, decode_journey
 from projections.playbook.model import Rules
 from projections.text import id_text, time_text
 from store.archive import DamagedBlock
-from store.rebuild import claimed, forget, place_of
+from store.rebuild import claimed, forget, position_of
 from store.session import closing, open_connection, open_engine_connection
 from store.verification import (
     Counts,
@@ -30,20 +31,18 @@ from streams.kafka import KafkaSettings
 
 _NAME = "verification"  #: of the projection that is built beside the live one, and dropped
 
-Tell = Callable[[int, int], None]
-
 
 class Difference(NamedTuple):
-    """One thing that is not as the facts make it."""
+    """One row that does not follow from the events."""
 
     table: str
     key: str
     journey_id: str | None
-    what: str  #: what differs, as far as can be said with the first event of which it does
+    what: str  #: what differs, with the first event that differs where there is one
 
 
 class Verdict(NamedTuple):
-    """What `tandem verify` says."""
+    """The result of `tandem verify`."""
 
     journeys: int
     sha256: str  #: the digest of what the facts make
@@ -57,18 +56,18 @@ class Verdict(NamedTuple):
         return not self.differences
 
 
-async def verify(database_url: str, rules: Rules, tell: Tell) -> Verdict:
+async def verify(database_url: str, rules: Rules, progress: Progress) -> Verdict:
     """Rebuild from the archive, compare row by row, drop what was built.
 
     Raises BeingBuilt where another one runs, and what `fold_archive` raises.
 
-    The archive itself may be damaged in such a way that nothing can be rebuilt: that is a difference, too.
+    An archive too damaged to rebuild from counts as a difference.
     """
     async with _scratch(database_url):
         counting = asyncio.create_task(_counted(database_url))  # PostgreSQL has time for it while the archive is folded
         try:
             try:
-                await fold_archive(database_url, rules, _NAME, tell, lasting=False)
+                await fold_archive(database_url, rules, _NAME, progress, lasting=False)
             except (DamagedBlock, msgspec.MsgspecError, ValueError, asyncpg.DataError) as error:
                 return Verdict(0, "", 0, 0, [Difference("archive", "", None, f"the archive cannot be read: {error}")])
             return await _compared(database_url, await counting, [])
@@ -77,10 +76,10 @@ async def verify(database_url: str, rules: Rules, tell: Tell) -> Verdict:
             await asyncio.gather(counting, return_exceptions=True)
 
 
-async def verify_from_kafka(kafka: KafkaSettings, database_url: str, rules: Rules, tell: Tell) -> Verdict:
+async def verify_from_kafka(kafka: KafkaSettings, database_url: str, rules: Rules, progress: Progress) -> Verdict:
     """The same against Kafka's log, dead letters included. Raises BeingBuilt, and what `read_log` raises."""
     async with _scratch(database_url):
-        await read_log(kafka, database_url, rules, _NAME, tell)
+        await read_log(kafka, database_url, rules, _NAME, progress)
         async with closing(await open_connection(database_url)) as connection:
             letters = [
                 Difference("dead_letters", where, None, f"it is {live or 'not there'}; Kafka's log makes it {again}")
@@ -91,7 +90,7 @@ async def verify_from_kafka(kafka: KafkaSettings, database_url: str, rules: Rule
 
 @asynccontextmanager
 async def _scratch(database_url: str) -> AsyncIterator[None]:
-    """Room for a projection that is dropped in the end, and nobody else's meanwhile. Raises BeingBuilt."""
+    """Claim the scratch projection, and drop it before and after. Raises BeingBuilt."""
     async with claimed(database_url, _NAME):
         await _forget(database_url)
         try:
@@ -106,12 +105,12 @@ async def _compared(database_url: str, sums: Counts, more: list[Difference]) -> 
         closing(await open_engine_connection(database_url, _NAME)) as connection,
         closing(await open_engine_connection(database_url, _NAME)) as other,
     ):
-        place = await place_of(connection)
-        (rows, meanwhile), found = await asyncio.gather(
-            _compared_rows(connection, place.until_batch), projection_digest(other)
+        position = await position_of(connection)
+        (rows, meanwhile), digest = await asyncio.gather(
+            _compared_rows(connection, position.until_batch), projection_digest(other)
         )
     differences = [Difference("counts", "", None, text) for text in sums.objections()] + rows
-    return Verdict(found.journeys, found.sha256, place.total, meanwhile, differences + more)
+    return Verdict(digest.journeys, digest.sha256, position.total, meanwhile, differences + more)
 
 
 async def _compared_rows(connection: asyncpg.Connection, until_batch: int) -> tuple[list[Difference], int]:

@@ -1,20 +1,21 @@
-"""What if, over all stored journeys: in a process of its own, at low priority, so that live work goes on undisturbed.
+"""What-if over all stored journeys, in a process of its own at low priority, so that live work goes on undisturbed.
 
-The process is asked with one JSON object on its standard input, and answers in lines of JSON: how far it is, then the
-result, or an error.
+The process gets one JSON object on standard input, and answers in lines of JSON: its progress, then the result or an
+error.
 """
 
 import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
 import msgspec
 import orjson
 
+from audit.progress import Progress
 from projections.playbook.model import InvalidPlaybook, Playbook, Rules, compile_rules
 from projections.playbook.proposals import agreed_rules, read_proposal
 from projections.playbook.strict_yaml import read_model
@@ -25,10 +26,10 @@ from store.scan import count_journeys, scan_journeys
 from store.session import closing, open_connection
 from streams.engine.gc_tuning import look_seldom
 
-_JOURNEYS_A_SECOND = 8_000  #: at most: a busy machine takes what time it takes, an idle one is not filled
+_JOURNEYS_A_SECOND = 8_000  #: at most, so that even an idle machine is not filled
 #: Journeys between two pauses. Most live events meet a pause: many short pauses would slow down all of them a little.
 _BURST = 16_000
-#: It runs when nobody else wants to; from before it imports anything, which takes the better part of a second.
+#: Idle priority from before the imports, which take most of a second.
 _SERVE = """
 import os
 os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
@@ -53,36 +54,33 @@ class Question(msgspec.Struct):
     now: int
 
 
-Tell = Callable[[int, int], None]
-
-
-async def what_if(question: Question, tell: Tell) -> dict[str, Any]:
+async def what_if(question: Question, progress: Progress) -> dict[str, Any]:
     """The answer. Raises InvalidPlaybook, DatabaseUnreachable."""
     first = compile_rules(read_model(question.first, Playbook, "playbook", InvalidPlaybook))
     candidate = read_proposal(question.candidate, first.playbook)
     async with closing(await open_connection(question.database_url)) as connection:
         rules = agreed_rules(first, await read_said(connection))
-        return await _over_all(connection, rules, candidate, question, tell)
+        return await _over_all(connection, rules, candidate, question, progress)
 
 
 async def _over_all(
-    connection: Any, rules: Rules, candidate: Playbook, question: Question, tell: Tell
+    connection: Any, rules: Rules, candidate: Playbook, question: Question, progress: Progress
 ) -> dict[str, Any]:
-    found = WhatIf(rules, rules_with(rules, candidate, question.since, question.now), question.since, question.at)
+    comparison = WhatIf(rules, rules_with(rules, candidate, question.since, question.now), question.since, question.at)
     total, done = await count_journeys(connection), 0
     burst, began = _BURST, time.monotonic()
     async with aclosing(scan_journeys(connection)) as pages:
         async for page in pages:
             for journey_id, last_seen, state in page:
-                found.add(journey_id, last_seen, state)
+                comparison.add(journey_id, last_seen, state)
             done += len(page)
             if done >= burst:
                 # the database that reads for it has its full priority, so it asks for less than it could take
                 await asyncio.sleep(began + _BURST / _JOURNEYS_A_SECOND - time.monotonic())
                 burst, began = done + _BURST, time.monotonic()
             if done % _TOLD_EVERY < len(page):
-                tell(done, max(total, done))
-    return found.view()
+                progress(done, max(total, done))
+    return comparison.view()
 
 
 async def ask(question: Question) -> AsyncGenerator[dict[str, Any], None]:

@@ -20,7 +20,7 @@ from bench.plan import measure_plan
 from bench.queue import measure_queue
 from bench.report import write_feed, write_report
 from bench.scenarios import catch_up, growth, live, reads, rebuilt
-from bench.services import Servers, make_place, servers
+from bench.services import Servers, make_testbed, servers
 from bench.workload import Workload, generate
 
 RESULTS = Path(__file__).parent / "results"
@@ -31,17 +31,17 @@ Figures = dict[str, float]
 
 
 async def short(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
-    """What a change is looked at with: catch-up, single reads, latency at 2,000 events a second."""
+    """A quick look at a change: catch-up, single reads, latency at 2,000 events a second."""
     yield await _rate("catch_up", on, Workload(args.events, _CUSTOMERS, args.seed))
-    place = await make_place(on)
-    await catch_up(place, generate(Workload(args.events // 4, _CUSTOMERS, args.seed)))
-    rate, latency = await reads(place, args.seconds, _journey)
+    testbed = await make_testbed(on)
+    await catch_up(testbed, generate(Workload(args.events // 4, _CUSTOMERS, args.seed)))
+    rate, latency = await reads(testbed, args.seconds, _journey)
     yield {"reads_per_s": round(rate), "reads_p99_ms": round(latency.p99_ms, 1)}
     yield await _live(on, 2_000, args)
 
 
 async def full(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
-    """Everything. Hard workloads stand between two plain ones, so that their ratios hold while the machine drifts."""
+    """Everything. Hard workloads run between two plain ones, so that their ratios hold while the machine drifts."""
     plain = Workload(args.events, _CUSTOMERS, args.seed)
     hard = {
         "late_heavy": Workload(args.events, _CUSTOMERS, args.seed, late=0.2),
@@ -60,7 +60,7 @@ async def full(on: Servers, args: argparse.Namespace) -> AsyncIterator[Figures]:
     for rate in (500, 2_000, 5_000, 10_000):
         yield await _live(on, rate, args)
     yield await _reads(on, args)
-    grown = await growth(await make_place(on), args.events // 8, _CUSTOMERS, args.seed)
+    grown = await growth(await make_testbed(on), args.events // 8, _CUSTOMERS, args.seed)
     yield {f"growth_{times}x_us": round(figure, 1) for times, figure in grown.items()}
     yield {"growth_ratio": round(grown[16] / grown[1], 2)}
     async for figures in costs(on, args):
@@ -115,7 +115,7 @@ SETS = {
 
 
 async def _rate(name: str, on: Servers, workload: Workload) -> Figures:
-    found = await catch_up(await make_place(on), generate(workload))
+    found = await catch_up(await make_testbed(on), generate(workload))
     return {
         f"{name}_per_s": round(found.events_per_s),
         f"{name}_rss_mb": round(found.worker_rss_mb),
@@ -125,20 +125,20 @@ async def _rate(name: str, on: Servers, workload: Workload) -> Figures:
 
 async def _rebuild(on: Servers, workload: Workload) -> Figures:
     """From the archive, and the catch-up that filled it just before."""
-    place = await make_place(on)
-    caught = await catch_up(place, generate(workload))
-    rate = await rebuilt(place, workload.events)
+    testbed = await make_testbed(on)
+    caught = await catch_up(testbed, generate(workload))
+    rate = await rebuilt(testbed, workload.events)
     return {"rebuild_per_s": round(rate), "rebuild_ratio": round(rate / caught.events_per_s, 2)}
 
 
 async def _live(on: Servers, rate: int, args: argparse.Namespace) -> Figures:
-    found = await live(await make_place(on), rate, args.seconds, args.seed)
+    found = await live(await make_testbed(on), rate, args.seconds, args.seed)
     return {f"live_{rate}_p50_ms": round(found.p50_ms, 1), f"live_{rate}_p99_ms": round(found.p99_ms, 1)}
 
 
 async def _reads(on: Servers, args: argparse.Namespace) -> Figures:
-    place = await make_place(on)
-    await catch_up(place, generate(Workload(args.events, _CUSTOMERS, args.seed)))
+    testbed = await make_testbed(on)
+    await catch_up(testbed, generate(Workload(args.events, _CUSTOMERS, args.seed)))
     figures: Figures = {}
     kinds: dict[str, tuple[Callable[[int], str], int]] = {
         "reads": (_journey, 0),
@@ -146,7 +146,7 @@ async def _reads(on: Servers, args: argparse.Namespace) -> Figures:
         "list_reads": (_page, 0),
     }
     for name, (paths, under) in kinds.items():
-        rate, latency = await reads(place, args.seconds, paths, under=under)
+        rate, latency = await reads(testbed, args.seconds, paths, under=under)
         figures |= {f"{name}_per_s": round(rate), f"{name}_p99_ms": round(latency.p99_ms, 1)}
     return figures
 

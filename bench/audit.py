@@ -22,7 +22,7 @@ from audit.from_kafka import replay_from_kafka
 from audit.rebuild import rebuild
 from audit.verify import verify
 from bench.scenarios import catch_up, until_ready
-from bench.services import Servers, make_place
+from bench.services import Servers, make_testbed
 from bench.workload import Workload, generate
 from deploy.embedded.process import free_port
 from projections.memory import digest_of_workspace, fold_events
@@ -42,7 +42,7 @@ _ASKED = 400  #: journeys at a time in the past
 _CUSTOMERS = 20_000
 _HARD = 300_000
 _KILLED_AFTER = (2.0, 2.5, 3.0, 3.5, 4.0)  #: seconds
-#: What makes the chain: without it, the archive and the commit are as they were before there was one.
+#: The code of the chain: without it, archive and commit are as they were before.
 _ARCHIVE, _COMMIT = "store/archive.py", "store/commit.py"
 _WITHOUT = (
     (_ARCHIVE, "salts = random(_SALT_BYTES * len(records))", "salts = b''"),
@@ -66,9 +66,9 @@ async def cost_of_the_chain(on: Servers, events: int, seed: int) -> dict[str, fl
     rates: dict[str, list[float]] = {"with": [], "without": []}
     for n in range(2 * _PAIRS):
         name = ("with", "without")[n % 2]
-        place = await make_place(on)
+        testbed = await make_testbed(on)
         found = await catch_up(
-            place if name == "with" else replace(place, tree=tree), generate(Workload(events, _CUSTOMERS, seed))
+            testbed if name == "with" else replace(testbed, tree=tree), generate(Workload(events, _CUSTOMERS, seed))
         )
         rates[name].append(found.events_per_s)
     ratio = median(one / other for one, other in zip(rates["with"], rates["without"], strict=True))
@@ -92,31 +92,31 @@ def _tree_without(target: Path) -> Path:
 
 
 async def proofs(on: Servers, history: int, seed: int) -> dict[str, float]:
-    place = await make_place(on)
-    caught = await catch_up(place, generate(Workload(history, _CUSTOMERS, seed)))
+    testbed = await make_testbed(on)
+    caught = await catch_up(testbed, generate(Workload(history, _CUSTOMERS, seed)))
     rules = compile_rules(load_playbook())
     look_seldom()  # as the commands do
     figures: dict[str, float] = {"audit_events": history, "audit_catch_up_s": round(history / caught.events_per_s, 1)}
-    with place.running("serve", "--port", str(port := free_port())):
-        figures |= await _as_of(place.database_url, port, seed)
-    figures |= await _verify_and_rebuild(place.database_url, rules)
-    connection = await open_connection(place.database_url)
+    with testbed.running("serve", "--port", str(port := free_port())):
+        figures |= await _as_of(testbed.database_url, port, seed)
+    figures |= await _verify_and_rebuild(testbed.database_url, rules)
+    connection = await open_connection(testbed.database_url)
     start = time.perf_counter()
     proven = await prove(connection, [], lambda *_: None)
     figures["prove_s"] = time.perf_counter() - start
     assert proven.sound, proven.findings[:3]
     await connection.close()
     start = time.perf_counter()
-    replayed = await replay_from_kafka(place.kafka, place.database_url, rules, "replayed", lambda *_: None)
+    replayed = await replay_from_kafka(testbed.kafka, testbed.database_url, rules, "replayed", lambda *_: None)
     figures["replay_from_kafka_s"] = time.perf_counter() - start
-    live = await open_engine_connection(place.database_url)
+    live = await open_engine_connection(testbed.database_url)
     assert replayed.sha256 == (await projection_digest(live)).sha256
     await live.close()
     return {name: round(figure, 2) for name, figure in figures.items()}
 
 
 async def _verify_and_rebuild(database_url: str, rules: Rules) -> dict[str, float]:
-    """By turns, in turning order; what one has left to be written to disk is not charged to the other."""
+    """By turns, in alternating order, so that neither pays for the other's writes to disk."""
     connection = await open_connection(database_url)
     took: dict[str, list[float]] = {"rebuild": [], "verify": []}
     for n in range(2 * _VERIFIED):
@@ -138,14 +138,14 @@ async def _verify_and_rebuild(database_url: str, rules: Rules) -> dict[str, floa
 
 
 async def everything(on: Servers, seed: int) -> dict[str, float]:
-    """A history with all that is hard, computed in four ways that must agree; one of them killed again and again."""
-    place = await make_place(on)
+    """A hard history, computed in four ways that must agree; one of them is killed again and again."""
+    testbed = await make_testbed(on)
     history = list(_hard_history(seed))
     records = len(history) + len(_POISON)
-    await produce(place.kafka, [*history, *_POISON])
+    await produce(testbed.kafka, [*history, *_POISON])
     started = time.perf_counter()
-    with place.running("work"):
-        connection = await asyncpg.connect(place.database_url)
+    with testbed.running("work"):
+        connection = await asyncpg.connect(testbed.database_url)
         while await connection.fetchval("SELECT sum(next_offset) FROM partitions") != records:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
         while await connection.fetchval("SELECT swept_until IS NOT NULL FROM projection"):  # noqa: ASYNC110
@@ -154,18 +154,18 @@ async def everything(on: Servers, seed: int) -> dict[str, float]:
     rules = compile_rules(load_playbook())
     killed = 0
     for seconds in _KILLED_AFTER:
-        with place.running("replay", "--into", "killed") as process:
+        with testbed.running("replay", "--into", "killed") as process:
             await asyncio.sleep(seconds)
             process.kill()
             process.wait()
         [[done, total]] = await connection.fetch("SELECT events, total FROM killed.rebuild")
         killed += done < total
     figures |= {"hard_killed": killed, "hard_done_when_killed": done / total}
-    live = await open_engine_connection(place.database_url)
+    live = await open_engine_connection(testbed.database_url)
     digests = {
         "live": (await projection_digest(live)).sha256,
-        "archive": (await rebuild(place.database_url, rules, "killed", lambda *_: None)).sha256,
-        "kafka": (await replay_from_kafka(place.kafka, place.database_url, rules, "again", lambda *_: None)).sha256,
+        "archive": (await rebuild(testbed.database_url, rules, "killed", lambda *_: None)).sha256,
+        "kafka": (await replay_from_kafka(testbed.kafka, testbed.database_url, rules, "again", lambda *_: None)).sha256,
         "memory": _in_memory(history, rules),
     }
     await live.close()
@@ -210,7 +210,7 @@ _POISON: list[tuple[str, int, bytes | None]] = [
 
 
 def _in_memory(history: list[tuple[str, int, bytes]], rules: Rules) -> str:
-    """The digest of the plain fold: every event once, all at hand."""
+    """The digest of the fold in memory: every event once."""
     events = {}
     for owner, _, value in history:
         event = decode(value, owner)

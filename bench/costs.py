@@ -7,7 +7,7 @@ import asyncpg
 import psutil
 
 from bench.scenarios import catch_up, fill, read_so_far, until_held
-from bench.services import Place, Servers, make_place
+from bench.services import Servers, Testbed, make_testbed
 from bench.workload import Workload, generate
 
 #: What grows with the events.
@@ -16,18 +16,18 @@ TABLES = ("events", "archive", "journeys", "identifiers", "changes")
 
 async def measure_costs(on: Servers, workload: Workload) -> dict[str, float]:
     """CPU microseconds and bytes an event, by part, in a catch-up; then the same work with two workers."""
-    place = await make_place(on)
-    connection = await asyncpg.connect(place.database_url)
+    testbed = await make_testbed(on)
+    connection = await asyncpg.connect(testbed.database_url)
     wal = await connection.fetchval("SELECT wal_bytes FROM pg_stat_wal")
-    number = await fill(place, generate(workload))
-    with place.running("work") as worker:
+    number = await fill(testbed, generate(workload))
+    with testbed.running("work") as worker:
         await until_held(connection, worker)
-        before = _cpu_seconds(place, worker.pid)
+        before = _cpu_seconds(testbed, worker.pid)
         while True:
             if await read_so_far(connection) >= number:
                 break
             await asyncio.sleep(0.05)
-        used = _cpu_seconds(place, worker.pid) - before
+        used = _cpu_seconds(testbed, worker.pid) - before
     found = {f"cpu_{part}_us": round(1e6 * seconds / number, 1) for part, seconds in sorted(used.items())}
     wal = await connection.fetchval("SELECT wal_bytes FROM pg_stat_wal") - wal
     found["wal_bytes"] = round(float(wal) / number)
@@ -38,18 +38,18 @@ async def measure_costs(on: Servers, workload: Workload) -> dict[str, float]:
     found["changes_per_event"] = round(await connection.fetchval("SELECT count(*) FROM changes") / number, 3)
     found["journeys_per_event"] = round(journeys / number, 3)
     await connection.close()
-    one = await catch_up(await make_place(on), generate(workload))
-    two = await catch_up(await make_place(on), generate(workload), workers=2)
+    one = await catch_up(await make_testbed(on), generate(workload))
+    two = await catch_up(await make_testbed(on), generate(workload), workers=2)
     return {f"cost_{name}": figure for name, figure in found.items()} | {
         "two_workers_per_s": round(two.events_per_s),
         "two_workers_ratio": round(two.events_per_s / one.events_per_s, 2),
     }
 
 
-def _cpu_seconds(place: Place, worker: int) -> Counter[str]:
+def _cpu_seconds(testbed: Testbed, worker: int) -> Counter[str]:
     """Used so far, by part of the system."""
     found: Counter[str] = Counter()
-    folder = str(place.folder)
+    folder = str(testbed.folder)
     for process in psutil.process_iter(["pid", "ppid", "name", "cmdline", "cpu_times"]):
         facts, part = process.info, None
         command = " ".join(facts["cmdline"] or [])

@@ -16,7 +16,7 @@ import aiohttp
 import asyncpg
 
 from bench.scenarios import catch_up, read_so_far, rss_mb, send_at, until_held, until_ready
-from bench.services import Place, Servers, make_place
+from bench.services import Servers, Testbed, make_testbed
 from bench.workload import Record, Workload, generate, record
 from deploy.embedded.process import free_port
 
@@ -28,19 +28,19 @@ _WARM_UP = 3  #: seconds
 
 async def measure_feed(on: Servers, seconds: int, events: int, seed: int) -> dict[str, float]:
     """Figures of both measurements."""
-    return await delivery(await make_place(on), seconds, seed) | await price(on, events, seed)
+    return await delivery(await make_testbed(on), seconds, seed) | await price(on, events, seed)
 
 
-async def delivery(place: Place, seconds: int, seed: int) -> dict[str, float]:
+async def delivery(testbed: Testbed, seconds: int, seed: int) -> dict[str, float]:
     """From commit to subscriber at a fixed rate. Each change is of one of twenty accounts; five follow each account."""
-    connection = await asyncpg.connect(place.database_url)
+    connection = await asyncpg.connect(testbed.database_url)
     number = RATE * (seconds + _WARM_UP)
     with ExitStack() as stack:
-        until_worker = stack.enter_context(place.running("work"))
+        until_worker = stack.enter_context(testbed.running("work"))
         await until_held(connection, until_worker)
-        async with _served(place) as (api, url), _subscribed(url) as subscribers:
+        async with _served(testbed) as (api, url), _subscribed(url) as subscribers:
             before = rss_mb(api)
-            await send_at(place, list(_changes(number, seed)), RATE)
+            await send_at(testbed, list(_changes(number, seed)), RATE)
             while await read_so_far(connection) < number:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
             await asyncio.sleep(1)
@@ -69,14 +69,14 @@ async def price(on: Servers, events: int, seed: int) -> dict[str, float]:
     alone, beside = list[float](), list[float]()
     for _ in range(3):
         for rates, listening in ((alone, False), (beside, True)):
-            place = await make_place(on)
-            async with _served(place) as (_, url):
+            testbed = await make_testbed(on)
+            async with _served(testbed) as (_, url):
                 workload = _mixed(events, seed)
                 if not listening:
-                    rates.append((await catch_up(place, workload)).events_per_s)
+                    rates.append((await catch_up(testbed, workload)).events_per_s)
                     continue
                 async with _subscribed(url) as subscribers:
-                    rates.append((await catch_up(place, workload)).events_per_s)
+                    rates.append((await catch_up(testbed, workload)).events_per_s)
                     await _end(subscribers)
     return {
         "feed_catch_up_alone_per_s": round(mean(alone)),
@@ -103,9 +103,9 @@ def _mixed(number: int, seed: int) -> Iterator[Record]:
 
 
 @asynccontextmanager
-async def _served(place: Place) -> AsyncIterator[tuple["Popen[bytes]", str]]:
+async def _served(testbed: Testbed) -> AsyncIterator[tuple["Popen[bytes]", str]]:
     port = free_port()
-    with place.running("serve", "--port", str(port)) as process:
+    with testbed.running("serve", "--port", str(port)) as process:
         async with aiohttp.ClientSession(base_url=f"http://127.0.0.1:{port}") as session:
             await until_ready(session)
         yield process, f"http://127.0.0.1:{port}"

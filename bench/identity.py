@@ -11,7 +11,7 @@ import asyncpg
 from rich.console import Console
 
 from bench.scenarios import catch_up, percentiles, until_held, until_ready
-from bench.services import Place, Servers, make_place
+from bench.services import Servers, Testbed, make_testbed
 from bench.workload import Workload, generate, logins, record, tablets
 from deploy.embedded.process import free_port
 
@@ -27,19 +27,19 @@ async def measure_identity(on: Servers, history: int, seed: int, say: Console) -
     say.print(f"quarantine: {_USERS:,} users on devices of their own, then on one")
     plain, shared = [], []
     for _ in range(_ROUNDS):
-        plain.append((await catch_up(await make_place(on), logins(_USERS, seed, shared=False))).events_per_s)
-        place = await make_place(on)
-        caught = await catch_up(place, logins(_USERS, seed, shared=True))
+        plain.append((await catch_up(await make_testbed(on), logins(_USERS, seed, shared=False))).events_per_s)
+        testbed = await make_testbed(on)
+        caught = await catch_up(testbed, logins(_USERS, seed, shared=True))
         shared.append(caught.events_per_s)
-    victims = await _victims(place)
+    victims = await _victims(testbed)
     say.print(f"tablets: {_VISITORS:,} users log in on some of {_TABLETS}")
-    shops = await catch_up(await make_place(on), tablets(_VISITORS, _TABLETS, _VISITS, seed))
+    shops = await catch_up(await make_testbed(on), tablets(_VISITORS, _TABLETS, _VISITS, seed))
     say.print(f"rulings: a person of {_COMPONENT:,} events")
-    join, split = await _rulings(await make_place(on), seed)
+    join, split = await _rulings(await make_testbed(on), seed)
     say.print(f"explanations: {history:,} events")
-    place = await make_place(on)
-    await catch_up(place, generate(Workload(history, _CUSTOMERS, seed)))
-    p50, p99 = await _explanations(place, seed)
+    testbed = await make_testbed(on)
+    await catch_up(testbed, generate(Workload(history, _CUSTOMERS, seed)))
+    p50, p99 = await _explanations(testbed, seed)
     return {
         "own_devices_events_per_s": round(sorted(plain)[_ROUNDS // 2]),
         "shared_device_events_per_s": round(sorted(shared)[_ROUNDS // 2]),
@@ -55,8 +55,8 @@ async def measure_identity(on: Servers, history: int, seed: int, say: Console) -
     }
 
 
-async def _victims(place: Place) -> int:
-    connection = await asyncpg.connect(place.database_url)
+async def _victims(testbed: Testbed) -> int:
+    connection = await asyncpg.connect(testbed.database_url)
     try:
         return int(await connection.fetchval("SELECT count(*) FROM victims"))
     finally:
@@ -64,28 +64,28 @@ async def _victims(place: Place) -> int:
 
 
 @asynccontextmanager
-async def _serving(place: Place) -> AsyncIterator[aiohttp.ClientSession]:
+async def _serving(testbed: Testbed) -> AsyncIterator[aiohttp.ClientSession]:
     port = free_port()
-    with place.running("serve", "--port", str(port)):
+    with testbed.running("serve", "--port", str(port)):
         async with aiohttp.ClientSession(base_url=f"http://127.0.0.1:{port}") as session:
             await until_ready(session)
             yield session
 
 
-async def _rulings(place: Place, seed: int) -> tuple[float, float]:
+async def _rulings(testbed: Testbed, seed: int) -> tuple[float, float]:
     """Milliseconds from the request to the first answer that shows its effect: (join, split), medians."""
     chance = random.Random(seed)
     start = datetime(2026, 1, 1, tzinfo=UTC)
     # milestones are kept one by one: the journey is as large as it can be
     steps = [start + n * timedelta(minutes=40) for n in range(_COMPONENT)]
     await catch_up(
-        place, [record(chance, at, "lead_qualified", {"user_id": f"u{n % 2}"}) for n, at in enumerate(steps)]
+        testbed, [record(chance, at, "lead_qualified", {"user_id": f"u{n % 2}"}) for n, at in enumerate(steps)]
     )
     taken: dict[str, list[float]] = {"join": [], "split": []}
-    connection = await asyncpg.connect(place.database_url)
-    with place.running("work") as worker:
+    connection = await asyncpg.connect(testbed.database_url)
+    with testbed.running("work") as worker:
         await until_held(connection, worker)
-        async with _serving(place) as session:
+        async with _serving(testbed) as session:
             for _ in range(_ROUNDS):
                 for ruling in ("join", "split"):
                     taken[ruling].append(await _until_in_effect(session, ruling))
@@ -105,11 +105,11 @@ async def _until_in_effect(session: aiohttp.ClientSession, ruling: str) -> float
             return (time.perf_counter() - began) * 1000
 
 
-async def _explanations(place: Place, seed: int) -> tuple[float, float]:
+async def _explanations(testbed: Testbed, seed: int) -> tuple[float, float]:
     """(p50, p99) in milliseconds, for pairs that are one person and pairs that are not."""
     chance = random.Random(seed)
     latencies: list[float] = []
-    async with _serving(place) as session:
+    async with _serving(testbed) as session:
         for number in range(400):
             customer, other = chance.randrange(_CUSTOMERS), chance.randrange(_CUSTOMERS)
             b = f"anonymous_id:d{customer}-0" if number % 2 else f"user_id:u{other}"

@@ -9,7 +9,7 @@ import asyncpg
 import httpx
 
 from bench.scenarios import Latency, catch_up, live
-from bench.services import Place, Servers, make_place
+from bench.services import Servers, Testbed, make_testbed
 from bench.workload import Workload, generate
 from deploy.embedded.process import free_port
 from projections.playbook.model import DEFAULT_PLAYBOOK
@@ -28,11 +28,11 @@ _BEGINNING = "2026-01-01T00:00:00Z"  #: before all events of the workload: every
 
 async def measure_plan(on: Servers, seed: int) -> dict[str, float]:
     """Seconds of a what-if and of the sweep, and how much slower live events are meanwhile."""
-    place = await make_place(on)
-    await catch_up(place, generate(Workload(_EVENTS, _CUSTOMERS, seed, session=1)))
+    testbed = await make_testbed(on)
+    await catch_up(testbed, generate(Workload(_EVENTS, _CUSTOMERS, seed, session=1)))
     text = DEFAULT_PLAYBOOK.read_text("utf-8").replace("page_viewed: 1", "page_viewed: 2")
     took: dict[str, float] = {}
-    with place.running("serve", "--port", str(port := free_port())):
+    with testbed.running("serve", "--port", str(port := free_port())):
         async with AsyncClient(f"http://127.0.0.1:{port}") as client:
 
             async def ask() -> None:
@@ -43,7 +43,7 @@ async def measure_plan(on: Servers, seed: int) -> dict[str, float]:
             async def agree() -> None:
                 await _agree(client, text)
                 start = time.perf_counter()
-                await _swept(place)
+                await _swept(testbed)
                 took["sweep_s"] = time.perf_counter() - start
 
             await _answers(client)
@@ -52,7 +52,7 @@ async def measure_plan(on: Servers, seed: int) -> dict[str, float]:
             for n, (name, beside) in enumerate(runs):
                 first = 10_000_000 + n * 1_000_000
                 found[name].append(
-                    await live(place, _RATE, _SECONDS, seed, customers=_CUSTOMERS, first=first, beside=beside)
+                    await live(testbed, _RATE, _SECONDS, seed, customers=_CUSTOMERS, first=first, beside=beside)
                 )
     figures = {f"plan_{name}_p50_ms": median(one.p50_ms for one in of) for name, of in found.items()}
     figures |= {f"plan_{name}_p99_ms": median(one.p99_ms for one in of) for name, of in found.items()}
@@ -95,8 +95,8 @@ async def _said(client: AsyncClient, proposal: str, decisions: int) -> bool:
         return False
 
 
-async def _swept(place: Place) -> None:
-    connection = await asyncpg.connect(place.database_url)
+async def _swept(testbed: Testbed) -> None:
+    connection = await asyncpg.connect(testbed.database_url)
     while await connection.fetchval("SELECT swept_until IS NOT NULL FROM projection"):  # noqa: ASYNC110
         await asyncio.sleep(0.05)
     await connection.close()

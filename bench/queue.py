@@ -5,7 +5,7 @@ from statistics import quantiles
 
 import asyncpg
 
-from bench.services import Servers, make_place
+from bench.services import Servers, make_testbed
 from store.handoffs import queue
 from streams.engine.gc_tuning import SERVING, look_seldom
 
@@ -33,7 +33,7 @@ _HANDOFFS = """
 
 async def measure_queue(on: Servers) -> dict[str, float]:
     """Milliseconds of a list of 1,000 overdue hand-offs of a team, in one page and in pages of fifty."""
-    connection = await asyncpg.connect((await make_place(on)).database_url)
+    connection = await asyncpg.connect((await make_testbed(on)).database_url)
     await connection.execute(_FILL.replace("$1", str(_JOURNEYS)))
     await connection.execute(_HANDOFFS, _JOURNEYS, _NOW)
     await connection.execute("VACUUM ANALYZE journeys, handoffs")

@@ -1,4 +1,4 @@
-"""Clients that read over HTTP, each waiting for its answer: a process of its own, as light as can be.
+"""Clients that read over HTTP, each waiting for its answer: a light process of its own.
 
 `python -m bench.readers HOST PORT SECONDS` reads a line of JSON, the paths to ask for in turn, and answers with the
 milliseconds of every answer.

@@ -68,7 +68,7 @@ def _put(page: Path, begin: str, text: str) -> None:
 
 
 def scale(figures: Mapping[str, float]) -> str:
-    """What 1, 10 and 100 workers would ask of the other parts, from the costs of an event, as Markdown."""
+    """What 1, 10 and 100 workers would need of the other parts, from the costs of an event, as Markdown."""
     fold, stored = figures["cost_cpu_fold_us"], sum(figures[f"cost_{table}_bytes"] for table in TABLES)
     rows = [
         "| | " + " | ".join(f"{workers} worker{'s' * (workers > 1)}" for workers in _WORKERS) + " |",

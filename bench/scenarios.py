@@ -19,7 +19,7 @@ from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 
-from bench.services import Place
+from bench.services import Testbed
 from bench.workload import Record, Workload, generate
 from deploy.embedded.process import free_port
 from streams.kafka import event_topics
@@ -33,7 +33,7 @@ _LINGER_SECONDS = 0.02  #: where it is not: as producers with their own lingerin
 
 @dataclass(frozen=True, slots=True)
 class CaughtUp:
-    """What a catch-up came to."""
+    """The result of a catch-up."""
 
     events_per_s: float
     journeys: int
@@ -48,11 +48,11 @@ class Latency:
     p99_ms: float
 
 
-async def fill(place: Place, records: Iterable[Record]) -> int:
+async def fill(testbed: Testbed, records: Iterable[Record]) -> int:
     """Produce all records and wait for the broker. Returns how many."""
-    topic = event_topics(place.kafka)["marketing"]
+    topic = event_topics(testbed.kafka)["marketing"]
     sent = 0
-    options = place.kafka.client_options()
+    options = testbed.kafka.client_options()
     async with AIOKafkaProducer(**options, linger_ms=20, max_batch_size=256 * 1024) as producer:
         for record in records:
             await producer.send(topic, record.value, key=record.key)
@@ -60,13 +60,13 @@ async def fill(place: Place, records: Iterable[Record]) -> int:
     return sent
 
 
-async def catch_up(place: Place, records: Iterable[Record], *, workers: int = 1) -> CaughtUp:
+async def catch_up(testbed: Testbed, records: Iterable[Record], *, workers: int = 1) -> CaughtUp:
     """Broker to committed transactions: records a second from the moment that workers hold all partitions."""
-    connection = await asyncpg.connect(place.database_url)
+    connection = await asyncpg.connect(testbed.database_url)
     before = await read_so_far(connection)
-    number = await fill(place, records)
+    number = await fill(testbed, records)
     with ExitStack() as stack:
-        running = [stack.enter_context(place.running("work")) for _ in range(workers)]
+        running = [stack.enter_context(testbed.running("work")) for _ in range(workers)]
         await until_held(connection, running[0])
         start = time.perf_counter()
         rss = 0.0
@@ -81,29 +81,29 @@ async def catch_up(place: Place, records: Iterable[Record], *, workers: int = 1)
     return CaughtUp(number / seconds, journeys, rss)
 
 
-async def rebuilt(place: Place, events: int) -> float:
+async def rebuilt(testbed: Testbed, events: int) -> float:
     """Events a second of a rebuild from the archive, from the start of the command to the digest it prints."""
     start = time.perf_counter()
-    with place.running("replay", "--into", "rebuilt", "--json") as process:
+    with testbed.running("replay", "--into", "rebuilt", "--json") as process:
         code = await asyncio.to_thread(process.wait)
     assert code == 0, "the replay failed: see its log"
     return events / (time.perf_counter() - start)
 
 
-async def growth(place: Place, step: int, customers: int, seed: int) -> dict[int, float]:
+async def growth(testbed: Testbed, step: int, customers: int, seed: int) -> dict[int, float]:
     """Microseconds per event while the history grows from nothing to 1, 4 and 16 times `step` events."""
     found, done = {}, 0
     for times in (1, 4, 16):
         if (skipped := (times - 1) * step - done) > 0:
-            await catch_up(place, generate(Workload(skipped, customers, seed, first=done)))
+            await catch_up(testbed, generate(Workload(skipped, customers, seed, first=done)))
         done = times * step
-        measured = await catch_up(place, generate(Workload(step, customers, seed, first=done - step)))
+        measured = await catch_up(testbed, generate(Workload(step, customers, seed, first=done - step)))
         found[times] = 1e6 / measured.events_per_s
     return found
 
 
 async def live(
-    place: Place,
+    testbed: Testbed,
     rate: int,
     seconds: int,
     seed: int,
@@ -119,16 +119,16 @@ async def live(
     A journey is queryable once its transaction is visible, and with it the partition's next offset (law 3): so the
     offsets tell the time for every event, at a cost that does not disturb.
     """
-    connection = await asyncpg.connect(place.database_url)
+    connection = await asyncpg.connect(testbed.database_url)
     warm_up = 3 * rate
-    with place.running("work") as worker:
+    with testbed.running("work") as worker:
         await until_held(connection, worker)
         sent: dict[tuple[int, int], float] = {}
         latencies: list[float] = []
         done = asyncio.Event()
         watcher = asyncio.create_task(_watch(connection, sent, latencies, done))
         records = list(generate(Workload(warm_up + rate * seconds, customers, seed, first=first)))
-        sending = asyncio.create_task(send_at(place, records, rate, sent, warm_up))
+        sending = asyncio.create_task(send_at(testbed, records, rate, sent, warm_up))
         if beside is not None:
             await asyncio.sleep(warm_up / rate)
             await beside()
@@ -139,28 +139,30 @@ async def live(
     return percentiles(latencies)
 
 
-async def reads(place: Place, seconds: int, paths: Callable[[int], str], *, under: int = 0) -> tuple[float, Latency]:
+async def reads(
+    testbed: Testbed, seconds: int, paths: Callable[[int], str], *, under: int = 0
+) -> tuple[float, Latency]:
     """(answers a second, latency) over HTTP by eight clients that each wait for theirs, while `under` events/s come."""
     port = free_port()
     async with AsyncExitStack() as stack:
-        stack.enter_context(place.running("serve", "--port", str(port)))
+        stack.enter_context(testbed.running("serve", "--port", str(port)))
         session = await stack.enter_async_context(aiohttp.ClientSession(base_url=f"http://127.0.0.1:{port}"))
         await until_ready(session)
         if not under:
             return await _ask(port, seconds, paths)
-        worker = stack.enter_context(place.running("work"))
-        connection = await asyncpg.connect(place.database_url)
+        worker = stack.enter_context(testbed.running("work"))
+        connection = await asyncpg.connect(testbed.database_url)
         await until_held(connection, worker)
         await connection.close()
         records = list(generate(Workload(under * (seconds + 2), _LIVE_CUSTOMERS, seed=7, first=50_000_000)))
-        sending = asyncio.create_task(send_at(place, records, under, tick=_LINGER_SECONDS))
+        sending = asyncio.create_task(send_at(testbed, records, under, tick=_LINGER_SECONDS))
         found = await _ask(port, seconds, paths)
         await sending
         return found
 
 
 async def _ask(port: int, seconds: int, paths: Callable[[int], str]) -> tuple[float, Latency]:
-    """By a process of its own: what clients cost is not to hold up the sender of events, or to be held up by it."""
+    """In a process of its own, so that clients and the sender of events do not slow each other down."""
     command = [sys.executable, "-m", "bench.readers", "127.0.0.1", str(port), str(seconds)]
     process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
     said, _ = await process.communicate(json.dumps([paths(n) for n in range(_PATHS)]).encode() + b"\n")
@@ -169,7 +171,7 @@ async def _ask(port: int, seconds: int, paths: Callable[[int], str]) -> tuple[fl
 
 
 async def send_at(
-    place: Place,
+    testbed: Testbed,
     records: list[Record],
     rate: int,
     sent: dict[tuple[int, int], float] | None = None,
@@ -181,8 +183,8 @@ async def send_at(
 
     A record's time is when it was due, so a sender that falls behind makes latencies longer, not shorter.
     """
-    topic = event_topics(place.kafka)["marketing"]
-    async with AIOKafkaProducer(**place.kafka.client_options()) as producer:
+    topic = event_topics(testbed.kafka)["marketing"]
+    async with AIOKafkaProducer(**testbed.kafka.client_options()) as producer:
         partitions = len(await producer.partitions_for(topic))
         start, done = time.perf_counter(), 0
         while done < len(records):
@@ -220,7 +222,7 @@ async def _watch(
     latencies: list[float],
     done: asyncio.Event,
 ) -> None:
-    """Ask for the offsets all the time; note for every event when its own was passed."""
+    """Poll the offsets; note for every event when its own was passed."""
     passed: list[tuple[float, dict[int, int]]] = []
     seen: dict[int, int] = {}
     while not (done.is_set() and all(offset < seen.get(partition, 0) for partition, offset in sent)):
@@ -231,7 +233,7 @@ async def _watch(
             seen = found
             passed.append((now, found))
         await asyncio.sleep(0.005)
-    for partition in {place[0] for place in sent}:
+    for partition in {record[0] for record in sent}:
         steps = iter(passed)
         at, found = next(steps)
         for offset in sorted(offset for where, offset in sent if where == partition):

@@ -1,4 +1,4 @@
-"""What a measurement runs against: servers of its own, a database for each scenario, workers as processes."""
+"""The servers of a measurement, a database for each scenario, workers as processes."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ class Servers:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Testbed:
     """Topics and a database of one scenario."""
 
     kafka: KafkaSettings
@@ -42,7 +42,7 @@ class Place:
 
     @contextmanager
     def running(self, *arguments: str) -> Iterator["Popen[bytes]"]:
-        """`tandem` with these arguments, as a process, on this place."""
+        """`tandem` with these arguments, as a process, on this testbed."""
         environment = {
             "TANDEM_KAFKA": self.kafka.bootstrap,
             "TANDEM_TOPIC_PREFIX": self.kafka.topic_prefix,
@@ -76,7 +76,7 @@ def servers() -> Iterator[Servers]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def make_place(on: Servers) -> Place:
+async def make_testbed(on: Servers) -> Testbed:
     """Fresh topics and a fresh, migrated database; that of the scenario before is gone."""
     await _clear(on.postgres)
     name = f"bench_{uuid4().hex[:8]}"
@@ -86,11 +86,11 @@ async def make_place(on: Servers) -> Place:
     await connection.close()
     kafka = KafkaSettings(bootstrap=on.bootstrap, topic_prefix=name)
     await ensure_topics(kafka)
-    return Place(kafka, url, on.folder)
+    return Testbed(kafka, url, on.folder)
 
 
 async def _clear(server_url: str) -> None:
-    """Drop what was measured, and have what is left of it written: vacuums of it would run beside what comes next."""
+    """Drop what was measured and flush it: its vacuums would run beside the next measurement."""
     connection = await asyncpg.connect(server_url)
     for row in await connection.fetch("SELECT datname FROM pg_database WHERE datname LIKE 'bench\\_%'"):
         await connection.execute(_DROP.format(row["datname"]))

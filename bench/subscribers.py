@@ -90,8 +90,8 @@ def main() -> None:
     parser.add_argument("--busy", type=int, default=100)
     parser.add_argument("--accounts", type=int, default=20)
     args = parser.parse_args()
-    gc.disable()  # it would stand still for whole collections of what it remembers, and be measured for it
-    os.nice(10)  # subscribers are on other machines: what they cost is not what is measured
+    gc.disable()  # full collections would stop it, and count as latency
+    os.nice(10)  # real subscribers run on other machines: their cost is not measured
     uvloop.run(subscribe(args.url, args.idle, args.busy, args.accounts))
 
 

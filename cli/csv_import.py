@@ -104,7 +104,7 @@ def _mapped(path: Path, rule: FileRule, file: TextIO, rejects: _Rejects) -> Any:
 
 async def _publish(producers: _Producers, path: Path, row: int, found: list[MappedEvent], rejects: _Rejects) -> int:
     for event in found:
-        producer = await producers.of(event.owner, event.source)
+        producer = await producers.of(event.department, event.source)
         try:
             await producer.emit(
                 event.type,

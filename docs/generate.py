@@ -4,7 +4,7 @@ Usage: python docs/generate.py
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -103,7 +103,7 @@ def problems_raised() -> set[tuple[int, str]]:
     """Status and title of each problem that the API's code names."""
     calls = [node for file in (ROOT / "api").rglob("*.py") for node in ast.walk(_parsed(file))]
     return {
-        (node.args[0].value, node.args[1].value)
+        (int(str(node.args[0].value)), str(node.args[1].value))
         for node in calls
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
@@ -169,7 +169,7 @@ def _coded(texts: dict[str, str]) -> list[tuple[str, ...]]:
     return [(f"`{name}`", text) for name, text in texts.items()]
 
 
-def _table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [titles, ("---",) * len(titles), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

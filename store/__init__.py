@@ -1,1 +1,1 @@
-"""PostgreSQL: migrations, the archive of events, journeys, offsets and fences, the change feed. All SQL."""
+"""PostgreSQL: migrations, the archive of events, journeys, offsets and fences, the change feed. All SQL is here."""

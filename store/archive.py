@@ -1,7 +1,7 @@
 """The archive: every applied event's own bytes, in compressed blocks.
 
 A batch's events lie in 64 buckets, by their strongest identifier, and each block lists whom its events name: to fold a
-person again, only blocks that have events of that person are read. One block is one zstd frame of a MessagePack list.
+person again, only blocks with events of that person are read. One block is one zstd frame of a MessagePack list.
 
 Each event is sealed with the SHA-256 of its encoding, which holds a salt; the seals are in the block's root, and the
 chain covers the root (store/chain.py). An event that is erased leaves its seal, so the root stays what it was.
@@ -18,14 +18,17 @@ import msgspec
 import zstandard
 
 from schemas.errors import TandemError
-from store.session import Reader
+from store.session import Connection
 
 BUCKETS = 64
-_FEW_KEYS = 2_000  #: for more, whole buckets are read
+_FEW_KEYS = 2_000  #: beyond, whole buckets are read
 
 
 class DamagedBlock(TandemError):
     """A block of the archive is not what was written. Restore the database from a backup."""
+
+
+RecordId = tuple[int, int]  #: (partition id, offset)
 
 
 class LogRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -34,7 +37,7 @@ class LogRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     partition_id: int
     offset: int
     recorded_at: int  #: by the broker
-    received_at: str | None  #: by our edge, RFC 3339; None where the producer spoke to Kafka itself
+    received_at: str | None  #: by our gateway, RFC 3339; None where the producer wrote to Kafka directly
     value: bytes | None
 
 
@@ -47,7 +50,7 @@ class Archived(LogRecord, array_like=True, frozen=True, gc=False):
 class Sealed(LogRecord, array_like=True, frozen=True, gc=False):
     """A record as a block has it. Of an event that was erased, `value` and `received_at` are None."""
 
-    salt: bytes = b""  #: which only this record knows; of an event that was erased its seal
+    salt: bytes = b""  #: random bytes; of an erased event its seal
 
     @property
     def erased(self) -> bool:
@@ -69,7 +72,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(list[Sealed])
 _place, _name = Struct(">hii"), Struct(">i")
 _SALT_BYTES = 16
-_compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)  # a flipped bit never opens
+_compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)  # so a flipped bit is noticed
 _decompressor = zstandard.ZstdDecompressor()
 
 
@@ -79,14 +82,14 @@ def bucket_of(key: bytes) -> int:
 
 
 def name_of(key: bytes) -> int:
-    """What stands for an identifier's key in a block's list of names: a signed number of four bytes."""
+    """The short form of an identifier's key in a block's list of names: a signed number of four bytes."""
     return int.from_bytes(key[:4], "big", signed=True)
 
 
 def blocks_of(events: Iterable[tuple[bytes, LogRecord]], random: Callable[[int], bytes]) -> list[Block]:
     """The blocks, by bucket, of events given with the key of their strongest identifier.
 
-    `random` gives so many bytes that nobody can guess.
+    `random` gives that many bytes that nobody can guess.
     """
     by_bucket: dict[int, list[LogRecord]] = defaultdict(list)
     names: dict[int, set[int]] = defaultdict(set)
@@ -104,7 +107,14 @@ def _salted(records: list[LogRecord], random: Callable[[int], bytes]) -> Iterato
     salts = random(_SALT_BYTES * len(records))
     for place, one in zip(range(0, len(salts), _SALT_BYTES), records, strict=True):
         salt = salts[place : place + _SALT_BYTES]
-        yield Sealed(one.partition_id, one.offset, one.recorded_at, one.received_at, one.value, salt)
+        yield Sealed(
+            partition_id=one.partition_id,
+            offset=one.offset,
+            recorded_at=one.recorded_at,
+            received_at=one.received_at,
+            value=one.value,
+            salt=salt,
+        )
 
 
 def _block(bucket: int, encoded: list[bytes], names: Collection[int]) -> Block:
@@ -115,23 +125,30 @@ def _block(bucket: int, encoded: list[bytes], names: Collection[int]) -> Block:
 
 
 def root_of(bucket: int, seals: Sequence[bytes], names: Sequence[int]) -> bytes:
-    """What the chain has of a block: SHA-256 over bucket, number of events, names and seals, each of fixed size."""
+    """A block's root, which the chain covers: SHA-256 over bucket, number of events, names and seals, of fixed size."""
     head = _place.pack(bucket, len(seals), len(names))
     return sha256(b"".join([head, *[_name.pack(name) for name in names], *seals])).digest()
 
 
 def seal_of(record: Sealed) -> bytes:
-    """The 32 bytes that stand for a record: nobody can find the record from them, or make another one for them.
+    """The seal of a record: 32 bytes that neither tell the record nor fit another one.
 
-    SHA-256 over the record as a block has it; of an erased one, what it was before.
+    SHA-256 over the record as a block has it; an erased one keeps its former seal.
     """
     return record.salt if record.erased else sha256(_encode(record)).digest()
 
 
-def without(records: Sequence[Sealed], erased: Collection[tuple[int, int]]) -> bytes:
-    """The payload of a block without the events at these (partition id, offset): their places and seals stay."""
+def without(records: Sequence[Sealed], erased: Collection[RecordId]) -> bytes:
+    """The payload of a block without the events of these records: their places and seals stay."""
     left = [
-        Sealed(one.partition_id, one.offset, one.recorded_at, None, None, seal_of(one))
+        Sealed(
+            partition_id=one.partition_id,
+            offset=one.offset,
+            recorded_at=one.recorded_at,
+            received_at=None,
+            value=None,
+            salt=seal_of(one),
+        )
         if (one.partition_id, one.offset) in erased
         else one
         for one in records
@@ -169,23 +186,23 @@ _NAMED = """
 _ALL = "SELECT payload FROM archive ORDER BY batch_id, bucket"
 
 
-async def read_block(connection: Reader, bucket: int, batch_id: int) -> list[Archived]:
+async def read_block(connection: Connection, bucket: int, batch_id: int) -> list[Archived]:
     """The events of one block."""
     return opened(await read_sealed(connection, bucket, batch_id))
 
 
-async def read_sealed(connection: Reader, bucket: int, batch_id: int) -> list[Sealed]:
+async def read_sealed(connection: Connection, bucket: int, batch_id: int) -> list[Sealed]:
     """The records of one block; of some events only seals may be left."""
     payload = await connection.fetchval(_BLOCK, bucket, batch_id)
     return open_sealed(payload) if payload is not None else []
 
 
 async def read_named(
-    connection: Reader, keys: Collection[bytes], may_be: Callable[[bytes], bool] = lambda _: True
+    connection: Connection, keys: Collection[bytes], may_be: Callable[[bytes], bool] = lambda _: True
 ) -> list[tuple[int, int, Archived]]:
     """(bucket, batch id, event) of all events whose strongest identifier has one of these keys, and of some others.
 
-    `may_be`: whether an event's bytes may be wanted; those that are not are left out.
+    `may_be`: whether an event's bytes may be wanted; others are left out.
     """
     buckets = sorted({bucket_of(key) for key in keys})
     names = sorted({name_of(key) for key in keys}) if len(keys) <= _FEW_KEYS else None

@@ -1,10 +1,10 @@
-"""Audiences: how many are in each, and who."""
+"""Audiences: their sizes and members."""
 
 from uuid import UUID
 
 from projections.views.feed import FeedJourney
 from store.feed import SUMMARY, summary_of
-from store.session import Reader
+from store.session import Connection
 
 #: The audiences at time $1: those of the last move that time has made by then, else those of the fold.
 _NOW = """
@@ -19,12 +19,12 @@ _MEMBERS = f"""
 """
 
 
-async def audience_sizes(connection: Reader, at: int) -> dict[str, int]:
+async def audience_sizes(connection: Connection, at: int) -> dict[str, int]:
     """Members by audience at a time, microseconds since 1970 UTC."""
     return {row[0]: row[1] for row in await connection.fetch(_SIZES, at)}
 
 
-async def audience_members(connection: Reader, at: int, name: str, after: UUID, limit: int) -> list[FeedJourney]:
-    """Journeys that are in an audience at a time, in the order of their ids, from behind `after`."""
+async def audience_members(connection: Connection, at: int, name: str, after: UUID, limit: int) -> list[FeedJourney]:
+    """Journeys that are in an audience at a time, in the order of their ids, the first after `after`."""
     rows = await connection.fetch(_MEMBERS, at, after, name, limit)
     return [FeedJourney(summary_of(row), row["accounts"], row["state"]) for row in rows]

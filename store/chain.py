@@ -1,4 +1,4 @@
-"""What of a batch is hashed, so that nobody can change it unseen: seals, contents, links of the chain, leaves.
+"""The hash chain: what is hashed of a batch, so that no change goes unseen (seals, contents, links, leaves).
 
     content  SHA-256 over what the batch stored: roots of its blocks, seals of its dead letters, holes,
              and which records it erased
@@ -59,7 +59,7 @@ def letter_seal(
     recorded_at: int,
     salt: bytes,
 ) -> bytes:
-    """The 32 bytes that stand for a dead letter, also when it is erased."""
+    """The seal of a dead letter: it stays when the letter is erased."""
     row = (partition_id, offset, reason, field, message, payload, recorded_at, salt)
     return sha256(_encode(row)).digest()
 
@@ -94,6 +94,6 @@ def chained(before: bytes, link: bytes) -> bytes:
 
 
 def leaf_bytes(leaf: Leaf) -> bytes:
-    """A leaf as the tree has it."""
+    """A leaf as the tree hashes it."""
     links = [_link.pack(link.partition_id) + link.chain for link in leaf.links]
     return _head.pack(leaf.batch_id, leaf.committed_at) + b"".join(links)

@@ -16,7 +16,7 @@ class Change(NamedTuple):
     stage_to: int | None
     related: bytes | None  #: of a merge: where the journey went; of a split: where it came from
     cause: int
-    detail: dict[str, Any] | None = None  #: of kinds that tell of something else than stages
+    detail: dict[str, Any] | None = None  #: of kinds that are not about stages
 
 
 #: Kinds of change.
@@ -33,7 +33,15 @@ def audience_changes(
     """Which audiences a journey has entered and left."""
     before, now = set(before), set(now)
     return [
-        Change(journey_id, kind, stage, stage, None, cause, {"audience": name})
+        Change(
+            journey_id=journey_id,
+            kind=kind,
+            stage_from=stage,
+            stage_to=stage,
+            related=None,
+            cause=cause,
+            detail={"audience": name},
+        )
         for kind, names in ((LEFT, before - now), (ENTERED, now - before))
         for name in sorted(names)
     ]

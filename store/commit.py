@@ -16,7 +16,7 @@ from schemas.errors import TandemError
 from store.archive import Block
 from store.chain import Step, content_of, letter_seal, link_of
 from store.changes import Change, write_changes
-from store.erasure import Erasing, somebody_came, take_out, write_erasures
+from store.erasure import Removal, somebody_came, take_out, write_erasures
 from store.handoffs import write_handoffs
 from store.proposals import Swept, begin_sweep, move_sweep, write_said
 from store.silence import retold
@@ -69,7 +69,7 @@ class DeadLetter(NamedTuple):
     message: str
     payload: bytes | None
     recorded_at: int
-    salt: bytes = b""  #: hides the row from those who would guess it from its seal
+    salt: bytes = b""  #: so that nobody can guess the row from its seal
 
 
 class Hole(NamedTuple):
@@ -92,14 +92,14 @@ class Batch(NamedTuple):
     moved: list[Move]
     entries: Entries
     consulted: Consulted
-    register_version: int  #: that the batch was folded with
+    register_version: int  #: of the register that the batch was folded with
     dead_letters: list[DeadLetter]
     holes: list[Hole]
     changes: list[Change]
-    swept: Swept | None  #: of a page of the sweep, which has no events
-    with_handoffs: list[JourneyRow]  #: those of the journeys whose hand-offs are not as they are stored
+    swept: Swept | None  #: set for a page of the sweep, which has no events
+    with_handoffs: list[JourneyRow]  #: journeys whose hand-offs differ from the stored ones
     had_handoffs: list[bytes]  #: journeys that had others before the batch
-    erasing: Erasing | None  #: what is taken out of the database
+    removal: Removal | None  #: what an erasure takes out of the database
 
 
 _FENCE = """
@@ -249,10 +249,10 @@ async def commit_batch(connection: asyncpg.Connection, batch: Batch) -> int:
             first = await write_register(
                 connection, batch.entries, batch.consulted, batch.register_version, len(changes), batch_id
             )
-            if batch.erasing is not None:
-                if await somebody_came(connection, batch.erasing, first):
+            if batch.removal is not None:
+                if await somebody_came(connection, batch.removal, first):
                     raise Stale(_STALE)
-                await take_out(connection, batch.erasing, batch_id)
+                await take_out(connection, batch.removal, batch_id)
             if batch.swept and not await move_sweep(connection, batch.swept):
                 raise Stale(_STALE)
             await write_changes(connection, changes, first, batch_id)
@@ -328,7 +328,7 @@ async def _fence(connection: asyncpg.Connection, batch: Batch, seals: list[bytes
         [(block.bucket, block.root) for block in batch.blocks],
         [(*letter[:2], seal) for letter, seal in zip(batch.dead_letters, seals, strict=True)],
         sorted(batch.holes),
-        batch.erasing.records if batch.erasing is not None else [],
+        batch.removal.records if batch.removal is not None else [],
     )
     links = [link_of(content, _step(advance)) for advance in advances]
     row = await connection.fetchrow(_FENCE, *_columns(advances, 9), links)

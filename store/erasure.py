@@ -1,4 +1,4 @@
-"""Erasure in the database: the secret, who was erased, and taking out what was written of them."""
+"""Erasure in the database: the secret, who was erased, and the removal of what was stored about them."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
@@ -9,8 +9,8 @@ import asyncpg
 
 from projections.identity.erasure import Erasure, name_of_secret
 from schemas.errors import TandemError
-from store.archive import open_sealed, without
-from store.session import Reader
+from store.archive import RecordId, open_sealed, without
+from store.session import Connection
 
 SECRET_BYTES = 32
 _PAGE = 20_000
@@ -43,7 +43,7 @@ _NOTE = """
     INSERT INTO erased_records (batch_id, partition_id, record_offset)
     SELECT $1, * FROM unnest($2::int[], $3::bigint[]) ON CONFLICT DO NOTHING
 """
-#: What the feed told of a journey that is erased: no more than that it is gone.
+#: Of an erased journey the feed says only that it is gone.
 _FEED = """
     UPDATE changes SET kind = 3, stage_from = NULL, stage_to = NULL, related = NULL, detail = NULL
     WHERE journey_id = ANY ($1::uuid[])
@@ -85,62 +85,68 @@ _APPLIED = """
 #: Tables that hold what was sent of people.
 _HELD = ("archive", "journeys", "identifiers", "dead_letters", "changes", "handoffs", "announced", "victims", "reads")
 
-Places = list[tuple[int, int]]  #: (partition id, offset)
-
 
 class UnknownSecret(TandemError):
     """An erasure was made under another secret than this database's. Restore the table `secrets` from a backup."""
 
 
-class Erasing(NamedTuple):
+class Removal(NamedTuple):
     """What a batch takes out of the database. Lists are sorted."""
 
-    blocks: list[tuple[int, int, Places]]  #: (bucket, batch id, which of its records)
-    letters: Places  #: dead letters
+    blocks: list[tuple[int, int, list[RecordId]]]  #: (bucket, batch id, which of its records)
+    letters: list[RecordId]  #: dead letters
     journeys: list[bytes]  #: ids that the person's journeys ever had
-    values: list[str]  #: the person's identifiers: to be found in no record of reads
-    seen: int  #: number of the feed's last change when it was looked for what is stored
-    names: Callable[[list[bytes]], bool]  #: whether any of some identifiers is the person's
+    values: list[str]  #: the person's identifiers: blanked in the records of reads
+    feed_head: int  #: number of the feed's last change when the person was searched
+    names_person: Callable[[list[bytes]], bool]  #: whether any of some identifiers is the person's
 
-    def plus(self, other: "Erasing") -> "Erasing":
-        """Both, of one batch."""
+    def plus(self, other: "Removal") -> "Removal":
+        """Both removals of one batch as one."""
         blocks = {(bucket, batch_id): set(places) for bucket, batch_id, places in self.blocks}
         for bucket, batch_id, places in other.blocks:
             blocks.setdefault((bucket, batch_id), set()).update(places)
-        return Erasing(
-            [(*block, sorted(places)) for block, places in sorted(blocks.items())],
-            sorted({*self.letters, *other.letters}),
-            sorted({*self.journeys, *other.journeys}),
-            sorted({*self.values, *other.values}),
-            min(self.seen, other.seen),
-            lambda keys: self.names(keys) or other.names(keys),
+        return Removal(
+            blocks=[(*block, sorted(places)) for block, places in sorted(blocks.items())],
+            letters=sorted({*self.letters, *other.letters}),
+            journeys=sorted({*self.journeys, *other.journeys}),
+            values=sorted({*self.values, *other.values}),
+            feed_head=min(self.feed_head, other.feed_head),
+            names_person=lambda keys: self.names_person(keys) or other.names_person(keys),
         )
 
     @property
-    def records(self) -> Places:
-        """All of which the seal alone stays."""
+    def records(self) -> list[RecordId]:
+        """All records of which only the seal stays."""
         return sorted({place for _, _, places in self.blocks for place in places} | set(self.letters))
 
 
-async def read_secret(connection: Reader) -> bytes | None:
-    """What hashes are keyed with; None where nobody was ever erased."""
+async def read_secret(connection: Connection) -> bytes | None:
+    """The secret that keys the hashes; None where nobody was ever erased."""
     row = await connection.fetchrow(_KEYING)
     return None if row is None else bytes(row["secret"])
 
 
-async def make_secret(connection: Reader, random: Callable[[int], bytes]) -> bytes:
-    """What hashes are keyed with, made where it is missing."""
+async def make_secret(connection: Connection, random: Callable[[int], bytes]) -> bytes:
+    """The secret that keys the hashes, made where it is missing."""
     fresh = random(SECRET_BYTES)
     await connection.execute(_ADD_KEYING, name_of_secret(fresh), fresh)
-    found = await read_secret(connection)
-    assert found is not None, "it is there now"
-    return found
+    secret = await read_secret(connection)
+    assert secret is not None, "it is there now"
+    return secret
 
 
-async def read_erasures(connection: Reader) -> list[Erasure]:
+async def read_erasures(connection: Connection) -> list[Erasure]:
     """All erasures, in order of time. Takes connections with raw uuid values."""
     return [
-        Erasure((row[0], row[1], row[2]), row[3], tuple(row[4]), tuple(row[5]), _events(row[6]), row[7], row[8])
+        Erasure(
+            order=(row[0], row[1], row[2]),
+            secret=row[3],
+            subjects=tuple(row[4]),
+            shared=tuple(row[5]),
+            events=_events(row[6]),
+            reason=row[7],
+            by=row[8],
+        )
         for row in await connection.fetch(_ERASURES)
     ]
 
@@ -157,7 +163,7 @@ async def write_erasures(connection: asyncpg.Connection, erasures: list[Erasure]
         await connection.execute(_ADD, *one.order, *one[1:4], events, *one[5:], batch_id)
 
 
-async def all_keys(connection: Reader) -> AsyncGenerator[list[bytes], None]:
+async def all_keys(connection: Connection) -> AsyncGenerator[list[bytes], None]:
     """The keys of all identifiers, some thousands at a time."""
     after = bytes(16)
     while rows := await connection.fetch(_KEYS, after, _PAGE):
@@ -165,7 +171,7 @@ async def all_keys(connection: Reader) -> AsyncGenerator[list[bytes], None]:
         after = rows[-1]["key"]
 
 
-async def all_letters(connection: Reader) -> AsyncGenerator[list[tuple[int, int, bytes]], None]:
+async def all_letters(connection: Connection) -> AsyncGenerator[list[tuple[int, int, bytes]], None]:
     """(partition id, offset, payload) of all dead letters that have one, some thousands at a time."""
     after = (-1, -1)
     while rows := await connection.fetch(_LETTERS, *after, _PAGE):
@@ -173,22 +179,22 @@ async def all_letters(connection: Reader) -> AsyncGenerator[list[tuple[int, int,
         after = (rows[-1][0], rows[-1][1])
 
 
-async def all_blocks(connection: Reader) -> AsyncGenerator[tuple[list[tuple[int, int, bytes]], int], None]:
-    """(bucket, batch id, payload) of all blocks of the archive, some at a time; and how many there are."""
+async def all_blocks(connection: Connection) -> AsyncGenerator[tuple[list[tuple[int, int, bytes]], int], None]:
+    """(bucket, batch id, payload) of all blocks of the archive, some at a time, and the number of all blocks."""
     total, after = int(await connection.fetchval(_COUNT_BLOCKS)), (-1, -1)
     while rows := await connection.fetch(_BLOCKS, *after):
         yield [(row[0], row[1], row[2]) for row in rows], total
         after = (rows[-1][0], rows[-1][1])
 
 
-async def tables_with(connection: Reader, values: list[str]) -> dict[str, int]:
+async def tables_with(connection: Connection, values: list[str]) -> dict[str, int]:
     """Table -> how many of its rows hold one of the values, as text or as bytes. The archive is left out."""
     hexes = [value.encode().hex() for value in values]
-    found = {}
+    rows_with = {}
     for row in await connection.fetch(_TABLES):
         statement = _ROWS_WITH.format(table=row["name"])
-        found[row["name"]] = int(await connection.fetchval(statement, values, hexes))
-    return found
+        rows_with[row["name"]] = int(await connection.fetchval(statement, values, hexes))
+    return rows_with
 
 
 class Applied(NamedTuple):
@@ -199,44 +205,44 @@ class Applied(NamedTuple):
     records: int  #: of the archive and of the dead letters
 
 
-async def erased_by(connection: Reader, id_: UUID, source: str) -> Applied | None:
+async def erased_by(connection: Connection, id_: UUID, source: str) -> Applied | None:
     """What an erasure did; None where it is not applied yet."""
     row = await connection.fetchrow(_APPLIED, id_, source)
     return None if row is None else Applied(*row)
 
 
 async def rewrite(connection: asyncpg.Connection) -> None:
-    """Write the tables that held a person again, so that no page of theirs on disk holds what was taken out.
+    """Rewrite the tables that held a person, so that none of their pages on disk holds what was removed.
 
-    Each is locked meanwhile. The write-ahead log has it until PostgreSQL recycles its files.
+    Each is locked meanwhile. The write-ahead log keeps it until PostgreSQL recycles its files.
     """
     for table in _HELD:
         await connection.execute(f"VACUUM (FULL, ANALYZE) public.{table}")
     await connection.execute("CHECKPOINT")
 
 
-async def head(connection: Reader) -> int:
+async def head(connection: Connection) -> int:
     """The number of the feed's last change."""
     return int(await connection.fetchval(_HEAD))
 
 
-async def somebody_came(connection: asyncpg.Connection, erasing: Erasing, before: int) -> bool:
-    """Whether another worker has written of the person since it was looked: up to the change numbered `before`."""
-    keys = [row["key"] for row in await connection.fetch(_SINCE, erasing.seen, before)]
-    return erasing.names(keys)
+async def somebody_came(connection: asyncpg.Connection, removal: Removal, before: int) -> bool:
+    """Whether another worker has written about the person since the search: up to the change numbered `before`."""
+    keys = [row["key"] for row in await connection.fetch(_SINCE, removal.feed_head, before)]
+    return removal.names_person(keys)
 
 
-def _columns(places: Places) -> tuple[list[int], list[int]]:
+def _columns(places: list[RecordId]) -> tuple[list[int], list[int]]:
     return [partition_id for partition_id, _ in places], [offset for _, offset in places]
 
 
-async def take_out(connection: asyncpg.Connection, erasing: Erasing, batch_id: int) -> None:
-    """Take what was written of a person out of the database, within a batch's transaction; seals stay."""
-    for bucket, of_batch, places in erasing.blocks:
+async def take_out(connection: asyncpg.Connection, removal: Removal, batch_id: int) -> None:
+    """Take what was stored about a person out of the database, within a batch's transaction; seals stay."""
+    for bucket, of_batch, places in removal.blocks:
         payload = await connection.fetchval(_BLOCK, bucket, of_batch)
         await connection.execute(_REWRITE, bucket, of_batch, without(open_sealed(payload), set(places)))
-    await connection.execute(_BLANK, *_columns(erasing.letters))
-    await connection.execute(_NOTE, batch_id, *_columns(erasing.records))
+    await connection.execute(_BLANK, *_columns(removal.letters))
+    await connection.execute(_NOTE, batch_id, *_columns(removal.records))
     for statement in (_FEED, _RELATED, _ANNOUNCED, _VICTIMS):
-        await connection.execute(statement, erasing.journeys)
-    await connection.execute(_READS, erasing.journeys, erasing.values)
+        await connection.execute(statement, removal.journeys)
+    await connection.execute(_READS, removal.journeys, removal.values)

@@ -1,7 +1,7 @@
-"""Reading the change feed: gap-free and in the order of commits, because its numbers are.
+"""Reading the change feed: without gaps and in the order of commits, as its numbers are.
 
 The counter that numbers the rows is the last lock of every transaction that writes them. So whoever sees number n sees
-all numbers below it, and a cursor is one number. NOTIFY is only a hint that there may be news.
+all numbers below it, and a cursor is one number. NOTIFY is only a hint that there may be changes.
 """
 
 from datetime import datetime
@@ -13,7 +13,7 @@ import orjson
 
 from projections.views.feed import FeedChange, FeedJourney
 from projections.views.summary import Summary
-from store.session import Reader
+from store.session import Connection
 
 CHANNEL = "tandem_changes"  #: of NOTIFY
 
@@ -35,60 +35,60 @@ _JOURNEYS = f"""
     WHERE journey_id > $1 ORDER BY journey_id LIMIT $2
 """
 
-#: Looks at no more than the oldest rows: there may be millions that are young.
+#: Looks at the oldest rows alone: there may be millions of young ones.
 _PRUNE = """
     DELETE FROM changes WHERE seq < (SELECT min(seq) FROM changes) + $2 AND committed_at < $1
 """
 
 
 class Head(NamedTuple):
-    """How far the feed goes."""
+    """The end of the feed."""
 
     epoch: UUID  #: of the projection; numbers of different epochs do not compare
     seq: int  #: of the last change
-    oldest: int  #: of the first change that is still kept; seq + 1 where none is
+    oldest: int  #: of the first change that is kept; seq + 1 where there is none
 
 
-async def read_head(connection: Reader) -> Head | None:
-    """How far the feed goes; None before the first worker has run."""
+async def read_head(connection: Connection) -> Head | None:
+    """The end of the feed; None before the first worker has run."""
     row = await connection.fetchrow(_HEAD)
     if row is None:
         return None
     return Head(row["feed_epoch"], row["feed_seq"], row["oldest"] or row["feed_seq"] + 1)
 
 
-async def read_changes(connection: Reader, after: int, limit: int) -> list[FeedChange]:
+async def read_changes(connection: Connection, after: int, limit: int) -> list[FeedChange]:
     """The changes after a number, in order, without gaps from there on: as many as there are, at most `limit`."""
     rows = await connection.fetch(_CHANGES, after, limit)
     return [
         FeedChange(
-            row["seq"],
-            row["committed_at"],
-            row["id"],
-            row["kind"],
-            row["cause"],
-            row["related"],
-            row["stage_from"],
-            row["stage_to"],
-            _journey(row) if row["journey_id"] is not None else None,
-            orjson.loads(row["detail"]) if row["detail"] else None,
+            seq=row["seq"],
+            committed_at=row["committed_at"],
+            journey_id=row["id"],
+            kind=row["kind"],
+            cause=row["cause"],
+            related=row["related"],
+            stage_from=row["stage_from"],
+            stage_to=row["stage_to"],
+            journey=_journey(row) if row["journey_id"] is not None else None,
+            detail=orjson.loads(row["detail"]) if row["detail"] else None,
         )
         for row in rows
     ]
 
 
-async def read_journeys(connection: Reader, after: UUID, limit: int) -> list[FeedJourney]:
-    """Journeys in the order of their ids, from behind `after`."""
+async def read_journeys(connection: Connection, after: UUID, limit: int) -> list[FeedJourney]:
+    """Journeys in the order of their ids, the first after `after`."""
     return [_journey(row) for row in await connection.fetch(_JOURNEYS, after, limit)]
 
 
 async def prune_changes(connection: asyncpg.Connection, before: datetime, limit: int) -> int:
-    """Forget changes that were committed before a time, the oldest first. Returns how many."""
+    """Prune changes that were committed before a time, the oldest first. Returns how many."""
     return int(str(await connection.execute(_PRUNE, before, limit)).rsplit(" ", 1)[1])
 
 
 async def hint(connection: asyncpg.Connection) -> None:
-    """Wake up whoever listens. Not within the transaction of a batch: NOTIFY takes one lock for the whole server."""
+    """Wake up listeners. Not within the transaction of a batch: NOTIFY takes one lock for the whole server."""
     await connection.execute(f"NOTIFY {CHANNEL}")
 
 
@@ -99,17 +99,17 @@ def _journey(row: asyncpg.Record) -> FeedJourney:
 def summary_of(row: asyncpg.Record) -> Summary:
     """The columns of SUMMARY as a value."""
     return Summary(
-        row["journey_id"],
-        row["events"],
-        row["stage"],
-        row["stage_since"],
-        orjson.loads(row["due"]) if row["due"] else [],
-        row["first_seen"],
-        row["last_seen"],
-        row["channel"],
-        row["campaign"],
-        row["owner"],
-        row["account"],
-        row["score"],
-        orjson.loads(row["value"]),
+        journey_id=row["journey_id"],
+        version=row["events"],
+        stage=row["stage"],
+        stage_since=row["stage_since"],
+        due=orjson.loads(row["due"]) if row["due"] else [],
+        first_seen=row["first_seen"],
+        last_seen=row["last_seen"],
+        channel=row["channel"],
+        campaign=row["campaign"],
+        owner=row["owner"],
+        account=row["account"],
+        score=row["score"],
+        value=orjson.loads(row["value"]),
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from store.session import Reader
+from store.session import Connection
 
 _REPORT = """
     WITH offered AS (
@@ -24,6 +24,6 @@ _REPORT = """
 """
 
 
-async def handoff_report(connection: Reader, at: int) -> list[dict[str, Any]]:
+async def handoff_report(connection: Connection, at: int) -> list[dict[str, Any]]:
     """One line for each kind and tier, superseded ones left out. `at`: microseconds since 1970 UTC."""
     return [dict(row) for row in await connection.fetch(_REPORT, at)]

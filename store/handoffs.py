@@ -1,4 +1,4 @@
-"""Hand-offs: rows written with the journeys that they are of, the queue, and what time alone does to them.
+"""Hand-offs: rows written with their journeys, the queue, and what time alone does to them.
 
 What happens to a hand-off is told in the feed once. What an event did is told with the batch that brought the event;
 what time does is told by the ticker when its time has come. What was told and is not so after a late event is told as
@@ -16,7 +16,7 @@ from projections.journey.handoffs import NEVER, Handoff, Happening, happenings, 
 from projections.journey.row import JourneyRow
 from projections.text import id_text
 from store.changes import EVENT, HANDOFF, TIME, Change, write_changes
-from store.session import Reader
+from store.session import Connection
 
 _AT_ONCE = 1_000
 
@@ -51,7 +51,7 @@ _TOLD = """
 """
 _NUMBER = "UPDATE projection SET feed_seq = feed_seq + $1 RETURNING feed_seq"
 
-#: Those that wait for somebody, the most overdue first. An offer that has expired or will be made later is none.
+#: Those that wait for somebody, the most overdue first. An offer that has expired or lies in the future does not wait.
 _QUEUE = """
     SELECT h.journey_id, h.handoff_id, h.due_at, j.state FROM handoffs h JOIN journeys j USING (journey_id)
     WHERE h.open_until > $1 AND h.offered_at <= $1
@@ -78,26 +78,26 @@ class Waiting(NamedTuple):
 async def write_handoffs(
     connection: asyncpg.Connection, rows: Iterable[JourneyRow], had: Iterable[bytes]
 ) -> list[Change]:
-    """Write the hand-offs of journeys whose hand-offs have changed. Returns what the feed is to tell of them.
+    """Write the hand-offs of journeys whose hand-offs have changed. Returns their changes for the feed.
 
-    `had`: journeys, also such as are no more, that had others before.
+    `had`: journeys that had others before, also those that are gone.
     """
     now = {one.id: (row, one) for row in rows for one in row.handoffs}
     had = sorted(had)
     if not now and not had:
         return []
-    found = {row["handoff_id"]: row for row in await connection.fetch(_FOUND, had, sorted(now))}
+    stored = {row["handoff_id"]: row for row in await connection.fetch(_FOUND, had, sorted(now))}
     changes, records = list[Change](), list[dict[str, Any]]()
-    gone = sorted(found.keys() - now.keys())
+    gone = sorted(stored.keys() - now.keys())
     for handoff_id in gone:
-        row = found[handoff_id]
+        row = stored[handoff_id]
         if row["told"]:
             changes.append(
                 _change(row["journey_id"], None, handoff_id, row["kind"], row["team"], "vanished", None, EVENT)
             )
     for handoff_id in sorted(now):
         journey, one = now[handoff_id]
-        told = found[handoff_id]["told"] if handoff_id in found else []
+        told = stored[handoff_id]["told"] if handoff_id in stored else []
         record, news = _record(journey, one, told)
         records.append(record)
         changes += news
@@ -109,17 +109,17 @@ async def write_handoffs(
 
 
 def _record(journey: JourneyRow, one: Handoff, told: list[str]) -> tuple[dict[str, Any], list[Change]]:
-    """(the row, what the feed is to tell)."""
+    """(the row, its changes for the feed)."""
     all_ = happenings(one)
-    names = {found.what for found in all_}
+    names = {happening.what for happening in all_}
     retracted = [what for what in told if what not in names]
-    fresh = [found for found in all_ if not found.by_time and found.what not in told]
-    news = [(f"{what}-retracted", None) for what in retracted] + [(found.what, found.at) for found in fresh]
+    fresh = [happening for happening in all_ if not happening.by_time and happening.what not in told]
+    news = [(f"{what}-retracted", None) for what in retracted] + [(happening.what, happening.at) for happening in fresh]
     changes = [
         _change(journey.journey_id, journey.stage, one.id, one.kind, one.team, what, at, EVENT) for what, at in news
     ]
-    now_told = [what for what in told if what in names] + [found.what for found in fresh]
-    alarms = [found for found in all_ if found.by_time]
+    now_told = [what for what in told if what in names] + [happening.what for happening in fresh]
+    alarms = [happening for happening in all_ if happening.by_time]
     record = {
         "handoff_id": id_text(one.id),
         "journey_id": id_text(journey.journey_id),
@@ -141,7 +141,7 @@ def _record(journey: JourneyRow, one: Handoff, told: list[str]) -> tuple[dict[st
         "note": one.note,
         "rival": one.rival,
         "successor": None if one.successor is None else id_text(one.successor),
-        "alarms": [[found.at, found.what] for found in alarms],
+        "alarms": [[happening.at, happening.what] for happening in alarms],
         "told": now_told,
         "alarm_at": _next(alarms, now_told),
     }
@@ -150,7 +150,7 @@ def _record(journey: JourneyRow, one: Handoff, told: list[str]) -> tuple[dict[st
 
 def _next(alarms: Iterable[Happening], told: Iterable[str]) -> int | None:
     done = set(told)
-    return min((found.at for found in alarms if found.what not in done), default=None)
+    return min((happening.at for happening in alarms if happening.what not in done), default=None)
 
 
 def _change(
@@ -165,13 +165,15 @@ def _change(
 ) -> Change:
     named = uuid.UUID(bytes=bytes(handoff_id)) if isinstance(handoff_id, bytes) else handoff_id
     detail = {"handoff": str(named), "kind": kind, "team": team, "what": what, "happened_at": at}
-    return Change(journey_id, HANDOFF, stage, stage, None, cause, detail)
+    return Change(
+        journey_id=journey_id, kind=HANDOFF, stage_from=stage, stage_to=stage, related=None, cause=cause, detail=detail
+    )
 
 
 async def tell_alarms(connection: asyncpg.Connection, at: int) -> int:
     """Write feed rows for what time has done to hand-offs by `at`, microseconds since 1970 UTC.
 
-    At most a thousand at once; returns of how many it told: call it again until there is nothing to tell.
+    At most a thousand at once. Returns how many: call it again until there are none.
     """
     async with connection.transaction():
         due = await connection.fetch(_DUE, at, _AT_ONCE)
@@ -180,9 +182,9 @@ async def tell_alarms(connection: asyncpg.Connection, at: int) -> int:
         changes, told = list[Change](), list[tuple[object, str, int | None]]()
         for row in due:
             alarms = [Happening(when, what, by_time=True) for when, what in orjson.loads(row["alarms"])]
-            fresh = [found for found in alarms if found.at <= at and found.what not in row["told"]]
-            changes += [_change(*_whose(row), found.what, found.at, TIME) for found in fresh]
-            more = [found.what for found in fresh]
+            fresh = [happening for happening in alarms if happening.at <= at and happening.what not in row["told"]]
+            changes += [_change(*_whose(row), happening.what, happening.at, TIME) for happening in fresh]
+            more = [happening.what for happening in fresh]
             next_ = _next(alarms, [*row["told"], *more])
             told.append((row["handoff_id"], orjson.dumps(more).decode(), next_))
         await connection.execute(_TOLD, *[list(column) for column in zip(*told, strict=True)])
@@ -196,7 +198,7 @@ def _whose(row: asyncpg.Record) -> tuple[bytes, int, bytes, str, str]:
 
 
 async def queue(
-    connection: Reader,
+    connection: Connection,
     at: int,
     team: str | None,
     kind: str | None,
@@ -209,7 +211,7 @@ async def queue(
     return [Waiting(*row) for row in await connection.fetch(_QUEUE, at, team, kind, overdue, *place, limit)]
 
 
-async def find_handoff(connection: Reader, handoff_id: uuid.UUID) -> Waiting | None:
-    """One hand-off, whatever became of it."""
+async def find_handoff(connection: Connection, handoff_id: uuid.UUID) -> Waiting | None:
+    """One hand-off, whatever its state."""
     row = await connection.fetchrow(_ONE, handoff_id)
     return None if row is None else Waiting(*row)

@@ -1,12 +1,12 @@
 """Reads about identity. All connections here give uuid values as 16 raw bytes: see open_engine_connection."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 import asyncpg
 
-from projections.identifiers import key_at
+from projections.identifiers import key_at, later_key
 from projections.identity.register import Register
 from projections.identity.workspace import Workspace
 from projections.journey.journey import Journey
@@ -15,9 +15,10 @@ from schemas.decode import decode
 from schemas.event import Event
 from store.archive import read_block
 from store.loading import known_events, load_journeys, load_register, victims_of
-from store.session import Reader
+from store.partitions import event_partitions
+from store.session import Connection
 
-_MOST_TIED = 5_000  #: journeys that one answer looks at; beyond, quarantine is left alone
+_MOST_TIED = 5_000  #: journeys that one answer looks at; beyond, links through quarantine are left out
 
 _CONFLICTS = "SELECT journey_id FROM journeys WHERE component IS NOT NULL AND journey_id >= $1 ORDER BY 1 LIMIT $2"
 
@@ -43,22 +44,13 @@ _VICTIMS = """
     WHERE v.key = $1 AND v.victim > $2 ORDER BY v.victim LIMIT $3
 """
 
-_PLACES = "SELECT partition_id, topic, partition, owner_room FROM partitions WHERE partition_id = ANY ($1::int[])"
 _SOURCE = "SELECT source_id FROM sources WHERE name = $1"
 _COMMITTED = """
     SELECT batch_id, min(committed_at) AS committed_at FROM batches WHERE batch_id = ANY ($1::bigint[]) GROUP BY 1
 """
 
 
-class Place(NamedTuple):
-    """A topic's partition, and the department that writes there."""
-
-    topic: str
-    partition: int
-    owner: str
-
-
-class Found(NamedTuple):
+class LoggedEvent(NamedTuple):
     """An applied event, and where it lies in the log."""
 
     event: Event
@@ -76,7 +68,7 @@ class QuarantineEntry(NamedTuple):
     value: str
     victims: int
     since: datetime | None
-    released_at: int | None  #: when a release ended it, in microseconds since 1970 UTC; what came before stays in it
+    released_at: int | None  #: when a release ended it, in microseconds since 1970 UTC; earlier events stay in it
 
 
 class VictimEntry(NamedTuple):
@@ -87,7 +79,7 @@ class VictimEntry(NamedTuple):
     at: int  #: of the first such event, in microseconds since 1970 UTC
 
 
-async def load_tied(connection: Reader, rules: Rules, keys: Iterable[bytes], *, ever: bool = False) -> Workspace:
+async def load_tied(connection: Connection, rules: Rules, keys: Iterable[bytes], *, ever: bool = False) -> Workspace:
     """A workspace with the journeys of identifiers and all that links and rulings tie to them.
 
     An identifier that was released stands for all it ever was. Whoever is tied by an identifier in quarantine only is
@@ -108,7 +100,7 @@ async def load_tied(connection: Reader, rules: Rules, keys: Iterable[bytes], *, 
     return workspace
 
 
-async def _load(connection: Reader, workspace: Workspace, keys: Collection[bytes]) -> None:
+async def _load(connection: Connection, workspace: Workspace, keys: Collection[bytes]) -> None:
     fresh = sorted(key for key in keys if key not in workspace.home)
     for journey in await load_journeys(connection, fresh) if fresh else ():
         if journey.journey_id not in workspace.journeys:
@@ -136,56 +128,52 @@ def _ends(journey: Journey, ruled: dict[bytes, set[bytes]]) -> set[bytes]:
     return ends
 
 
-async def find_event(connection: Reader, id_: bytes, source: str) -> Found | None:
+def newest_key(key: bytes, releases: Mapping[bytes, list[int]]) -> bytes:
+    """The key of whom an identifier means today: it means somebody else after each release."""
+    times = releases.get(key)
+    return key if times is None else later_key(key, max(times))
+
+
+async def find_event(connection: Connection, id_: bytes, source: str) -> LoggedEvent | None:
     """An applied event; None for one that is unknown."""
     source_id = await connection.fetchval(_SOURCE, source)
     known = await known_events(connection, [id_], [source_id]) if source_id is not None else []
     for one in known:
         archived = await read_block(connection, one.bucket, one.batch_id)
-        places = await _partitions(connection, {event.partition_id for event in archived})
+        partitions = await event_partitions(connection, {event.partition_id for event in archived})
         for record in archived:
-            topic, partition, owner = places[record.partition_id]
-            if (event := decode(record.value, owner)).id == id_ and event.source == source:
-                return Found(event, topic, partition, record.offset, record.recorded_at)
+            topic, partition, department = partitions[record.partition_id]
+            if (event := decode(record.value, department)).id == id_ and event.source == source:
+                return LoggedEvent(event, topic, partition, record.offset, record.recorded_at)
     return None
 
 
-async def _partitions(connection: Reader, ids: Collection[int]) -> dict[int, tuple[str, int, str]]:
-    rows = await connection.fetch(_PLACES, sorted(ids))
-    return {row["partition_id"]: (row["topic"], row["partition"], row["owner_room"]) for row in rows}
-
-
-async def places_of(connection: Reader, ids: Collection[int]) -> dict[int, Place]:
-    """Partition id -> its topic, number and owner."""
-    return {partition_id: Place(*place) for partition_id, place in (await _partitions(connection, ids)).items()}
-
-
-async def committed_at(connection: Reader, batch_ids: Collection[int]) -> dict[int, datetime]:
+async def committed_at(connection: Connection, batch_ids: Collection[int]) -> dict[int, datetime]:
     """When batches were committed."""
     return {row["batch_id"]: row["committed_at"] for row in await connection.fetch(_COMMITTED, list(batch_ids))}
 
 
-async def conflicting(connection: Reader, first: bytes, limit: int) -> list[bytes]:
+async def conflicting(connection: Connection, first: bytes, limit: int) -> list[bytes]:
     """The ids of journeys that refused links tie to others, from `first` on."""
     return [row["journey_id"] for row in await connection.fetch(_CONFLICTS, first, limit)]
 
 
-async def list_quarantine(connection: Reader, after: bytes, limit: int) -> list[QuarantineEntry]:
-    """Identifiers in quarantine in the order of their keys, from behind `after`."""
+async def list_quarantine(connection: Connection, after: bytes, limit: int) -> list[QuarantineEntry]:
+    """Identifiers in quarantine in the order of their keys, the first after `after`."""
     return [QuarantineEntry(*row) for row in await connection.fetch(_QUARANTINE, after, limit)]
 
 
-async def count_quarantined(connection: Reader | asyncpg.Pool) -> int:
-    """How many identifiers are in quarantine, and no release has ended it."""
+async def count_quarantined(connection: Connection | asyncpg.Pool) -> int:
+    """How many identifiers are in quarantine that no release has ended."""
     return int(await connection.fetchval(_IN_QUARANTINE))
 
 
-async def list_victims(connection: Reader, key: bytes, after: bytes, limit: int) -> list[VictimEntry]:
-    """Whom events linked to an identifier in quarantine, in the order of keys, from behind `after`."""
+async def list_victims(connection: Connection, key: bytes, after: bytes, limit: int) -> list[VictimEntry]:
+    """Whom events linked to an identifier in quarantine, in the order of keys, the first after `after`."""
     return [VictimEntry(*row) for row in await connection.fetch(_VICTIMS, key, after, limit)]
 
 
-async def everybody_ever_tied(connection: Reader, rules: Rules, keys: Sequence[bytes]) -> Workspace:
+async def everybody_ever_tied(connection: Connection, rules: Rules, keys: Sequence[bytes]) -> Workspace:
     """All who may have been tied to identifiers at some time, the victims of those in quarantine too."""
     workspace = await load_tied(connection, rules, keys, ever=True)
     quarantined = sorted(workspace.home.keys() & workspace.register.quarantined)

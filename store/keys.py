@@ -1,4 +1,4 @@
-"""API keys: what systems write with. Of a secret the database has the SHA-256 alone."""
+"""API keys, with which systems write. The database has only the SHA-256 of a secret."""
 
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -21,7 +21,7 @@ _VALID = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_times
 
 _LIVE = f"SELECT key_id, hash, department, sources FROM api_keys WHERE {_VALID}"
 
-#: A key that was to expire is followed by one that lives as long.
+#: The successor of a key with a lifetime gets the same lifetime.
 _FOLLOW = f"""
     INSERT INTO api_keys (key_id, hash, department, sources, name, expires_at)
     SELECT $2, $3, department, sources, name, now() + (expires_at - created_at) FROM api_keys
@@ -42,7 +42,7 @@ class LiveKey(NamedTuple):
 
     key_id: str
     hash: bytes  #: SHA-256 of the secret
-    department: str  #: whose topic it may write
+    department: str  #: the department whose topic it may write
     sources: frozenset[str]  #: that its events may name; empty for any
 
 
@@ -66,7 +66,7 @@ async def add_key(connection: asyncpg.Connection, key: LiveKey, name: str, lifet
 async def follow_key(
     connection: asyncpg.Connection, key_id: str, new_id: str, hash_: bytes, overlap: timedelta
 ) -> None:
-    """Store a new key that may do what another one may; that one is valid for `overlap` still. Raises NoSuchKey."""
+    """Store a successor of a key with the same rights; the old one stays valid for `overlap`. Raises NoSuchKey."""
     async with connection.transaction():
         if await connection.fetchval(_FOLLOW, key_id, new_id, hash_) is None:
             raise NoSuchKey(f"there is no key {key_id} that is valid now: see `tandem keys list`")

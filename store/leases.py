@@ -18,7 +18,7 @@ class Lease(NamedTuple):
     partition_id: int
     topic: str
     partition: int
-    owner: str  #: the department that writes this topic
+    department: str  #: the department that writes this topic
     epoch: int
     next_offset: int
     witness: int | None  #: digest of the record before next_offset
@@ -62,7 +62,7 @@ _TAKE = """
         LIMIT $3
         FOR UPDATE SKIP LOCKED
     )
-    RETURNING partition_id, topic, partition, owner_room, epoch, next_offset, witness
+    RETURNING partition_id, topic, partition, department, epoch, next_offset, witness
 """
 
 _RELEASE = "UPDATE partitions SET worker = NULL WHERE worker = $1 AND partition_id = ANY ($2)"
@@ -71,12 +71,12 @@ _DISMISS = "DELETE FROM workers WHERE worker = $1"
 
 
 async def enrol(control: asyncpg.Connection, worker: bytes, commit_pid: int) -> None:
-    """Make the worker known. `commit_pid` is the backend of the connection that will commit its batches."""
+    """Register the worker. `commit_pid` is the backend of the connection that will commit its batches."""
     await control.execute(_ENROL, worker, commit_pid)
 
 
 async def heartbeat(control: asyncpg.Connection, worker: bytes) -> bool:
-    """Say that the worker is alive. False when it has been given up meanwhile."""
+    """Say that the worker is alive. False where the others have given it up."""
     return str(await control.execute(_HEARTBEAT, worker)) == "UPDATE 1"
 
 
@@ -99,6 +99,6 @@ async def release(control: asyncpg.Connection, worker: bytes, partition_ids: lis
 
 
 async def dismiss(control: asyncpg.Connection, worker: bytes, partition_ids: list[int]) -> None:
-    """The worker goes: its leases are free at once."""
+    """Unregister the worker: its leases are free at once."""
     await release(control, worker, partition_ids)
     await control.execute(_DISMISS, worker)

@@ -10,7 +10,7 @@ from projections.identity.register import Register, Ruling, Victim
 from projections.journey.journey import Journey, Stored, resume
 from store.erasure import read_erasures, read_secret
 from store.proposals import read_said
-from store.session import Reader
+from store.session import Connection
 
 
 class KnownEvent(NamedTuple):
@@ -50,23 +50,23 @@ _BONDS = "SELECT v.key, v.victim, v.occurred_at FROM victims v JOIN quarantine q
 _VICTIMS = "SELECT victim FROM victims WHERE key = ANY ($1::uuid[])"
 
 
-async def source_ids(connection: Reader, names: Sequence[str]) -> dict[str, int]:
+async def source_ids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
     """The numbers of source names, new ones added."""
     await connection.execute(_ADD_SOURCES, sorted(names))
     return await source_ids_of(connection, names)
 
 
-async def source_ids_of(connection: Reader, names: Sequence[str]) -> dict[str, int]:
-    """The numbers of source names, of those that have one."""
+async def source_ids_of(connection: Connection, names: Sequence[str]) -> dict[str, int]:
+    """The numbers of those source names that have one."""
     return {row["name"]: row["source_id"] for row in await connection.fetch(_SOURCES, list(names))}
 
 
-async def known_events(connection: Reader, ids: Sequence[bytes], sources: Sequence[int]) -> list[KnownEvent]:
+async def known_events(connection: Connection, ids: Sequence[bytes], sources: Sequence[int]) -> list[KnownEvent]:
     """Those of the events (id, source) that were applied before."""
     return [KnownEvent(*row) for row in await connection.fetch(_KNOWN_EVENTS, ids, sources)]
 
 
-async def load_journeys(connection: Reader, keys: Sequence[bytes]) -> list[Journey]:
+async def load_journeys(connection: Connection, keys: Sequence[bytes]) -> list[Journey]:
     """The journeys that the identifier keys find, and those that refused links tie to them."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         rows = await connection.fetch(_BY_IDENTIFIER, keys)
@@ -77,7 +77,7 @@ async def load_journeys(connection: Reader, keys: Sequence[bytes]) -> list[Journ
     return [_journey(row) for row in rows]
 
 
-async def load_register(connection: Reader) -> Register:
+async def load_register(connection: Connection) -> Register:
     """Rulings, releases, quarantine and erasures, as they were committed together."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         register = Register(await read_secret(connection) or b"")
@@ -97,7 +97,7 @@ async def load_register(connection: Reader) -> Register:
     return register
 
 
-async def victims_of(connection: Reader, keys: Sequence[bytes]) -> list[bytes]:
+async def victims_of(connection: Connection, keys: Sequence[bytes]) -> list[bytes]:
     """The identifiers that events linked to these, which are in quarantine."""
     return [row["victim"] for row in await connection.fetch(_VICTIMS, keys)] if keys else []
 

@@ -1,18 +1,28 @@
 """The partitions that the projection reads, and what it was built with."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 import asyncpg
 
 from schemas.errors import TandemError
+from store.session import Connection
 
 
 class ClusterChanged(TandemError):
-    """The broker is of another Kafka cluster than the one whose log was read. Correct TANDEM_KAFKA."""
+    """The broker belongs to another Kafka cluster than the log that was read. Correct TANDEM_KAFKA."""
 
 
 class PlaybookChanged(TandemError):
     """The journeys were folded by another playbook. Use that playbook (TANDEM_PLAYBOOK), or rebuild and switch."""
+
+
+class EventPartition(NamedTuple):
+    """One partition of an event topic, and the department that writes there."""
+
+    topic: str
+    partition: int
+    department: str
 
 
 _PROJECTION = """
@@ -30,17 +40,18 @@ _NEW_EPOCH = """
 """
 
 _ATTACH = """
-    INSERT INTO partitions (log_epoch, topic, partition, owner_room, cluster_id)
-    SELECT $1, topic, partition, owner_room, $2
-    FROM unnest($3::text[], $4::int[], $5::text[]) AS u (topic, partition, owner_room)
+    INSERT INTO partitions (log_epoch, topic, partition, department, cluster_id)
+    SELECT $1, topic, partition, department, $2
+    FROM unnest($3::text[], $4::int[], $5::text[]) AS u (topic, partition, department)
     ON CONFLICT DO NOTHING
 """
 
-_OWNERS = "SELECT partition_id, owner_room FROM partitions"
+_PARTITIONS = "SELECT partition_id, topic, partition, department FROM partitions WHERE partition_id = ANY ($1::int[])"
+_DEPARTMENTS = "SELECT partition_id, department FROM partitions"
 
 
 async def begin_projection(connection: asyncpg.Connection, cluster_id: str, playbook: str) -> int:
-    """The current log epoch. The first worker ever writes down cluster and playbook; later ones must agree.
+    """The current log epoch. The first worker ever records cluster and playbook; later ones must agree.
 
     Raises ClusterChanged or PlaybookChanged.
     """
@@ -72,23 +83,29 @@ def _same_playbook(folded_by: str, playbook: str) -> None:
 
 
 async def begin_log_epoch(connection: asyncpg.Connection, cluster_id: str, forgetful: str) -> int | None:
-    """Follow another cluster if the one before kept nothing: its id began with `forgetful`. Returns the new log epoch.
+    """Follow another cluster if the former one was in memory: its id began with `forgetful`. Returns the new log epoch.
 
     None where the cluster is the same, none was followed yet, or the one before keeps its log. Journeys, archive and
     known events stay; offsets begin again.
     """
-    found: int | None = await connection.fetchval(_NEW_EPOCH, cluster_id, forgetful)
-    return found
+    begun: int | None = await connection.fetchval(_NEW_EPOCH, cluster_id, forgetful)
+    return begun
 
 
 async def attach(
-    connection: asyncpg.Connection, log_epoch: int, cluster_id: str, partitions: Sequence[tuple[str, int, str]]
+    connection: asyncpg.Connection, log_epoch: int, cluster_id: str, partitions: Sequence[EventPartition]
 ) -> None:
-    """Write down partitions, given as (topic, partition, owner), that were not known yet."""
-    topics, numbers, owners = (list(column) for column in zip(*partitions, strict=True))
-    await connection.execute(_ATTACH, log_epoch, cluster_id, topics, numbers, owners)
+    """Record the partitions that are new."""
+    topics, numbers, departments = (list(column) for column in zip(*partitions, strict=True))
+    await connection.execute(_ATTACH, log_epoch, cluster_id, topics, numbers, departments)
 
 
-async def owners(connection: asyncpg.Connection) -> dict[int, str]:
+async def read_departments(connection: asyncpg.Connection) -> dict[int, str]:
     """Partition id -> the department that writes there, for all log epochs."""
-    return {row["partition_id"]: row["owner_room"] for row in await connection.fetch(_OWNERS)}
+    return {row["partition_id"]: row["department"] for row in await connection.fetch(_DEPARTMENTS)}
+
+
+async def event_partitions(connection: Connection, ids: Collection[int]) -> dict[int, EventPartition]:
+    """Partition id -> its topic, number and department."""
+    rows = await connection.fetch(_PARTITIONS, sorted(ids))
+    return {row["partition_id"]: EventPartition(*row[1:]) for row in rows}

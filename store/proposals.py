@@ -1,4 +1,4 @@
-"""What was said of playbooks, and the sweep that lets stored journeys follow the terms agreed."""
+"""Playbook events, and the sweep that lets stored journeys follow the terms agreed."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 import asyncpg
 
 from projections.playbook.proposals import Said
-from store.session import Reader
+from store.session import Connection
 
 _SAID = """
     SELECT occurred_at, id, source, type, department, said_by, proposal, digest, body, effective_at, comment
@@ -39,8 +39,8 @@ class Swept(NamedTuple):
     until: bytes | None
 
 
-async def read_said(connection: Reader, known_at: datetime | None = None) -> list[Said]:
-    """All that was said of playbooks, and was committed by a time, in order of time.
+async def read_said(connection: Connection, known_at: datetime | None = None) -> list[Said]:
+    """All playbook events that were committed by a time, in order of time.
 
     Takes connections with and without raw uuid values.
     """
@@ -53,7 +53,7 @@ async def read_said(connection: Reader, known_at: datetime | None = None) -> lis
 async def write_said(
     connection: asyncpg.Connection, said: list[Said], unsaid: list[tuple[bytes, str]], batch_id: int
 ) -> None:
-    """Write what was said, and take away what counts no more, within a batch's transaction."""
+    """Write new playbook events, and delete retracted ones, within a batch's transaction."""
     for event in unsaid:  # another body of the same event may take its place
         await connection.execute(_UNSAY, *event)
     for one in said:
@@ -66,7 +66,7 @@ async def begin_sweep(connection: asyncpg.Connection) -> None:
 
 
 async def move_sweep(connection: asyncpg.Connection, swept: Swept) -> bool:
-    """Note how far the sweep is; False where it is not where this page began."""
+    """Record how far the sweep is; False where another page has moved it meanwhile."""
     return await connection.fetchval(_MOVE, swept.before, swept.until) is not None
 
 
@@ -80,13 +80,13 @@ async def told_by_time(connection: asyncpg.Connection, ids: list[bytes]) -> set[
     return {row["journey_id"] for row in await connection.fetch(_TOLD, ids)}
 
 
-async def register_version(connection: Reader) -> tuple[int, bool]:
+async def register_version(connection: Connection) -> tuple[int, bool]:
     """(how often the register changed, whether stored journeys still follow a change of terms)."""
     row = await connection.fetchrow(_VERSION)
     return (0, False) if row is None else (row["register_version"], row["sweeping"])
 
 
-async def share_swept(connection: Reader) -> float | None:
-    """About which share of the stored journeys follows the terms agreed last; None where all do."""
+async def share_swept(connection: Connection) -> float | None:
+    """The approximate share of stored journeys that follow the latest terms; None where all do."""
     until = await connection.fetchval(_SWEPT)
     return None if until is None else int(until.replace("-", "")[:8], 16) / 2**32

@@ -65,7 +65,7 @@ class Published(NamedTuple):
 
 
 class Publication(NamedTuple):
-    """How far a publisher is, for people."""
+    """How far a publisher is, for status displays."""
 
     seq: int  #: of the last change that is published
     lag: int  #: changes that are not published yet
@@ -98,7 +98,7 @@ async def read_published(connection: asyncpg.Connection, name: str) -> Published
 
 
 async def move_published(connection: asyncpg.Connection, name: str, before: Published | None, after: Published) -> None:
-    """Move the position from where it was known to be. Raises AnotherPublisher where it is not there any more."""
+    """Move the position from where it was known to be. Raises AnotherPublisher where it has been moved."""
     if before is None:
         status = await connection.execute(_BEGIN, name, *after)
     else:

@@ -13,9 +13,9 @@ from projections.playbook.model import Rules
 from projections.text import time_text
 from projections.views.summary import summary_view
 from store.feed import SUMMARY, summary_of
-from store.session import Reader
+from store.session import Connection
 
-#: An identifier that was released means its newest owner.
+#: A released identifier means whom it was given to last.
 _JOURNEYS = """
     SELECT wanted.key AS wanted, found.* FROM unnest($1::uuid[]) AS wanted (key) CROSS JOIN LATERAL (
         SELECT j.journey_id, j.rev, j.state
@@ -85,14 +85,14 @@ _DEAD_LETTERS = """
            d.recorded_at, length(d.payload) AS bytes
     FROM dead_letters d JOIN partitions p USING (partition_id)
     WHERE ($1::text IS NULL OR d.reason = $1) AND (d.partition_id, d.record_offset) > ($2, $3)
-      AND ($4::text[] IS NULL OR p.owner_room = ANY ($4))
+      AND ($4::text[] IS NULL OR p.department = ANY ($4))
     ORDER BY d.partition_id, d.record_offset LIMIT $5
 """
 
 _DEAD_LETTER = """
     SELECT d.payload FROM dead_letters d JOIN partitions p USING (partition_id)
     WHERE p.topic = $1 AND p.partition = $2 AND d.record_offset = $3
-      AND ($4::text[] IS NULL OR p.owner_room = ANY ($4))
+      AND ($4::text[] IS NULL OR p.department = ANY ($4))
     ORDER BY p.log_epoch DESC LIMIT 1
 """
 
@@ -109,21 +109,21 @@ class Filter(NamedTuple):
     changed_since: Any = None  #: an aware datetime
 
 
-async def find_journeys(connection: Reader, keys: Collection[bytes]) -> dict[bytes, Journey]:
+async def find_journeys(connection: Connection, keys: Collection[bytes]) -> dict[bytes, Journey]:
     """The journeys that identifiers' keys, or present or former journey ids, find; without those that find none."""
     rows = await connection.fetch(_JOURNEYS, [uuid.UUID(bytes=key) for key in keys])
     return {row["wanted"].bytes: decode_journey(row["journey_id"].bytes, row["rev"], row["state"]) for row in rows}
 
 
 async def list_journeys(
-    connection: Reader, rules: Rules, at: int, wanted: Filter, after: uuid.UUID | None, limit: int
+    connection: Connection, rules: Rules, at: int, wanted: Filter, after: uuid.UUID | None, limit: int
 ) -> list[dict[str, Any]]:
-    """Summaries of journeys in the order of their ids, from behind `after`."""
+    """Summaries of journeys in the order of their ids, the first after `after`."""
     rows = await connection.fetch(_LIST, at, after, *wanted, limit)
     return [summary_view(summary_of(row), rules, at) for row in rows]
 
 
-async def funnel(connection: Reader, rules: Rules, at: int, by: str | None) -> list[dict[str, Any]]:
+async def funnel(connection: Connection, rules: Rules, at: int, by: str | None) -> list[dict[str, Any]]:
     """The funnel of the main line, split by channel or campaign of the first touchpoint, or not at all.
 
     A journey has reached a stage if it met that stage's criterion or a later one's. Conversion is the share of those
@@ -137,11 +137,11 @@ async def funnel(connection: Reader, rules: Rules, at: int, by: str | None) -> l
         present = await connection.fetch(_STAGES_NOW.format(by=column), at)
     now = {(row["name"], row["stage"]): row["journeys"] for row in present}
     sizes = {row["name"]: row for row in groups}
-    found: dict[str | None, list[dict[str, Any]]] = {name: [] for name in sizes}
+    stages: dict[str | None, list[dict[str, Any]]] = {name: [] for name in sizes}
     for row in rows:
         stage = line[row["n"] - 1]
-        before = found[row["name"]][-1]["reached"] if found[row["name"]] else None
-        found[row["name"]].append(
+        before = stages[row["name"]][-1]["reached"] if stages[row["name"]] else None
+        stages[row["name"]].append(
             {
                 "stage": rules.names[stage],
                 "reached": row["reached"],
@@ -150,8 +150,8 @@ async def funnel(connection: Reader, rules: Rules, at: int, by: str | None) -> l
                 "median_seconds": row["median"] / 1_000_000 if row["median"] is not None else None,
             }
         )
-    order = sorted(found, key=lambda name: (-sizes[name]["journeys"], name is None, name or ""))
-    return [_group(by, name, found[name], sizes[name], now, rules, line) for name in order]
+    order = sorted(stages, key=lambda name: (-sizes[name]["journeys"], name is None, name or ""))
+    return [_group(by, name, stages[name], sizes[name], now, rules, line) for name in order]
 
 
 def _group(
@@ -173,8 +173,8 @@ def _group(
     }
 
 
-async def account_rollup(connection: Reader, rules: Rules, at: int, account: str) -> dict[str, Any] | None:
-    """What an account's journeys add up to; None for an account that there never was.
+async def account_rollup(connection: Connection, rules: Rules, at: int, account: str) -> dict[str, Any] | None:
+    """The totals of an account's journeys; None for an unknown account.
 
     Stages and score are of those who belong to it now; the value is what was booked while people belonged to it.
     """
@@ -200,15 +200,15 @@ async def account_rollup(connection: Reader, rules: Rules, at: int, account: str
 
 
 async def list_dead_letters(
-    connection: Reader, reason: str | None, owners: list[str] | None, after: tuple[int, int], limit: int
+    connection: Connection, reason: str | None, departments: list[str] | None, after: tuple[int, int], limit: int
 ) -> list[asyncpg.Record]:
-    """Dead letters of some owners' topics, or of all, in the order of (partition id, offset), from behind `after`."""
-    return list(await connection.fetch(_DEAD_LETTERS, reason, *after, owners, limit))
+    """Dead letters of some departments' topics, or of all, by (partition id, offset), the first after `after`."""
+    return list(await connection.fetch(_DEAD_LETTERS, reason, *after, departments, limit))
 
 
 async def dead_letter_bytes(
-    connection: Reader, topic: str, partition: int, offset: int, owners: list[str] | None
+    connection: Connection, topic: str, partition: int, offset: int, departments: list[str] | None
 ) -> tuple[bool, bytes | None]:
-    """(whether there is such a dead letter in some owners' topics, or in any; its original bytes)."""
-    row = await connection.fetchrow(_DEAD_LETTER, topic, partition, offset, owners)
+    """(whether there is such a dead letter in some departments' topics, or in any; its original bytes)."""
+    row = await connection.fetchrow(_DEAD_LETTER, topic, partition, offset, departments)
     return (row is not None, row["payload"] if row is not None else None)

@@ -1,4 +1,4 @@
-"""The record of who has read personal data."""
+"""The read log: who has read personal data."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from store.session import Reader
+from store.session import Connection
 
 _COLUMNS = ("reader", "role", "endpoint", "asked", "journeys")
 
@@ -46,7 +46,7 @@ class ReadEntry(NamedTuple):
 class ReadFilter(NamedTuple):
     """Which reads a list holds; None does not restrict."""
 
-    journeys: Collection[UUID | bytes] | None = None  #: of data of any of these, as the connection takes them
+    journeys: Collection[UUID | bytes] | None = None  #: reads of any of these journeys, as the connection takes ids
     reader: str | None = None
     since: datetime | None = None
 
@@ -57,6 +57,6 @@ async def write_reads(pool: asyncpg.Pool, reads: list[Read]) -> None:
         await connection.copy_records_to_table("reads", records=reads, columns=_COLUMNS)
 
 
-async def list_reads(connection: Reader, wanted: ReadFilter, before: int | None, limit: int) -> list[ReadEntry]:
+async def list_reads(connection: Connection, wanted: ReadFilter, before: int | None, limit: int) -> list[ReadEntry]:
     """Reads, the newest first, from before the one with the id `before`."""
     return [ReadEntry(*row) for row in await connection.fetch(_LIST, before, *wanted, limit)]

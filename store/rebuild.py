@@ -15,12 +15,12 @@ from schemas.errors import TandemError
 from store.archive import BUCKETS
 from store.commit import write_journeys, write_register
 from store.handoffs import write_handoffs
-from store.session import WATCHED, Reader, closing, open_connection
+from store.session import WATCHED, Connection, closing, open_connection
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _RESERVED = frozenset({"public", "information_schema"})
 _PAGE_BLOCKS = 256
-#: What a projection is made of; all else is of the log, or of the feed.
+#: The tables of a projection; all others belong to the log or the feed.
 TABLES = (
     "journeys",
     "identifiers",
@@ -58,7 +58,7 @@ class BeingBuilt(TandemError):
     """Another command builds, switches or drops the projection. Wait until it has ended, and try again."""
 
 
-class Place(NamedTuple):
+class RebuildPosition(NamedTuple):
     """How far a rebuild is: all blocks up to this one, by (bucket, batch), are folded."""
 
     bucket: int  #: -1: nothing yet; the joint events are folded first, then all buckets from 0 on
@@ -107,7 +107,7 @@ _FOREIGN = """
     SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AND to_regclass(quote_ident($1) || '.rebuild') IS NULL
 """
 _TABLE = "CREATE {kind} TABLE IF NOT EXISTS {name}.{table} (LIKE public.{table} INCLUDING ALL);"
-#: To clean up in what is dropped at the end is work for nothing, and dropping it would wait for that for a second.
+#: Vacuuming a table that will be dropped is work for nothing, and dropping it would wait for the vacuum.
 _UNCLEANED = "ALTER TABLE {name}.{table} SET (autovacuum_enabled = false);"
 #: Indexes that no fold uses.
 _FOR_LISTS = """
@@ -115,8 +115,8 @@ _FOR_LISTS = """
     FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_namespace n ON n.oid = i.relnamespace
     WHERE n.nspname = $1 AND NOT x.indisunique AND pg_get_indexdef(x.indexrelid) !~ '[(](component|journey_id)[)]'
 """
-_PATIENCE = "5s"  #: with another command that works on the same projection
-#: Until the connection ends, so that whoever is killed holds it no longer.
+_PATIENCE = "5s"  #: for another command that works on the same projection
+#: Held until the connection ends, so a killed command holds it no longer.
 _CLAIM = "SELECT pg_advisory_lock(hashtextextended('tandem projection ' || $1, 0))"
 _BEGUN_WITH = "SELECT playbook FROM {name}.projection"
 _DROP = "DROP SCHEMA {name} CASCADE"
@@ -143,7 +143,7 @@ _JOINT_BLOCKS = f"""
     SELECT bucket, batch_id, events, payload
     FROM (
         SELECT DISTINCT b.batch_id FROM batches b JOIN partitions p USING (partition_id)
-        WHERE p.owner_room = 'joint' AND b.batch_id <= $1
+        WHERE p.department = 'joint' AND b.batch_id <= $1
     ) AS joint
     CROSS JOIN generate_series(0, $2::int) AS bucket JOIN archive USING (bucket, batch_id)
     WHERE {_KNOWN.format(known_at="$3")}
@@ -170,17 +170,17 @@ async def claimed(database_url: str, name: str) -> AsyncIterator[None]:
 
 
 async def forget(connection: asyncpg.Connection, name: str) -> None:
-    """Take a projection away, if there is one of that name."""
-    if name in [found for found, _, _ in await projections_beside(connection)]:
+    """Drop a projection, if there is one of that name."""
+    if name in [known for known, _, _ in await projections_beside(connection)]:
         await drop(connection, name)
 
 
 async def check_name(connection: asyncpg.Connection, name: str) -> None:
-    """Raises UnusableName for what no projection can be called."""
+    """Raises UnusableName for a name that no projection can have."""
     if not _NAME.fullmatch(name) or name in _RESERVED or name.startswith("pg_"):
         raise UnusableName(f"a projection cannot be called {name!r}: use small letters, digits and _, at most 40")
     if await connection.fetchval(_FOREIGN, name):
-        raise UnusableName(f"the database has a schema {name!r} that is no projection: choose another name")
+        raise UnusableName(f"the database has a schema {name!r} that is not a projection: choose another name")
 
 
 async def create(
@@ -194,9 +194,9 @@ async def create(
 ) -> None:
     """Make the tables, or find those of a rebuild that was interrupted.
 
-    `at` and `known_at`: as of which point, see Place. Not `lasting`: for a comparison that is dropped at its end; it
-    has no write-ahead log, no indexes for lists, no room for new versions, and is not vacuumed. Raises UnusableName,
-    AnotherPlaybook or AnotherPoint.
+    `at` and `known_at`: as of which point, see RebuildPosition. Not `lasting`: for a comparison that is dropped at its
+    end; it has no write-ahead log, no indexes for lists, no room for new versions, and is not vacuumed. Raises
+    UnusableName, AnotherPlaybook or AnotherPoint.
     """
     await check_name(connection, name)
     schema = quoted(name)
@@ -229,7 +229,7 @@ async def create(
 
 
 def quoted(name: str) -> str:
-    """It may be a word of SQL; `_NAME` allows nothing that a quoted identifier would have to escape."""
+    """The name as SQL: it may be a keyword, and `_NAME` allows no character that needs escaping."""
     return f'"{name}"'
 
 
@@ -249,28 +249,28 @@ async def holding(connection: asyncpg.Connection, keys: list[bytes]) -> list[str
 
 
 async def drop(connection: asyncpg.Connection, name: str) -> None:
-    """Take a projection away, with all that is in it. Raises NoSuchProjection."""
-    if name not in [found for found, _, _ in await projections_beside(connection)]:
+    """Drop a projection with all its rows. Raises NoSuchProjection."""
+    if name not in [known for known, _, _ in await projections_beside(connection)]:
         raise NoSuchProjection(f"there is no projection {name!r} beside the live one: see `tandem projections list`")
     await connection.execute(_DROP.format(name=quoted(name)))
 
 
-async def place_of(connection: asyncpg.Connection) -> Place:
-    """How far the rebuild is whose tables the connection means."""
+async def position_of(connection: asyncpg.Connection) -> RebuildPosition:
+    """How far the rebuild is in whose schema the connection works."""
     row = await connection.fetchrow(_PLACE)
-    assert row is not None, "it was created with a place"
-    return Place(*row)
+    assert row is not None, "it was created with a position"
+    return RebuildPosition(*row)
 
 
-async def blocks_after(connection: asyncpg.Connection, place: Place) -> list[StoredBlock]:
+async def blocks_after(connection: asyncpg.Connection, position: RebuildPosition) -> list[StoredBlock]:
     """The next blocks of the archive; none at the end."""
-    rows = await connection.fetch(_BLOCKS, place.bucket, place.batch_id, place.until_batch, place.known_at)
+    rows = await connection.fetch(_BLOCKS, position.bucket, position.batch_id, position.until_batch, position.known_at)
     return [StoredBlock(*row) for row in rows]
 
 
-async def joint_blocks(connection: asyncpg.Connection, place: Place) -> list[StoredBlock]:
+async def joint_blocks(connection: asyncpg.Connection, position: RebuildPosition) -> list[StoredBlock]:
     """All blocks that may hold joint events."""
-    rows = await connection.fetch(_JOINT_BLOCKS, place.until_batch, BUCKETS - 1, place.known_at)
+    rows = await connection.fetch(_JOINT_BLOCKS, position.until_batch, BUCKETS - 1, position.known_at)
     return [StoredBlock(*row) for row in rows]
 
 
@@ -288,12 +288,12 @@ class Beside(NamedTuple):
     playbook: str  #: digest of the one that it was built with
 
 
-async def look_at(connection: Reader, name: str) -> Beside:
+async def look_at(connection: Connection, name: str) -> Beside:
     """Let the rest of a transaction read a projection beside the live one. Raises NoSuchProjection."""
     if not _NAME.fullmatch(name) or not await connection.fetchval(_TABLES_OF, name):
         raise NoSuchProjection(f"there is no projection {name!r} beside the live one: see `tandem projections list`")
     row = await connection.fetchrow(_POINT.format(name=quoted(name)))
-    assert row is not None, "it was created with a place"
+    assert row is not None, "it was created with a position"
     playbook = await connection.fetchval(_BEGUN_WITH.format(name=quoted(name)))
     await connection.execute(f"SET LOCAL search_path = {quoted(name)}, public")
     return Beside(row["events"] >= row["total"], row["at"], row["known_at"], playbook)
@@ -301,6 +301,7 @@ async def look_at(connection: Reader, name: str) -> Beside:
 
 async def commit_rebuilt(
     connection: asyncpg.Connection,
+    *,
     journeys: list[JourneyRow],
     gone: list[Gone],
     moved: list[Move],
@@ -308,11 +309,11 @@ async def commit_rebuilt(
     had_handoffs: list[bytes],
     entries: Entries,
     register_version: int,
-    place: Place,
+    position: RebuildPosition,
 ) -> None:
-    """Write what some blocks came to, and how far that is, in one transaction. Raises Stale."""
+    """Write the result of some blocks and the new position in one transaction. Raises Stale."""
     async with connection.transaction():
         await write_journeys(connection, journeys, gone, moved)
         await write_handoffs(connection, with_handoffs, had_handoffs)
-        await write_register(connection, entries, Consulted([], []), register_version, 0, place.until_batch)
-        await connection.execute(_MOVE, *place[:5])
+        await write_register(connection, entries, Consulted([], []), register_version, 0, position.until_batch)
+        await connection.execute(_MOVE, *position[:5])

@@ -1,4 +1,4 @@
-"""A projection of its own with all tables, for a replay of the log: migrated within a schema beside the live one."""
+"""Tables for a replay of the log: a projection with all tables, migrated within a schema beside the live one."""
 
 import asyncpg
 
@@ -53,13 +53,13 @@ async def ends_of(connection: asyncpg.Connection, name: str) -> list[tuple[str, 
     return [tuple(row) for row in await connection.fetch(_READ_ENDS.format(name=quoted(name)))]
 
 
-async def progress(connection: asyncpg.Connection, name: str) -> tuple[int, int]:
+async def replay_progress(connection: asyncpg.Connection, name: str) -> tuple[int, int]:
     """(records read so far, records to read)."""
     row = await connection.fetchrow(_PROGRESS.format(name=quoted(name)))
     assert row is not None, "a select without table always returns a row"
     return row[0], row[1] or 0
 
 
-async def progressed(connection: asyncpg.Connection, name: str) -> None:
+async def note_progress(connection: asyncpg.Connection, name: str) -> None:
     """Note how far it is, for the list of projections."""
     await connection.execute(_NOTE.format(name=quoted(name)))

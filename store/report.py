@@ -1,9 +1,9 @@
-"""What an audit report reads: per day and per person who acts, over a span of time."""
+"""Reads for the audit report: by day and by person, over a span of time."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from store.session import Reader
+from store.session import Connection
 
 _DAYS = """
     SELECT (committed_at AT TIME ZONE 'UTC')::date::text AS day, sum(applied)::bigint AS applied,
@@ -32,24 +32,24 @@ _READ_DAYS = """
 
 
 class Span(NamedTuple):
-    """From one time on, up to another, which is not in it."""
+    """A span of time; its end is exclusive."""
 
     start: datetime
     end: datetime
 
 
-async def days(connection: Reader, span: Span) -> list[dict[str, Any]]:
+async def days(connection: Connection, span: Span) -> list[dict[str, Any]]:
     """What was applied, by day of UTC."""
     return [dict(row) for row in await connection.fetch(_DAYS, *span)]
 
 
-async def dead_by_reason(connection: Reader, span: Span) -> list[dict[str, Any]]:
+async def dead_by_reason(connection: Connection, span: Span) -> list[dict[str, Any]]:
     """Dead letters by reason."""
     return [{"reason": row[0], "records": row[1]} for row in await connection.fetch(_REASONS, *span)]
 
 
-async def erasures(connection: Reader, span: Span) -> list[dict[str, Any]]:
-    """Who was erased: whom nobody can tell, but when, why and by whom."""
+async def erasures(connection: Connection, span: Span) -> list[dict[str, Any]]:
+    """Erasures: when, why and by whom. Nobody can tell of whom."""
     return [
         {
             "erasure": row[0],
@@ -62,11 +62,11 @@ async def erasures(connection: Reader, span: Span) -> list[dict[str, Any]]:
     ]
 
 
-async def readers(connection: Reader, span: Span) -> list[dict[str, Any]]:
+async def readers(connection: Connection, span: Span) -> list[dict[str, Any]]:
     """Who read personal data through the API, and how often."""
     return [dict(row) for row in await connection.fetch(_READS, *span)]
 
 
-async def read_days(connection: Reader, span: Span) -> list[dict[str, Any]]:
+async def read_days(connection: Connection, span: Span) -> list[dict[str, Any]]:
     """Reads of personal data by day of UTC."""
     return [dict(row) for row in await connection.fetch(_READ_DAYS, *span)]

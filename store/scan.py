@@ -5,7 +5,7 @@ from uuid import UUID
 
 import asyncpg
 
-from store.session import Reader
+from store.session import Connection
 
 _COUNT = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'journeys'::regclass"
 _JOURNEYS_AFTER = """
@@ -24,7 +24,7 @@ async def scan_states(connection: asyncpg.Connection) -> AsyncIterator[tuple[byt
             yield (journey_id if isinstance(journey_id, bytes) else journey_id.bytes), state
 
 
-async def scan_pages(connection: Reader) -> AsyncGenerator[list[bytes], None]:
+async def scan_pages(connection: Connection) -> AsyncGenerator[list[bytes], None]:
     """The stored states of all journeys, some hundreds at a time, in one snapshot and no certain order.
 
     Close the iterator, or the connection stays within its transaction.
@@ -35,15 +35,15 @@ async def scan_pages(connection: Reader) -> AsyncGenerator[list[bytes], None]:
             yield [row["state"] for row in rows]
 
 
-async def count_journeys(connection: Reader) -> int:
-    """About how many journeys there are."""
+async def count_journeys(connection: Connection) -> int:
+    """The approximate number of journeys."""
     return int(await connection.fetchval(_COUNT))
 
 
-async def scan_journeys(connection: Reader) -> AsyncGenerator[list[tuple[UUID, int, bytes]], None]:
+async def scan_journeys(connection: Connection) -> AsyncGenerator[list[tuple[UUID, int, bytes]], None]:
     """(journey id, time of the last event, stored state) of all journeys, some hundreds at a time.
 
-    Each journey as it is when it comes to it: one snapshot of all would keep PostgreSQL from pruning the rows that
+    Each journey as it is when its page is read: one snapshot of all would keep PostgreSQL from pruning the rows that
     every batch updates, and each batch would wade through all their old versions until the end.
     """
     after = UUID(int=0)

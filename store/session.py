@@ -1,4 +1,4 @@
-"""Connections of the engine: settings that make a hung or cut worker harmless, and codecs for raw keys."""
+"""Connections: settings that make a hung or disconnected worker harmless, and codecs for raw keys."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,7 +7,7 @@ import asyncpg
 
 from schemas.errors import TandemError
 
-#: What a connection may raise that is lost, also one that is cut off in the middle of an answer.
+#: What a lost connection may raise, also one that breaks in the middle of an answer.
 CONNECTION_LOST = (
     OSError,
     asyncpg.PostgresError,
@@ -16,10 +16,10 @@ CONNECTION_LOST = (
     TimeoutError,
 )
 
-#: A connection, or one lent by a pool.
-Reader = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+#: A connection, of its own or from a pool.
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
-#: Whoever is cut off without a word is noticed within 20 s, and holds no lock any longer.
+#: A client that vanishes silently is noticed within 20 s, and its locks are freed.
 WATCHED = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "3", "tcp_keepalives_count": "3"}
 
 #: Durability stays as the server has it (fsync and synchronous_commit on). Joins are nested loops so that rows are
@@ -48,7 +48,7 @@ _STAGING = """
 """
 
 
-#: What a database may say that is no fault of the statement: classes 53, 57, 58 and 08, and 42501, of SQLSTATE.
+#: Errors that are not the statement's fault: classes 53, 57, 58 and 08, and 42501, of SQLSTATE.
 _OUT_OF_ORDER = (
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
@@ -64,9 +64,9 @@ class DatabaseUnreachable(TandemError):
 
 
 def out_of_order(error: Exception) -> str | None:
-    """What to tell people if an error says that the database is out of order; None for all others.
+    """A message for people if an error means that the database is out of order; None for all other errors.
 
-    It has no room left, is being shut down, or may not do what it was asked to.
+    Out of order: its disk is full, it is shutting down, or it lacks a permission.
     """
     if isinstance(error, asyncpg.DiskFullError):
         return f"the database's disk is full ({error}): make room, then start this again"
@@ -80,12 +80,12 @@ async def open_connection(database_url: str, settings: dict[str, str] | None = N
     try:
         return await asyncpg.connect(database_url, server_settings=settings, timeout=10)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, ValueError) as error:
-        raise DatabaseUnreachable(f"the database does not let us in: {error}; check TANDEM_DATABASE_URL") from error
+        raise DatabaseUnreachable(f"cannot connect to the database: {error}; check TANDEM_DATABASE_URL") from error
 
 
 @asynccontextmanager
 async def closing(connection: asyncpg.Connection) -> AsyncIterator[asyncpg.Connection]:
-    """Closes the connection at the end, or cuts it off if the server does not answer."""
+    """Closes the connection at the end, or terminates it if the server does not answer."""
     try:
         yield connection
     finally:
@@ -98,7 +98,7 @@ async def closing(connection: asyncpg.Connection) -> AsyncIterator[asyncpg.Conne
 async def open_engine_connection(database_url: str, projection: str = "public") -> asyncpg.Connection:
     """A connection for the engine, on which uuid values are 16 raw bytes. Raises what asyncpg raises.
 
-    `projection`: the schema whose journeys it means; what that does not have is the live projection's.
+    `projection`: the schema of its journeys; tables that the schema lacks are the live projection's.
     """
     settings = _ENGINE_SETTINGS | {"search_path": f'"{projection}", public'}
     connection = await asyncpg.connect(database_url, server_settings=settings, timeout=10)

@@ -56,7 +56,7 @@ _NUMBER = """
 
 
 async def retold(connection: asyncpg.Connection, changes: list[Change], rows: list[JourneyRow]) -> list[Change]:
-    """The changes of a batch, put right where the feed has last told what silence did.
+    """The changes of a batch, corrected where the feed last told what silence did.
 
     They go from what was told, and to what silence has led to by the time the feed has told of.
     """
@@ -68,25 +68,25 @@ async def retold(connection: asyncpg.Connection, changes: list[Change], rows: li
     until = await connection.fetchval(_TOLD_UNTIL)
     concerned = {row.journey_id: row for row in rows if row.journey_id in told}
     passed = {key: _passed(row.due, until) for key, row in concerned.items()}
-    still = {key: found[-1] for key, found in passed.items() if found}
+    still = {key: moves[-1] for key, moves in passed.items() if moves}
     await _announce(connection, [(key, still[key], _after(concerned[key].due, until)) for key in sorted(still)])
-    found = list[Change]()
+    corrected = list[Change]()
     for change in changes:
         key = change.journey_id
         if key not in told or change.kind not in _PUT_RIGHT:
-            found.append(change)
+            corrected.append(change)
         elif change.kind not in (ENTERED, LEFT):
             now = still[key].stage if key in still else change.stage_to
-            found.append(change._replace(stage_from=told[key].stage, stage_to=now))
+            corrected.append(change._replace(stage_from=told[key].stage, stage_to=now))
             audiences = still[key].audiences if key in still else concerned[key].audiences if key in concerned else []
-            found += audience_changes(key, now, told[key].audiences, audiences, change.cause)
-    return found
+            corrected += audience_changes(key, now, told[key].audiences, audiences, change.cause)
+    return corrected
 
 
 async def tell_silence(connection: asyncpg.Connection, at: int) -> int:
     """Write feed rows for what silence has done by `at`, microseconds since 1970 UTC.
 
-    At most a thousand journeys at once; returns of how many it told: call it again until there is nothing to tell.
+    At most a thousand journeys at once. Returns how many: call it again until there are none.
     """
     async with connection.transaction():
         ids = [row["journey_id"] for row in await connection.fetch(_DUE, at, _AT_ONCE)]
@@ -101,7 +101,16 @@ async def tell_silence(connection: asyncpg.Connection, at: int) -> int:
             said = told.get(journey_id, _Told(row["stage"], row["audiences"]))
             for following in _passed(due, at):
                 if following.stage != said.stage:
-                    changes.append(Change(journey_id, CHANGED, said.stage, following.stage, None, TIME))
+                    changes.append(
+                        Change(
+                            journey_id=journey_id,
+                            kind=CHANGED,
+                            stage_from=said.stage,
+                            stage_to=following.stage,
+                            related=None,
+                            cause=TIME,
+                        )
+                    )
                 changes += audience_changes(journey_id, following.stage, said.audiences, following.audiences, TIME)
                 said = following
             news.append((journey_id, said, _after(due, at)))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from store.session import Reader
+from store.session import Connection
 
 _PARTITIONS = """
     SELECT topic, partition, next_offset, next_offset - first_offset AS read, applied, duplicates, dead, holes,
@@ -18,7 +18,7 @@ _ALIVE = "SELECT EXISTS (SELECT FROM workers WHERE heartbeat_at > now() - interv
 
 
 class Progress(NamedTuple):
-    """One partition: what was read of it, and what became of that."""
+    """One partition: what was read, and what became of it."""
 
     topic: str
     partition: int
@@ -41,10 +41,10 @@ async def progress(connection: asyncpg.Connection | asyncpg.Pool) -> list[Progre
     return [Progress(*row) for row in await connection.fetch(_PARTITIONS)]
 
 
-async def first_commit(connection: Reader | asyncpg.Pool) -> datetime | None:
+async def first_commit(connection: Connection | asyncpg.Pool) -> datetime | None:
     """When the first batch was committed; None before."""
-    found: datetime | None = await connection.fetchval("SELECT min(committed_at) FROM batches")
-    return found
+    committed_at: datetime | None = await connection.fetchval("SELECT min(committed_at) FROM batches")
+    return committed_at
 
 
 async def has_tables(connection: asyncpg.Connection | asyncpg.Pool, timeout: float = 10) -> bool:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import asyncpg
 
 from schemas.errors import TandemError
-from store.rebuild import TABLES, Place, StoredBlock, quoted
+from store.rebuild import TABLES, RebuildPosition, StoredBlock, quoted
 
 _PAGE_EVENTS = 50_000
 _LOCK_SECONDS = 10
@@ -95,19 +95,19 @@ class NotSwitchable(TandemError):
 
 
 class Behind(NamedTuple):
-    """What a projection has not got yet."""
+    """The batches that a projection lacks."""
 
     until_batch: int
     events: int
 
 
-async def check_kind(connection: asyncpg.Connection, name: str, place: Place) -> None:
+async def check_kind(connection: asyncpg.Connection, name: str, position: RebuildPosition) -> None:
     """Raises NotSwitchable."""
-    if place.at is not None or place.known_at is not None:
-        raise NotSwitchable(f"the projection {name} is of the past: it can be read, and not be the live one")
+    if position.at is not None or position.known_at is not None:
+        raise NotSwitchable(f"the projection {name} shows the past: it can be read, but not become the live one")
     if not await connection.fetchval(_KIND, name):
         raise NotSwitchable(f"the projection {name} was read from Kafka, to be compared: replay the archive for this")
-    if place.events < place.total:
+    if position.events < position.total:
         raise NotSwitchable(f"the projection {name} is not finished: start `tandem replay --into {name}` again")
 
 
@@ -117,14 +117,14 @@ async def hold(connection: asyncpg.Connection) -> None:
     await connection.execute(_CLOSED)
 
 
-async def behind(connection: asyncpg.Connection, place: Place) -> Behind | None:
-    """The next batches that a projection has not got, some ten thousand events; None where it has all.
+async def behind(connection: asyncpg.Connection, position: RebuildPosition) -> Behind | None:
+    """The next batches that a projection lacks, some ten thousand events; None where it has all.
 
-    The caller holds the batches back, or has done so once for the last one that it asks about.
+    The caller holds batches back, or did so when the last of these was committed.
     """
     last = await connection.fetchval(_LAST)
-    rows = await connection.fetch(_NEXT, place.until_batch, last)
-    if last == place.until_batch:
+    rows = await connection.fetch(_NEXT, position.until_batch, last)
+    if last == position.until_batch:
         return None
     for batch_id, so_far in rows:
         if so_far >= _PAGE_EVENTS:

@@ -1,15 +1,15 @@
 """Reading the tree of batches, in the order of commits, and what each batch stored."""
 
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 
+from projections.text import micros
 from store.archive import BUCKETS
 from store.chain import Leaf, Link, Step
-from store.session import Reader
+from store.session import Connection
 
 _PAGE_LEAVES = 200
 
@@ -106,7 +106,7 @@ class Contents(NamedTuple):
     blocks: list[SealedBlock]
     letters: list[SealedLetter]
     holes: list[tuple[int, int, int]]
-    erased: list[tuple[int, int]]  #: (partition id, offset) of records of which it left the seal
+    erased: list[tuple[int, int]]  #: (partition id, offset) of records that it erased
 
 
 class End(NamedTuple):
@@ -118,14 +118,14 @@ class End(NamedTuple):
     chain: bytes
 
 
-async def read_tree(connection: Reader) -> Tree:
+async def read_tree(connection: Connection) -> Tree:
     """The log's id and the number of batches."""
     row = await connection.fetchrow(_TREE)
     assert row is not None, "the migration made it"
     return Tree(*row)
 
 
-async def batches_from(connection: Reader, first: int, size: int) -> AsyncGenerator[list[StoredBatch], None]:
+async def batches_from(connection: Connection, first: int, size: int) -> AsyncGenerator[list[StoredBatch], None]:
     """Batches from a place of the tree up to its size then, some hundreds at a time. Those missing are left out."""
     for place in range(first, size, _PAGE_LEAVES):
         rows = await connection.fetch(_LEAVES, place, min(place + _PAGE_LEAVES, size))
@@ -134,50 +134,45 @@ async def batches_from(connection: Reader, first: int, size: int) -> AsyncGenera
 
 
 def _batches(rows: list[asyncpg.Record]) -> list[StoredBatch]:
-    found: dict[int, StoredBatch] = {}
+    batches: dict[int, StoredBatch] = {}
     for row in rows:
-        batch = found.setdefault(row["leaf"], StoredBatch(row["leaf"], row["batch_id"], _micros(row[2]), []))
+        batch = batches.setdefault(row["leaf"], StoredBatch(row["leaf"], row["batch_id"], micros(row[2]), []))
         step = Step(*(row[name] for name in Step._fields))
         batch.records.append(Record(step, row["chain"]))
-    return list(found.values())
+    return list(batches.values())
 
 
-def _micros(time: datetime) -> int:
-    since = time - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-
-
-async def contents_of(connection: Reader, batch_ids: list[int]) -> dict[int, Contents]:
+async def contents_of(connection: Connection, batch_ids: list[int]) -> dict[int, Contents]:
     """What some batches stored, by batch id."""
-    found = {batch_id: Contents([], [], [], []) for batch_id in batch_ids}
+    contents = {batch_id: Contents([], [], [], []) for batch_id in batch_ids}
     for row in await connection.fetch(_BLOCKS, batch_ids, BUCKETS - 1):
-        found[row["batch_id"]].blocks.append(SealedBlock(*row[1:]))
+        contents[row["batch_id"]].blocks.append(SealedBlock(*row[1:]))
     for row in await connection.fetch(_LETTERS, batch_ids):
-        found[row["batch_id"]].letters.append(SealedLetter(*row[1:]))
+        contents[row["batch_id"]].letters.append(SealedLetter(*row[1:]))
     for row in await connection.fetch(_HOLES, batch_ids):
-        found[row["batch_id"]].holes.append((row[1], row[2], row[3]))
+        contents[row["batch_id"]].holes.append((row[1], row[2], row[3]))
     for row in await connection.fetch(_ERASED, batch_ids):
-        found[row["batch_id"]].erased.append((row[1], row[2]))
-    return found
+        contents[row["batch_id"]].erased.append((row[1], row[2]))
+    return contents
 
 
-async def ends(connection: Reader) -> list[End]:
+async def ends(connection: Connection) -> list[End]:
     """Where all partitions are."""
     rows = await connection.fetch(_ENDS)
     return [End(row[0], f"{row['topic']}/{row['partition']}", row["next_offset"], row["chain"]) for row in rows]
 
 
-async def erased_since(connection: Reader, place: int) -> list[tuple[int, int]]:
+async def erased_since(connection: Connection, place: int) -> list[tuple[int, int]]:
     """(partition id, offset) of records that batches from a place of the tree on have erased."""
     return [(row[0], row[1]) for row in await connection.fetch(_ERASED_SINCE, place)]
 
 
-async def stray_blocks(connection: Reader) -> list[tuple[int, int]]:
+async def stray_blocks(connection: Connection) -> list[tuple[int, int]]:
     """(batch id, bucket) of blocks that belong to no batch; at most a hundred."""
     return [(row["batch_id"], row["bucket"]) for row in await connection.fetch(_STRAYS)]
 
 
-async def place_of_batch(connection: Reader, batch_id: int) -> int | None:
+async def place_of_batch(connection: Connection, batch_id: int) -> int | None:
     """A batch's place in the tree."""
     place: int | None = await connection.fetchval(_LEAF_OF, batch_id)
     return place

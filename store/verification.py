@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-#: Columns of each table that the facts alone decide; what the feed has told and how often a row was written are not.
+#: Columns that the events alone decide; not those about the feed, nor how often a row was written.
 _TABLES = {
     "journeys": (
         "journey_id",
@@ -24,9 +24,9 @@ _TABLES = {
     "erasures": ("id", "source, occurred_at, secret, subjects, shared, events, reason, said_by"),
     "playbook_events": ("id", "source, occurred_at, type, department, proposal, digest, body, effective_at, comment"),
 }
-_MOST = 100  #: differences that are named of one table
+_MOST = 100  #: differences that are named for each table
 
-#: What a batch after the rebuild's last one has touched is left out: it may differ, and rightly so.
+#: Rows that batches after the rebuild's last one have touched are left out: they may rightly differ.
 _COMPARE = """
     WITH changed AS MATERIALIZED (SELECT DISTINCT journey_id FROM public.changes WHERE batch_id > $1)
     SELECT coalesce(live.{key}, again.{key}) AS key, live.{key} IS NOT NULL AS lives,
@@ -91,7 +91,7 @@ class Differing(NamedTuple):
 async def differing(connection: asyncpg.Connection, beside: str, until_batch: int) -> list[Differing]:
     """Rows that differ, of each table those with the smallest keys. `beside`: a quoted name of a schema."""
     await connection.execute(_WHOLE)
-    found = []
+    differences = []
     for table, (key, columns) in _TABLES.items():
         names = [name.strip() for name in columns.split(",")]
         statement = _COMPARE.format(
@@ -105,8 +105,8 @@ async def differing(connection: asyncpg.Connection, beside: str, until_batch: in
             most=_MOST,
         )
         rows = await connection.fetch(statement, until_batch)
-        found += [Differing(table, *row) for row in rows]
-    return found
+        differences += [Differing(table, *row) for row in rows]
+    return differences
 
 
 async def letters_differing(connection: asyncpg.Connection, beside: str) -> list[tuple[str, str | None, str | None]]:
@@ -130,7 +130,7 @@ def _unchanged(table: str) -> str:
 
 
 class Counts(NamedTuple):
-    """Sums that must agree."""
+    """Counts that must agree."""
 
     applied: int
     of_batches: int
@@ -142,7 +142,7 @@ class Counts(NamedTuple):
     gaps: int
 
     def objections(self) -> Sequence[str]:
-        """What does not add up."""
+        """What disagrees, in words."""
         checks = (
             (
                 self.applied == self.of_batches,

@@ -1,1 +1,1 @@
-"""Everything that touches Kafka: topics, the projector, the Faust app, the HTTP gateway for ingest."""
+"""Everything that touches Kafka: topics, the engine that projects, the published feed, agents, the ingest gateway."""

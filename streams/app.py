@@ -1,7 +1,7 @@
 """The Faust application: it hosts the projector as a service.
 
-Offsets and state stay out of Faust (docs/decisions/faust.md). The projector brings its own consumer, and an error that
-needs a person ends the application, with the projector's own words.
+Offsets and state stay out of Faust (docs/decisions/faust.md). The projector brings its own consumer. An error that
+needs a person ends the application, with the projector's own message.
 """
 
 import asyncio
@@ -19,17 +19,17 @@ Project = Callable[[asyncio.Event], Coroutine[Any, Any, None]]  #: projects unti
 
 
 class ProjectorService(mode.Service):
-    """The projector inside the application: started with it, and given the time to finish its batch at the end."""
+    """The projector inside the application: it starts with it, and finishes its batch before it stops."""
 
     def __init__(self, project: Project, **options: Any) -> None:
         super().__init__(**options)
         self._project = project
         self._stop_projecting = asyncio.Event()
-        #: ends with the projector, or with the error that ended it
+        #: done when the projector ends; holds the error that ended it
         self.outcome: asyncio.Task[None] | None = None
 
     async def on_start(self) -> None:
-        """Begin to project."""
+        """Start projecting."""
         self.outcome = asyncio.create_task(self._project(self._stop_projecting))
 
     async def on_stop(self) -> None:
@@ -42,7 +42,7 @@ class ProjectorService(mode.Service):
 def create_app(kafka: KafkaSettings, folder: Path) -> faust.App:
     """The application, for this process's lifetime: no web server, no tables, no leader topic.
 
-    `folder` is where Faust may leave files; nothing in it matters after the process.
+    `folder`: Faust's scratch files; nothing in it outlives the process.
     """
     app = faust.App(
         f"{kafka.topic_prefix}-agents",
@@ -82,7 +82,7 @@ async def host(app: faust.App, kafka: KafkaSettings, project: Project, stop: asy
 
 
 def _credentials(kafka: KafkaSettings) -> Any:
-    """The way in, as Faust wants it; None for PLAINTEXT."""
+    """Credentials in Faust's form; None for PLAINTEXT."""
     context = kafka.ssl_context()
     if kafka.security == "SSL":
         return faust.SSLCredentials(context=context)

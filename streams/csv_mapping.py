@@ -1,7 +1,8 @@
-"""Mapping: rows of CSV files into events. Pure; the same row gives the same event for ever."""
+"""Mapping: rows of CSV files into events. Pure: the same row always gives the same event."""
 
 import csv
 import fnmatch
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -10,10 +11,10 @@ from typing import Annotated, Any, Literal, NamedTuple, TextIO
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from projections.playbook.strict_yaml import load_model
-from schemas.catalogue import Owner
+from schemas.catalogue import Owner as Department
 from schemas.envelope import TYPE_PATTERN, IdentityType
 from schemas.errors import TandemError
 from schemas.ids import event_id
@@ -79,13 +80,22 @@ class EventRule(_Strict):
 
     type: Annotated[str, Field(pattern=TYPE_PATTERN)]
     version: int = 1
-    owner: Owner
+    department: Department
     source: Annotated[str, Field(min_length=1, max_length=256)]
     id: Annotated[list[str], Field(min_length=1)]  #: columns that identify the fact at its source
     occurred_at: When
     identities: Annotated[list[IdentityColumn], Field(min_length=1)]
     data: dict[str, str | Value] = {}  #: field: column, or a Value
     traits: dict[str, str | Value] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_owner(cls, rule: Any) -> Any:
+        """Version 0.2 accepts the old spelling of `department`."""
+        if not isinstance(rule, dict) or "owner" not in rule or "department" in rule:
+            return rule
+        warnings.warn("`owner:` in a mapping is deprecated: write `department:`", FutureWarning, stacklevel=2)
+        return {"department" if key == "owner" else key: value for key, value in rule.items()}
 
 
 class FileRule(_Strict):
@@ -106,7 +116,7 @@ class MappedEvent(NamedTuple):
     """One event, ready for a producer."""
 
     id: UUID
-    owner: str
+    department: Department
     source: str
     type: str
     version: int
@@ -129,7 +139,7 @@ def rule_for(mapping: ImportMapping, path: Path) -> FileRule:
 
 
 def rows_of(file: TextIO, rule: FileRule, name: str) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """(row number, row) of a CSV file, the first behind the header being 2. Raises InvalidFile."""
+    """(row number, row) of a CSV file; the first row after the header has number 2. Raises InvalidFile."""
     reader = csv.DictReader(file, delimiter=rule.delimiter, restkey="", restval="")
     missing = sorted(_columns(rule) - set(reader.fieldnames or ()))
     if missing:
@@ -138,7 +148,7 @@ def rows_of(file: TextIO, rule: FileRule, name: str) -> Iterator[tuple[int, Mapp
         for row in reader:
             yield reader.line_num, row
     except csv.Error as error:
-        raise InvalidFile(f"{name} line {reader.line_num} is no CSV: {error}") from error
+        raise InvalidFile(f"{name} line {reader.line_num} is not valid CSV: {error}") from error
 
 
 def events_of(row: Mapping[str, str], rule: FileRule) -> list[MappedEvent]:
@@ -147,13 +157,13 @@ def events_of(row: Mapping[str, str], rule: FileRule) -> list[MappedEvent]:
 
 
 def _columns(rule: FileRule) -> set[str]:
-    found: set[str] = set()
+    columns: set[str] = set()
     for event in rule.events:
-        found |= {*event.id, event.occurred_at.column, *(identity.column for identity in event.identities)}
+        columns |= {*event.id, event.occurred_at.column, *(identity.column for identity in event.identities)}
         for value in (*event.data.values(), *event.traits.values()):
             column = value if isinstance(value, str) else value.column
-            found |= {column} if column is not None else set()
-    return found
+            columns |= {column} if column is not None else set()
+    return columns
 
 
 def _event(row: Mapping[str, str], rule: EventRule) -> MappedEvent:
@@ -168,14 +178,14 @@ def _event(row: Mapping[str, str], rule: EventRule) -> MappedEvent:
     if traits:
         data["traits"] = traits
     return MappedEvent(
-        event_id(rule.source, "\n".join((rule.type, *own_id))),
-        rule.owner,
-        rule.source,
-        rule.type,
-        rule.version,
-        _time(row, rule.occurred_at),
-        identities,
-        data,
+        id=event_id(rule.source, "\n".join((rule.type, *own_id))),
+        department=rule.department,
+        source=rule.source,
+        type=rule.type,
+        version=rule.version,
+        occurred_at=_time(row, rule.occurred_at),
+        identities=identities,
+        data=data,
     )
 
 
@@ -184,13 +194,13 @@ def _time(row: Mapping[str, str], when: When) -> datetime:
     try:
         moment = datetime.strptime(text, when.format)  # noqa: DTZ007 (the zone is put on below)
     except ValueError as error:
-        raise RowRejected(when.column, f"{text!r} is no time in the form {when.format}") from error
+        raise RowRejected(when.column, f"{text!r} is not a time of the form {when.format}") from error
     return (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(when.timezone))).astimezone(UTC)
 
 
 def _values(row: Mapping[str, str], fields: Mapping[str, str | Value]) -> dict[str, Any]:
-    found = {name: _value(row, Value(column=rule) if isinstance(rule, str) else rule) for name, rule in fields.items()}
-    return {name: value for name, value in found.items() if value is not None}
+    values = {name: _value(row, Value(column=rule) if isinstance(rule, str) else rule) for name, rule in fields.items()}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _value(row: Mapping[str, str], rule: Value) -> Any:
@@ -213,9 +223,9 @@ def _integer(text: str, column: str) -> int:
     try:
         number = Decimal(text)
         if number != number.to_integral_value():
-            raise RowRejected(column, f"{text!r} is no whole number")
+            raise RowRejected(column, f"{text!r} is not a whole number")
     except InvalidOperation as error:
-        raise RowRejected(column, f"{text!r} is no number") from error
+        raise RowRejected(column, f"{text!r} is not a number") from error
     return int(number)
 
 

@@ -19,7 +19,7 @@ from streams.kafka import KafkaSettings, event_topics, unreachable
 
 MAX_EVENTS = 1_000  #: of one request
 MAX_BODY = 8 * 1024 * 1024  #: bytes of one request, decompressed
-_PENDING_BYTES = 64 * 1024 * 1024  #: of all requests; beyond, new ones are turned away
+_PENDING_BYTES = 64 * 1024 * 1024  #: of all requests together; beyond, new ones are refused
 _ACKNOWLEDGE_SECONDS = 8.0
 
 _events = msgspec.json.Decoder(list[msgspec.Raw])
@@ -35,7 +35,7 @@ class InvalidBody(TandemError):
 
 
 class Gateway:
-    """Takes events for the departments' topics."""
+    """Publishes events to the departments' topics."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
@@ -59,16 +59,16 @@ class Gateway:
         self._producer = producer
 
     async def stop(self) -> None:
-        """Send what is under way, and disconnect."""
+        """Send what is queued, and disconnect."""
         if self._producer is not None:
             await self._producer.stop()
 
     async def publish(
-        self, owner: str, body: bytes, admit: Callable[[Event], None] = lambda _: None
+        self, department: str, body: bytes, admit: Callable[[Event], None] = lambda _: None
     ) -> list[dict[str, Any]]:
-        """Publish one event or an array; one answer for each, in order. `admit` raises Rejection for what may not be.
+        """Publish one event or an array; one answer for each, in order. `admit` raises Rejection for a forbidden event.
 
-        Raises InvalidBody, or BrokerUnavailable where nothing may be called accepted.
+        Raises InvalidBody, or BrokerUnavailable: then no event counts as accepted.
         """
         if self._producer is None or self._pending + len(body) > _PENDING_BYTES:
             raise BrokerUnavailable("too much is waiting for the broker: send the same events again in a moment")
@@ -76,7 +76,7 @@ class Gateway:
         self._pending += len(body)
         try:
             async with asyncio.timeout(_ACKNOWLEDGE_SECONDS):
-                return await self._publish(self._producer, owner, values, admit)
+                return await self._publish(self._producer, department, values, admit)
         except (KafkaError, TimeoutError) as error:
             raise BrokerUnavailable(
                 f"the broker did not acknowledge ({type(error).__name__}): send the same events again"
@@ -85,19 +85,19 @@ class Gateway:
             self._pending -= len(body)
 
     async def _publish(
-        self, producer: AIOKafkaProducer, owner: str, values: list[bytes], admit: Callable[[Event], None]
+        self, producer: AIOKafkaProducer, department: str, values: list[bytes], admit: Callable[[Event], None]
     ) -> list[dict[str, Any]]:
         headers = [("received_at", datetime.now(UTC).isoformat().encode())]
         answers: list[dict[str, Any]] = []
         sent: list[tuple[int, asyncio.Future[Any]]] = []
         for value in values:
             try:
-                event = decode(value, owner)
+                event = decode(value, department)
                 admit(event)
             except Rejection as rejection:
                 answers.append(_rejected(rejection))
                 continue
-            future = await producer.send(self._topics[owner], value, key=key_of(event), headers=headers)
+            future = await producer.send(self._topics[department], value, key=key_of(event), headers=headers)
             sent.append((len(answers), future))
             answers.append({"status": "accepted", "id": format_id(event.id)})
         for index, future in sent:
@@ -113,9 +113,9 @@ def split(body: bytes) -> list[bytes]:
     try:
         values = [bytes(raw) for raw in _events.decode(body)]
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise InvalidBody(f"the body is no JSON array: {error}") from error
+        raise InvalidBody(f"the body is not a JSON array: {error}") from error
     if len(values) > MAX_EVENTS:
-        raise InvalidBody(f"the body holds {len(values)} events, at most {MAX_EVENTS} are taken at once")
+        raise InvalidBody(f"the body holds {len(values)} events, at most {MAX_EVENTS} are accepted at once")
     return values
 
 
@@ -123,7 +123,7 @@ def key_of(event: Event) -> bytes | None:
     """The record key: the event's strongest identifier. For locality only; nothing relies on it."""
     if not event.identities:
         return None
-    type_, value = min(event.identities, key=lambda found: _IDENTITY_ORDER.index(found[0]))
+    type_, value = min(event.identities, key=lambda identity: _IDENTITY_ORDER.index(identity[0]))
     return f"{type_}:{value}".encode()
 
 

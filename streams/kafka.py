@@ -21,8 +21,9 @@ from aiokafka.errors import (
 )
 
 from schemas.errors import TandemError
+from store.partitions import EventPartition
 
-OWNERS = ("marketing", "sales", "joint")
+DEPARTMENTS = ("marketing", "sales", "joint")
 
 _LEADERS_SECONDS = 15.0
 _ASK_AGAIN_MS = 5_000
@@ -63,7 +64,7 @@ class TopicUnfit(TandemError):
 
 @dataclass(frozen=True, slots=True)
 class KafkaSettings:
-    """Where Kafka is, and how to get in. `password` never shows in a repr."""
+    """Where Kafka is, and how to authenticate. `password` never shows in a repr."""
 
     bootstrap: str
     security: str = "PLAINTEXT"  #: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL
@@ -75,7 +76,7 @@ class KafkaSettings:
     key_file: str | None = None
     topic_prefix: str = "tandem"
     partitions: int = 4
-    idempotent: bool = True  #: whether producers may be; only the in-memory broker refuses
+    idempotent: bool = True  #: whether producers may be idempotent; only the in-memory broker refuses
 
     def client_options(self) -> dict[str, Any]:
         """Keyword arguments for aiokafka's clients."""
@@ -96,7 +97,7 @@ class KafkaSettings:
         return {**self.client_options(), "enable_idempotence": self.idempotent}
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """What TLS needs; None without TLS. Raises TlsFilesUnfit."""
+        """The TLS context; None without TLS. Raises TlsFilesUnfit."""
         if self.security not in ("SSL", "SASL_SSL"):
             return None
         try:
@@ -115,8 +116,8 @@ class KafkaSettings:
 
 
 def event_topics(kafka: KafkaSettings) -> dict[str, str]:
-    """Owner -> topic."""
-    return {owner: f"{kafka.topic_prefix}.{owner}.events" for owner in OWNERS}
+    """Department -> topic."""
+    return {department: f"{kafka.topic_prefix}.{department}.events" for department in DEPARTMENTS}
 
 
 class FeedTopics(NamedTuple):
@@ -124,39 +125,35 @@ class FeedTopics(NamedTuple):
 
     journeys: str
     transitions: str
-    publisher: str  #: who writes them: its transactional id, its consumer group, its row in the database
+    publisher: str  #: the writer's transactional id, consumer group and row in the database
 
 
 def feed_topics(kafka: KafkaSettings) -> FeedTopics:
-    """Where the change feed is published to."""
+    """The topics that the change feed is published to."""
     prefix = kafka.topic_prefix
     return FeedTopics(f"{prefix}.journeys", f"{prefix}.transitions", f"{prefix}-publisher")
 
 
-class Place(NamedTuple):
-    """One partition of an event topic, and the department that writes there."""
-
-    topic: str
-    partition: int
-    owner: str
-
-
-async def describe(kafka: KafkaSettings) -> tuple[str, list[Place]]:
+async def describe(kafka: KafkaSettings) -> tuple[str, list[EventPartition]]:
     """(cluster id, all partitions of the event topics).
 
     Raises KafkaUnreachable, TopicForbidden, or TopicUnfit where a topic is missing. Asks the cluster each time: a
     consumer's own metadata may be empty for a while after its start.
     """
-    owners = {topic: owner for owner, topic in event_topics(kafka).items()}
+    departments = {topic: department for department, topic in event_topics(kafka).items()}
     async with _admin_of(kafka) as admin:
         cluster_id = str((await admin.describe_cluster())["cluster_id"])
-        described = await admin.describe_topics(list(owners))
-    for found in described:
-        _check_allowed(kafka, "DESCRIBE", found["topic"], found["error_code"])
-        if found["error_code"]:
-            raise TopicUnfit(f"topic {found['topic']} cannot be read (error {found['error_code']}): run `tandem up`")
-    places = [Place(f["topic"], p["partition"], owners[f["topic"]]) for f in described for p in f["partitions"]]
-    return cluster_id, places
+        described = await admin.describe_topics(list(departments))
+    for topic in described:
+        _check_allowed(kafka, "DESCRIBE", topic["topic"], topic["error_code"])
+        if topic["error_code"]:
+            raise TopicUnfit(f"topic {topic['topic']} cannot be read (error {topic['error_code']}): run `tandem up`")
+    partitions = [
+        EventPartition(topic["topic"], one["partition"], departments[topic["topic"]])
+        for topic in described
+        for one in topic["partitions"]
+    ]
+    return cluster_id, partitions
 
 
 async def ensure_topics(kafka: KafkaSettings) -> None:
@@ -174,7 +171,7 @@ async def ensure_feed_topics(kafka: KafkaSettings) -> None:
     """
     topics = feed_topics(kafka)
     wanted = {topics.journeys: _JOURNEYS_SETTINGS, topics.transitions: _TRANSITIONS_SETTINGS}
-    await _ensure(kafka, wanted, lambda topic, found: _check_feed(topic, found, wanted[topic]["cleanup.policy"]))
+    await _ensure(kafka, wanted, lambda topic, settings: _check_feed(topic, settings, wanted[topic]["cleanup.policy"]))
 
 
 async def create_missing(kafka: KafkaSettings, topics: Topics) -> None:
@@ -212,14 +209,14 @@ async def _admin_of(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 async def unreachable(kafka: KafkaSettings, error: Exception) -> KafkaUnreachable:
-    """What to raise where a client could not connect. The brokers are asked once more: aiokafka only logs why."""
+    """What to raise where a client could not connect. Asks the brokers for the reason, which aiokafka only logs."""
     options = {**kafka.client_options(), "request_timeout_ms": _ASK_AGAIN_MS}
     reason = error
     for host, port, _ in collect_hosts(options.pop("bootstrap_servers")):
         try:
             (await create_conn(host, port, **options)).close()
-        except (KafkaError, OSError, TimeoutError) as found:
-            reason = found
+        except (KafkaError, OSError, TimeoutError) as failure:
+            reason = failure
     return KafkaUnreachable(_refusal(kafka, reason))
 
 
@@ -227,9 +224,9 @@ def _refusal(kafka: KafkaSettings, reason: Exception) -> str:
     match reason:
         case SaslAuthenticationFailed() | IllegalSaslStateError() | UnsupportedSaslMechanismError():
             settings = "TANDEM_KAFKA_USERNAME, TANDEM_KAFKA_PASSWORD and TANDEM_KAFKA_SASL_MECHANISM"
-            return f"Kafka at {kafka.bootstrap} does not let {kafka.username} in: {reason}; check {settings}"
+            return f"Kafka at {kafka.bootstrap} refuses to authenticate {kafka.username}: {reason}; check {settings}"
         case ssl.SSLError():
-            return f"no TLS with Kafka at {kafka.bootstrap}: {reason}; check TANDEM_KAFKA_CA_FILE"
+            return f"TLS with Kafka at {kafka.bootstrap} failed: {reason}; check TANDEM_KAFKA_CA_FILE"
         case _:
             settings = "TANDEM_KAFKA and TANDEM_KAFKA_SECURITY"
             return f"Kafka does not answer at {kafka.bootstrap}: {str(reason) or 'in time'}; check {settings}"
@@ -256,15 +253,15 @@ async def _create(admin: AIOKafkaAdminClient, kafka: KafkaSettings, topics: Topi
 
 
 async def _until_led(admin: AIOKafkaAdminClient, topics: list[str]) -> None:
-    """A topic that was just created cannot be read before its partitions have leaders and the broker knows them."""
+    """Wait until new topics can be read: their partitions have leaders, and the broker knows them."""
     clock = asyncio.get_running_loop().time
     deadline = clock() + _LEADERS_SECONDS
     while True:
         described = await admin.describe_topics(topics)
-        if all(not found["error_code"] and all(p["leader"] >= 0 for p in found["partitions"]) for found in described):
+        if all(not topic["error_code"] and all(p["leader"] >= 0 for p in topic["partitions"]) for topic in described):
             return
         if clock() > deadline:
-            raise TopicUnfit(f"topics {', '.join(topics)} were created, but have no leaders: look at the broker's log")
+            raise TopicUnfit(f"topics {', '.join(topics)} were created, but have no leaders: see the broker's log")
         await asyncio.sleep(0.05)
 
 
@@ -283,6 +280,6 @@ def _check(topic: str, settings: dict[str, str]) -> None:
 
 
 def _check_feed(topic: str, settings: dict[str, str], policy: str) -> None:
-    found = settings.get("cleanup.policy", policy)
-    if found != policy:
-        raise TopicUnfit(f"topic {topic} has cleanup.policy={found}, so records would vanish: set {policy}")
+    actual = settings.get("cleanup.policy", policy)
+    if actual != policy:
+        raise TopicUnfit(f"topic {topic} has cleanup.policy={actual}, so records would vanish: set {policy}")

@@ -1,4 +1,4 @@
-"""Whether something is on this machine alone."""
+"""Loopback: whether an address, a request or a URL stays on this machine."""
 
 import ipaddress
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, as a name or an address, is this machine seen from itself."""
+    """Whether a host, as a name or an address, is this machine's loopback interface."""
     if host == "localhost":
         return True
     try:
@@ -26,9 +26,9 @@ def names_loopback(authority: str) -> bool:
 
 
 def comes_from_here(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether a request, by its headers, was meant for this machine and sent by no page from elsewhere.
+    """Whether a request, by its headers, names this machine and comes from no foreign web page.
 
-    A page in this machine's browser reaches our port, too: by a name that resolves to it, or from another origin.
+    A page in this machine's browser can reach our port: by a name that resolves to it, or from another origin.
     """
     known = [(name, value.decode("latin-1")) for name, value in headers]
     hosts = [value for name, value in known if name == b"host"]
@@ -37,7 +37,7 @@ def comes_from_here(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 
 def is_trusted_url(url: str) -> bool:
-    """Whether what a URL answers can be trusted to come from there: https, or a server on this machine."""
+    """Whether answers from a URL can be trusted to come from it: https, or a server on this machine."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -35,7 +35,7 @@ def olist_events() -> list[Event]:
 def _event(mapped: MappedEvent) -> Event:
     encoded = encode_event(
         mapped.type,
-        department=mapped.owner,
+        department=mapped.department,
         source=mapped.source,
         id_=mapped.id,
         occurred_at=mapped.occurred_at,
@@ -43,4 +43,4 @@ def _event(mapped: MappedEvent) -> Event:
         data=mapped.data,
         version=mapped.version,
     )
-    return decode(encoded.value, mapped.owner)
+    return decode(encoded.value, mapped.department)

@@ -20,8 +20,8 @@ from projections.playbook.windows import Window
 from projections.views.feed import CREDIT, FeedChange, FeedJourney, change_view, feed_journey_view
 from projections.views.interest import Interest, topics_of
 from store.feed import CHANNEL, Head, read_changes, read_head
-from store.session import CONNECTION_LOST, Reader, open_connection
-from streams.engine.live_rules import Agreed
+from store.session import CONNECTION_LOST, Connection, open_connection
+from streams.engine.live_rules import LiveRules
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +89,7 @@ class Subscriber:
 class Hub:
     """The reader. `position` is what it has told everybody of."""
 
-    def __init__(self, database_url: str, agreed: Agreed, clock: Callable[[], int]) -> None:
+    def __init__(self, database_url: str, agreed: LiveRules, clock: Callable[[], int]) -> None:
         self._database_url = database_url
         self._agreed = agreed
         self._clock = clock
@@ -114,7 +114,7 @@ class Hub:
         """Let everybody go: the process ends."""
         self._end_all("closing")
 
-    async def begin(self, connection: Reader) -> None:
+    async def begin(self, connection: Connection) -> None:
         """Take up the position where the feed is now."""
         head = await read_head(connection)
         if head is not None:

@@ -28,7 +28,7 @@ from projections.journey.journey import Order
 from projections.text import id_text, micros, time_text
 from projections.views.identity import AUTHORITIES, identity_view, preview_view, reason_text
 from store import identity as store
-from store.session import Reader
+from store.session import Connection
 from streams.gateway import BrokerUnavailable
 
 router = strict_router("/v1/identity")
@@ -211,13 +211,13 @@ def _because(answer: Explanation, unknown: list[str], keys: list[bytes]) -> str:
     return "; ".join(dict.fromkeys(reason_text(reason) for reason in refused)) or "a limit keeps them apart"
 
 
-async def _placed(connection: Reader, workspace: Workspace, step: Step) -> dict[str, Any]:
+async def _placed(connection: Connection, workspace: Workspace, step: Step) -> dict[str, Any]:
     found = await store.find_event(connection, step.order[1], step.order[2])
     named = {"from": _name(workspace, step.a), "to": _name(workspace, step.b)}
     return {**named, **_step(step), "place": None if found is None else _place(found)}
 
 
-async def _ruling_view(connection: Reader, joined: bool, order: Order) -> dict[str, Any]:
+async def _ruling_view(connection: Connection, joined: bool, order: Order) -> dict[str, Any]:
     """The ruling on two identifiers, with what was said for it."""
     at, id_, source = order
     found = await store.find_event(connection, id_, source)
@@ -232,7 +232,7 @@ async def _ruling_view(connection: Reader, joined: bool, order: Order) -> dict[s
     }
 
 
-def _place(found: store.Found) -> dict[str, Any]:
+def _place(found: store.LoggedEvent) -> dict[str, Any]:
     return {
         "topic": found.topic,
         "partition": found.partition,

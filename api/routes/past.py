@@ -164,8 +164,8 @@ def event_view(one: Recorded) -> dict[str, Any]:
         "type": one.event.type,
         "occurred_at": time_text(one.event.occurred_at),
         "committed_at": time_text(micros(one.committed_at)),
-        "topic": one.place.topic,
-        "partition": one.place.partition,
+        "topic": one.partition.topic,
+        "partition": one.partition.partition,
         "offset": one.archived.offset,
     }
 
@@ -199,7 +199,7 @@ async def explain_journey(
     return _json({"journey_id": journey_id, "stages": items})
 
 
-def _reason_view(reason: Reason, stage: str, found: store.Found | None) -> dict[str, Any]:
+def _reason_view(reason: Reason, stage: str, found: store.LoggedEvent | None) -> dict[str, Any]:
     entry, terms = reason.entry, reason.terms
     return {
         "stage": stage,

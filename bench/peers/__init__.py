@@ -1,1 +1,1 @@
-"""What else a team would build for the same task, and how fast that is: Kafka Streams with a JDBC sink, and Faust."""
+"""Peers: what else a team would build for the same task (Kafka Streams with a JDBC sink, Faust), and how fast it is."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from subprocess import Popen
 from urllib.parse import urlsplit
 
-from bench.peers.place import input_of, name_of, output_of
-from bench.services import Place
+from bench.peers.testbed import input_of, name_of, output_of
+from bench.services import Testbed
 from deploy.embedded.process import spawn, stop
 
 _PROJECT = Path(__file__).with_name("kafka-streams")
@@ -34,15 +34,15 @@ def build() -> None:
 
 
 @contextmanager
-def running(place: Place, *, repartition: bool, commit_ms: int) -> Iterator["Popen[bytes]"]:
-    """The application on this place, stopped in order afterwards."""
-    database = urlsplit(place.database_url)
+def running(testbed: Testbed, *, repartition: bool, commit_ms: int) -> Iterator["Popen[bytes]"]:
+    """The application on this testbed, stopped in order afterwards."""
+    database = urlsplit(testbed.database_url)
     environment = {
-        "PEER_KAFKA": place.kafka.bootstrap,
-        "PEER_APPLICATION": name_of(place),
-        "PEER_INPUT": input_of(place),
-        "PEER_OUTPUT": output_of(place),
-        "PEER_STATE_FOLDER": str(place.folder / f"state-{name_of(place)}"),
+        "PEER_KAFKA": testbed.kafka.bootstrap,
+        "PEER_APPLICATION": name_of(testbed),
+        "PEER_INPUT": input_of(testbed),
+        "PEER_OUTPUT": output_of(testbed),
+        "PEER_STATE_FOLDER": str(testbed.folder / f"state-{name_of(testbed)}"),
         "PEER_REPARTITION": str(repartition).lower(),
         "PEER_COMMIT_MS": str(commit_ms),
         "PEER_JDBC_URL": f"jdbc:postgresql://{database.hostname}:{database.port}{database.path}",
@@ -50,7 +50,7 @@ def running(place: Place, *, repartition: bool, commit_ms: int) -> Iterator["Pop
         "PEER_JDBC_PASSWORD": database.password or "",
     }
     classpath = os.pathsep.join([str(_JAR), str(_JAR.parent / "lib" / "*")])
-    process = spawn(["java", "-Xmx1g", "-cp", classpath, "tandem.peer.App"], log_of(place), environment)
+    process = spawn(["java", "-Xmx1g", "-cp", classpath, "tandem.peer.App"], log_of(testbed), environment)
     try:
         yield process
     finally:
@@ -58,6 +58,6 @@ def running(place: Place, *, repartition: bool, commit_ms: int) -> Iterator["Pop
         shutil.rmtree(environment["PEER_STATE_FOLDER"], ignore_errors=True)
 
 
-def log_of(place: Place) -> Path:
+def log_of(testbed: Testbed) -> Path:
     """Where the application says what it has to say."""
-    return place.folder / f"kafka-streams-{name_of(place)}.log"
+    return testbed.folder / f"kafka-streams-{name_of(testbed)}.log"

@@ -7,10 +7,10 @@ import asyncpg
 
 from bench.peers import kafka_streams
 from bench.peers.expected import Kept, WrongResult, verify
-from bench.peers.place import input_of, make_peer_place, name_of
+from bench.peers.testbed import input_of, make_peer_testbed, name_of
 from bench.peers.watch import Pace, PeerEnded, pace, until_begun
 from bench.scenarios import fill, until_held
-from bench.services import Place, Servers, make_place
+from bench.services import Servers, Testbed, make_testbed
 from bench.workload import Record
 from deploy.embedded.process import spawn, stop
 
@@ -31,12 +31,12 @@ _PEER_APPLIED = "SELECT coalesce(sum(events), 0)::bigint FROM journeys"
 
 async def run_tandem(on: Servers, records: list[Record]) -> Pace:
     """From the moment the worker holds its partitions. Raises WrongResult or PeerEnded."""
-    place = await make_place(on)
-    await fill(place, records)
-    connection = await asyncpg.connect(place.database_url)
-    with place.running("work") as process:
+    testbed = await make_testbed(on)
+    await fill(testbed, records)
+    connection = await asyncpg.connect(testbed.database_url)
+    with testbed.running("work") as process:
         await until_held(connection, process)
-        log = place.folder / f"work-{name_of(place)}.log"
+        log = testbed.folder / f"work-{name_of(testbed)}.log"
         found = await pace(connection, _TANDEM_APPLIED, len(records), process, log)
     folded = await connection.fetchval(_TANDEM_FOLDED)
     await connection.close()
@@ -47,28 +47,28 @@ async def run_tandem(on: Servers, records: list[Record]) -> Pace:
 
 async def run_kafka_streams(on: Servers, records: list[Record], wanted: dict[str, Kept], options: Options) -> Pace:
     """Raises WrongResult or PeerEnded."""
-    place, connection = await _prepare(on, records)
-    log = kafka_streams.log_of(place)
-    with kafka_streams.running(place, repartition=options.repartition, commit_ms=options.commit_ms) as process:
+    testbed, connection = await _prepare(on, records)
+    log = kafka_streams.log_of(testbed)
+    with kafka_streams.running(testbed, repartition=options.repartition, commit_ms=options.commit_ms) as process:
         await until_begun(connection, process, log, lambda: "RUNNING" in log.read_text("utf-8"))
         found = await pace(connection, _PEER_APPLIED, len(records), process, log)
     await connection.close()
     if process.returncode:
         raise PeerEnded(f"Kafka Streams did not end in order: exit code {process.returncode}")
-    await verify(place.database_url, wanted)
+    await verify(testbed.database_url, wanted)
     return found
 
 
 async def run_faust(on: Servers, records: list[Record], wanted: dict[str, Kept]) -> Pace:
     """Raises WrongResult or PeerEnded."""
-    place, connection = await _prepare(on, records)
-    log = place.folder / f"faust-{name_of(place)}.log"
+    testbed, connection = await _prepare(on, records)
+    log = testbed.folder / f"faust-{name_of(testbed)}.log"
     environment = {
-        "PEER_KAFKA": place.kafka.bootstrap,
-        "PEER_APPLICATION": name_of(place),
-        "PEER_INPUT": input_of(place),
-        "PEER_STATE_FOLDER": str(place.folder / f"state-{name_of(place)}"),
-        "PEER_DATABASE_URL": place.database_url,
+        "PEER_KAFKA": testbed.kafka.bootstrap,
+        "PEER_APPLICATION": name_of(testbed),
+        "PEER_INPUT": input_of(testbed),
+        "PEER_STATE_FOLDER": str(testbed.folder / f"state-{name_of(testbed)}"),
+        "PEER_DATABASE_URL": testbed.database_url,
     }
     command = [sys.executable, "-m", "faust", "-A", "bench.peers.faust_peer", "worker", "-l", "warn"]
     process = spawn(command, log, environment)
@@ -78,11 +78,11 @@ async def run_faust(on: Servers, records: list[Record], wanted: dict[str, Kept])
     finally:
         stop(process)
     await connection.close()
-    await verify(place.database_url, wanted)
+    await verify(testbed.database_url, wanted)
     return found
 
 
-async def _prepare(on: Servers, records: list[Record]) -> tuple[Place, asyncpg.Connection]:
-    place = await make_peer_place(on)
-    await fill(place, records)
-    return place, await asyncpg.connect(place.database_url)
+async def _prepare(on: Servers, records: list[Record]) -> tuple[Testbed, asyncpg.Connection]:
+    testbed = await make_peer_testbed(on)
+    await fill(testbed, records)
+    return testbed, await asyncpg.connect(testbed.database_url)

@@ -47,12 +47,12 @@ def replay(
     from cli.settings import load_rules, load_settings
     from cli.stack.processes import log_to_stderr
     from streams.engine.gc_tuning import look_seldom
-    from streams.engine.rate_limit import Pace
+    from streams.engine.rate_limit import RateLimit
 
     settings = load_settings(data_dir)
     rules = load_rules(settings, playbook)
     look_seldom()
-    pace = None if rate is None else Pace(rate)
+    pace = None if rate is None else RateLimit(rate)
     point = _point(at, known_at)
     if from_kafka and point != NOW:
         raise UserError("Kafka's log is read as a whole: leave out --from-kafka for a point in the past")

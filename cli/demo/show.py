@@ -194,7 +194,7 @@ def _events(facts: Sequence[Fact]) -> list[Event]:
         decode(
             encode_event(
                 fact.type,
-                owner=fact.department,
+                department=fact.department,
                 source=fact.source,
                 id_=id_of(fact),
                 occurred_at=fact.occurred_at,

@@ -28,7 +28,7 @@ def start_kafka(
     overrides: Mapping[str, object] | None = None,
     format_options: Sequence[str] = (),
 ) -> Kafka:
-    """Start the broker whose log lies in `folder`, made if it is not there. Raises KafkaUnavailable or StartFailed.
+    """Start the broker on the log in `folder`, made if it is missing. Raises KafkaUnavailable or StartFailed.
 
     `overrides` are broker settings in place of the embedded stack's own; `format_options` are for the storage tool,
     which makes the first SCRAM user.
@@ -46,7 +46,7 @@ def start_kafka(
 
 
 def stop_kafka(broker: Kafka) -> None:
-    """Stop it in order."""
+    """Stop the broker cleanly."""
     stop(broker.process)
 
 

@@ -1,4 +1,4 @@
-"""A broker in memory, for machines without Java: enough for a first look, and nothing stays when it ends.
+"""A broker in memory, for machines without Java: enough for a first look. Its records are lost when it ends.
 
 It speaks Kafka's protocol, but refuses idempotent producers and keeps the producers' timestamps.
 """

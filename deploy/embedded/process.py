@@ -39,7 +39,7 @@ def is_listening(port: int) -> bool:
 def spawn(
     command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None, *, tied: bool = True
 ) -> "subprocess.Popen[bytes]":
-    """Start a program with its output in `log`. A tied program is ended when its parent dies, however it dies."""
+    """Start a program with its output in `log`. A tied program ends when its parent dies, whatever the reason."""
     with log.open("ab") as output:
         return subprocess.Popen(
             list(command),
@@ -70,13 +70,13 @@ def wait_until(
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log that says something."""
+    """The last line of a log that is not empty."""
     lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines()[-50:] if line.strip()]
     return lines[-1] if lines else f"nothing was logged in {log}"
 
 
 def stop(process: "subprocess.Popen[bytes]", sign: int = signal.SIGTERM, seconds: float = 20.0) -> None:
-    """End a program, by force if it does not go by itself."""
+    """Stop a program, by force if it does not end by itself."""
     if process.poll() is not None:
         return
     process.send_signal(sign)

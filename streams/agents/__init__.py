@@ -1,1 +1,1 @@
-"""Agents: adapters in and reactions out, as Faust agents that anybody can add in ten lines."""
+"""Agents: adapters in and reactions out, as Faust agents of ten lines each."""

@@ -1,4 +1,4 @@
-"""Alerts: a journey has reached a stage that somebody wants to hear of; a webhook tells them."""
+"""Alerts: when a journey reaches a stage, a webhook is called."""
 
 import random
 from datetime import UTC, datetime

@@ -94,18 +94,18 @@ class Stream(faust.Stream[Any]):
 
     def _event(self, record: Any) -> Any:
         message = ConsumerMessage(
-            record.topic,
-            record.partition,
-            record.offset,
-            record.timestamp / 1000,
-            record.timestamp_type,
-            dict(record.headers),
-            record.key,
-            record.value,
-            record.checksum,
-            record.serialized_key_size,
-            record.serialized_value_size,
-            TP(record.topic, record.partition),
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            timestamp=record.timestamp / 1000,
+            timestamp_type=record.timestamp_type,
+            headers=dict(record.headers),
+            key=record.key,
+            value=record.value,
+            checksum=record.checksum,
+            serialized_key_size=record.serialized_key_size,
+            serialized_value_size=record.serialized_value_size,
+            tp=TP(record.topic, record.partition),
             generation_id=0,
         )
         value = record.value
@@ -113,12 +113,12 @@ class Stream(faust.Stream[Any]):
             try:
                 value = orjson.loads(value)
             except orjson.JSONDecodeError as error:
-                raise UnfitRecord(f"the value is no JSON: {error}") from error
+                raise UnfitRecord(f"the value is not JSON: {error}") from error
         return faust.Event(self.app, record.key, value, message.headers, message)
 
     def _enable_passive(self, *_: Any, **__: Any) -> NoReturn:
         """Behind take, group_by and through: they finish records that the agent has not seen yet."""
-        raise NotOffered("take, group_by and through are not offered to agents: loop over the stream itself")
+        raise NotOffered("take, group_by and through are not available to agents: loop over the stream itself")
 
 
 class Supervisor(SupervisorStrategy):

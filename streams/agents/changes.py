@@ -1,4 +1,4 @@
-"""Debezium's change events: what became of a row, in the envelope that Debezium writes."""
+"""Debezium's change events: what happened to a row, in Debezium's envelope."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -47,22 +47,22 @@ def change_of(value: bytes) -> Change | None:
     try:
         content = msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UnfitChange("not_json", f"the value is no JSON: {error}") from error
+        raise UnfitChange("not_json", f"the value is not JSON: {error}") from error
     if isinstance(content, dict) and "payload" in content and "op" not in content:
         content = content["payload"]
     if not isinstance(content, dict):
-        raise UnfitChange("not_a_change", "the value is no object: send Debezium's change events as JSON")
+        raise UnfitChange("not_a_change", "the value is not an object: send Debezium's change events as JSON")
     op, source = content.get("op"), content.get("source") or {}
     if op in ("t", "m"):
         return None  # a table that was emptied, a message in the log
     if op not in ("c", "u", "d", "r") or not isinstance(source, dict):
         raise UnfitChange("not_a_change", f"op is {op!r}: Debezium writes c, u, d or r (unwrapped events lack it)")
     return Change(
-        _row(content, "before"),
-        None if op == "d" else _row(content, "after", required=True),
-        op in ("c", "r"),
-        _at(content, source),
-        None if op == "r" else _position(source),
+        before=_row(content, "before"),
+        after=None if op == "d" else _row(content, "after", required=True),
+        is_new=op in ("c", "r"),
+        at=_at(content, source),
+        position=None if op == "r" else _position(source),
     )
 
 
@@ -71,7 +71,7 @@ def _row(content: Mapping[str, Any], side: str, *, required: bool = False) -> Ro
     if row is None and not required:
         return None
     if not isinstance(row, dict):
-        raise UnfitChange("not_a_change", f"{side} is no row")
+        raise UnfitChange("not_a_change", f"{side} is not a row")
     return row
 
 
@@ -84,5 +84,5 @@ def _at(content: Mapping[str, Any], source: Mapping[str, Any]) -> int:
 
 
 def _position(source: Mapping[str, Any]) -> str | None:
-    found = [f"{name}={source[name]}" for name in _POSITION if source.get(name) is not None]
-    return " ".join(found) or None
+    positions = [f"{name}={source[name]}" for name in _POSITION if source.get(name) is not None]
+    return " ".join(positions) or None

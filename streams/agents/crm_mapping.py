@@ -1,4 +1,4 @@
-"""CRM mapping: a row's change into sales' facts. Pure; the same change gives the same events for ever."""
+"""CRM mapping: a row's change into sales' facts. Pure: the same change always gives the same events."""
 
 from decimal import Decimal, InvalidOperation, Overflow
 from pathlib import Path
@@ -90,7 +90,7 @@ def load_crm_mapping(path: Path) -> CrmMapping:
 def events_of(change: Change, table: str, mapping: CrmMapping) -> list[dict[str, Any]]:
     """The events that a change makes; none where nothing relevant changed. Raises UnfitChange."""
     if change.after is None:
-        return []  # a row that is gone: no fact says so, and facts stay
+        return []  # a deleted row: facts stay, and no event says that it is gone
     if change.before is None and not change.is_new:
         raise UnfitChange(
             "before_missing",
@@ -139,12 +139,14 @@ def _value(row: Row, part: str | Column | Amount) -> Any:
     try:
         amount = Decimal(text)
         if not amount.is_finite():
-            raise UnfitChange("not_a_number", f"column {part.column} holds {text[:64]!r}, which is no amount of money")
+            raise UnfitChange(
+                "not_a_number", f"column {part.column} holds {text[:64]!r}, which is not an amount of money"
+            )
         return to_minor(amount, _required(row, part.currency), part.column)
     except (InvalidOperation, Overflow) as error:
         raise UnfitChange(
             "not_a_number",
-            f"column {part.column} holds {text[:64]!r}, which is no number: in Debezium, set "
+            f"column {part.column} holds {text[:64]!r}, which is not a number: in Debezium, set "
             "decimal.handling.mode=string",
         ) from error
     except Rejection as error:
@@ -179,8 +181,8 @@ def _required(row: Row, column: str) -> str:
 
 
 def _optional(row: Row, column: str) -> str:
-    found = row.get(column)
-    return "" if found == UNAVAILABLE else _text(found, column)
+    value = row.get(column)
+    return "" if value == UNAVAILABLE else _text(value, column)
 
 
 def _text(value: object, column: str) -> str:

@@ -1,4 +1,4 @@
-"""Files with agents: those that come along, by name, and anybody's own."""
+"""Files with agents: the bundled ones, by name, and your own, by path."""
 
 import importlib.util
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from schemas.errors import TandemError
 from streams.agents.app import Topic
 from streams.agents.tandem import Tandem
 
-#: Those that come along -> their module here.
+#: The bundled agents -> their module here.
 NAMES = {name: name.replace("-", "_") for name in ("crm", "alerts", "outbound", "funnel-counter")}
 
 
@@ -24,24 +24,24 @@ class AgentsUnusable(TandemError):
 class AgentsFile(NamedTuple):
     """A file that was imported, and not registered yet."""
 
-    name: str  #: as it was asked for
+    name: str  #: as the user named it
     register: Callable[[faust.App, Tandem], Any]
 
 
 def load(names: Sequence[str]) -> list[AgentsFile]:
     """Import agents, each named by a file's path or as one of NAMES. Raises AgentsUnusable."""
-    found = []
+    files = []
     for name in names:
         module = import_module(f"streams.agents.{NAMES[name]}") if name in NAMES else _import(name)
         register = getattr(module, "register", None)
         if not callable(register):
             raise AgentsUnusable(f"{name} has no function register(app, tandem): see docs/how-to/agents.md")
-        found.append(AgentsFile(name, register))
-    return found
+        files.append(AgentsFile(name, register))
+    return files
 
 
 def register_all(files: Sequence[AgentsFile], app: faust.App, tandem: Tandem) -> None:
-    """Have each file declare its agents. Raises AgentsUnusable, and what those that come along raise."""
+    """Have each file declare its agents. Raises AgentsUnusable, and what the bundled agents raise."""
     for file in files:
         before = dict(app.agents)
         try:
@@ -63,10 +63,12 @@ def register_all(files: Sequence[AgentsFile], app: faust.App, tandem: Tandem) ->
 
 def _import(path: str) -> ModuleType:
     if not Path(path).is_file():
-        raise AgentsUnusable(f"{path} is no file and none of {', '.join(NAMES)}: name one of these, or a Python file")
+        raise AgentsUnusable(
+            f"{path} is neither a file nor one of {', '.join(NAMES)}: name one of these, or a Python file"
+        )
     spec = importlib.util.spec_from_file_location(f"agents_{Path(path).stem}", path)
     if spec is None or spec.loader is None:
-        raise AgentsUnusable(f"{path} is no Python file: its name must end with .py")
+        raise AgentsUnusable(f"{path} is not a Python file: its name must end with .py")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

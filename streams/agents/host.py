@@ -1,4 +1,4 @@
-"""The process behind `tandem agents`: agents, and a small page about them on a port of its own."""
+"""The process behind `tandem agents`: agents, and a small status page on a port of its own."""
 
 import asyncio
 from collections.abc import Sequence

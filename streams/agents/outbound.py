@@ -1,4 +1,4 @@
-"""The outbound audience: whom a mail or ads tool may reach, and how. Without consent nobody is in it."""
+"""The outbound audience: whom a mail or ads tool may contact, and how. Without consent nobody is in it."""
 
 from typing import Any
 
@@ -19,15 +19,15 @@ def register(app: faust.App, tandem: Tandem) -> None:
     @app.agent(tandem.journeys, name="outbound")
     async def outbound(journeys: Any) -> None:
         async for event in journeys.events():
-            found = None if event.value is None else member(event.value)
-            await tandem.send(topic, key=event.key, value=None if found is None else orjson.dumps(found))
+            entry = None if event.value is None else member(event.value)
+            await tandem.send(topic, key=event.key, value=None if entry is None else orjson.dumps(entry))
 
 
 def member(journey: dict[str, Any]) -> dict[str, Any] | None:
     """The journey as the audience shows it; None where no purpose that was consented to reaches anybody."""
     channels = {}
     for purpose, types in CHANNELS.items():
-        # only what was said and is true counts as consent
+        # only an explicit true counts as consent
         if journey["consent"].get(purpose) is True:
             channels[purpose] = [known for known in journey["identifiers"] if known["type"] in types]
     channels = {purpose: identifiers for purpose, identifiers in channels.items() if identifiers}

@@ -1,4 +1,4 @@
-"""What runs and what is counted, as JSON and as a page for people, on a port of this machine."""
+"""The agents' status page, as HTML and as JSON, on a port of this machine."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -37,11 +37,11 @@ async def serve_page(tandem: Tandem, port: int) -> AsyncIterator[None]:
 
 
 def _from_here(app: ASGIApp) -> ASGIApp:
-    """Refuse what a page from elsewhere asks through a browser on this machine."""
+    """Refuse requests of foreign web pages in a browser on this machine."""
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not comes_from_here(scope["headers"]):
-            refusal = PlainTextResponse("the agents' page is for this machine: ask 127.0.0.1 or localhost", 403)
+            refusal = PlainTextResponse("the agents' page serves this machine only: use 127.0.0.1 or localhost", 403)
             await refusal(scope, receive, send)
         else:
             await app(scope, receive, send)

@@ -1,4 +1,4 @@
-"""One agent's records: a consumer and a position of its own. What was not finished is read again."""
+"""One agent's records: a consumer and a position of its own. An unfinished record is read again."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from streams.kafka import KafkaSettings
 log = structlog.get_logger(__name__)
 
 _COMMIT_SECONDS = 1.0
-_TOPIC_SECONDS = 1.0  #: between two looks for a topic that nobody has made yet
+_TOPIC_SECONDS = 1.0  #: between two looks for a topic that does not exist yet
 _POLL_MS = 500
 #: An agent may hold one record for as long as it likes, such as while a webhook is down.
 _LONGEST_MS = 7 * 86_400_000
@@ -53,7 +53,7 @@ class Records:
         return self.current
 
     async def finish(self, record: Any) -> None:
-        """The record is dealt with. Does nothing if its partition was taken away meanwhile."""
+        """The record is done. Does nothing if its partition was taken away meanwhile."""
         if record is not self.current:
             return
         self.current, self.last_error = None, None
@@ -68,7 +68,7 @@ class Records:
             await self._consumer.stop()
 
     async def commit(self) -> None:
-        """Commit what is finished. What cannot be committed will be read again, by whoever has the partition then."""
+        """Commit what is finished. If that fails, whoever has the partition then reads the records again."""
         positions, self._positions = self._positions, {}
         self._committed_at = time.monotonic()
         if not positions or self._since is not None:
@@ -81,7 +81,7 @@ class Records:
             log.warning("position not committed", topic=self.topic, group=self._group, error=type(error).__name__)
 
     def give_back(self) -> None:
-        """The partitions are somebody else's now: their records are no business of ours."""
+        """The partitions belong to another process now: forget their records."""
         self.current = None
         self._positions.clear()
 
@@ -126,11 +126,11 @@ class Records:
         consumer.assign(partitions)
         begin = int((datetime.now(UTC) - since).timestamp() * 1000)
         ends = await consumer.end_offsets(partitions)
-        for partition, found in (await consumer.offsets_for_times(dict.fromkeys(partitions, begin))).items():
-            consumer.seek(partition, ends[partition] if found is None else found.offset)
+        for partition, first in (await consumer.offsets_for_times(dict.fromkeys(partitions, begin))).items():
+            consumer.seek(partition, ends[partition] if first is None else first.offset)
 
     async def _until_there(self) -> list[TopicPartition]:
-        """Wait for the topic: a consumer that asks for one that is not there would have the broker make it."""
+        """Wait for the topic: a consumer that asks for a missing topic makes the broker create it."""
         waited = False
         admin = AIOKafkaAdminClient(**self._kafka.client_options())
         try:
@@ -143,7 +143,7 @@ class Records:
             [described] = await admin.describe_topics([self.topic])
         finally:
             await admin.close()
-        return [TopicPartition(self.topic, found["partition"]) for found in described["partitions"]]
+        return [TopicPartition(self.topic, partition["partition"]) for partition in described["partitions"]]
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""What agents need to know of the outside."""
+"""The settings of agents: Kafka, the webhook, the CRM mapping."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ class InvalidWebhook(TandemError):
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Where to, and signed with what. `secret` never shows in a repr."""
+    """Address and signing secret. `secret` never shows in a repr."""
 
     url: str
     secret: str = field(repr=False)
@@ -30,14 +30,14 @@ class AgentSettings:
     kafka: KafkaSettings
     webhook: Webhook | None = None  #: where alerts go
     alert_stages: tuple[str, ...] = ("opportunity", "at-risk")
-    crm_mapping: Path | None = None  #: None for the mapping that comes along
+    crm_mapping: Path | None = None  #: None: the bundled mapping
 
 
 def webhook_of(url: str, secret: str | None) -> Webhook:
     """A webhook from its settings. Raises InvalidWebhook."""
     parts = urlsplit(url)
     if not parts.hostname or parts.scheme not in ("http", "https"):
-        raise InvalidWebhook("TANDEM_WEBHOOK_URL is no address: write https://host/path")
+        raise InvalidWebhook("TANDEM_WEBHOOK_URL is not an address: write https://host/path")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise InvalidWebhook(f"TANDEM_WEBHOOK_URL sends alerts to {parts.hostname} unencrypted: use https")
     if not secret:

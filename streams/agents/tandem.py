@@ -1,4 +1,4 @@
-"""What an agent's file is given beside the application: topics to read, and ways to publish."""
+"""What an agent's file gets beside the application: topics to read, and ways to publish."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -45,7 +45,7 @@ class Tandem:
 
     @property
     def journeys(self) -> Topic:
-        """The journeys as they are now, as dicts; None where one is no more."""
+        """The journeys as they are now, as dicts; None: the journey is gone."""
         return self.topic(f"{self.prefix}.journeys")
 
     def topic(self, name: str, *, raw: bool = False, new_only: bool = False, since: timedelta | None = None) -> Topic:
@@ -57,12 +57,12 @@ class Tandem:
         open_records = partial(self._open, name, new_only=new_only, since=since)
         return Topic(self._app, open_records=open_records, raw=raw, on_unfit=self._unfit)
 
-    async def publish(self, owner: str, event: Mapping[str, Any]) -> None:
+    async def publish(self, department: str, event: Mapping[str, Any]) -> None:
         """Publish an event to a department's topic; returns when the broker has it.
 
-        Raises Rejection where the contracts do not take it, and BrokerUnavailable.
+        Raises Rejection where it breaks its contract, and BrokerUnavailable.
         """
-        [answer] = await self._gateway.publish(owner, msgspec.json.encode(event))
+        [answer] = await self._gateway.publish(department, msgspec.json.encode(event))
         if answer["status"] == "rejected":
             raise Rejection(answer["reason"], answer["field"], answer["message"])
 
@@ -114,9 +114,9 @@ class Tandem:
 
     def _open(self, topic: str, agent: str, *, new_only: bool, since: timedelta | None) -> Records:
         group = f"{self.prefix}-agents-{agent}"
-        found = Records(self.settings.kafka, topic, group, new_only=new_only, since=since)
-        self.records[agent] = found
-        return found
+        records = Records(self.settings.kafka, topic, group, new_only=new_only, since=since)
+        self.records[agent] = records
+        return records
 
 
 def dead_letters(prefix: str) -> str:

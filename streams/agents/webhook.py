@@ -1,4 +1,4 @@
-"""A signed webhook: one delivery, tried until the receiver has taken it."""
+"""A signed webhook: one delivery, tried until the receiver accepts it."""
 
 import asyncio
 import hashlib
@@ -82,7 +82,7 @@ async def _post(client: httpx.AsyncClient, webhook: Webhook, alert_id: str, body
     }
     async with client.stream("POST", webhook.url, content=body, headers=headers, follow_redirects=False) as answer:
         read = 0
-        async for chunk in answer.aiter_raw():  # an answer that breaks off is none
+        async for chunk in answer.aiter_raw():  # an incomplete answer does not count
             read += len(chunk)
             if read > _ANSWER_BYTES:
                 break

@@ -1,6 +1,6 @@
-"""Which archived bytes may name somebody: a look that costs a tenth of decoding them.
+"""Archive filter: whether archived bytes may name a person, at a tenth of the cost of decoding them.
 
-A block of the archive has a few events of the person who is asked for among hundreds of others.
+A block of the archive has a few events of the wanted person among hundreds of others.
 """
 
 import re

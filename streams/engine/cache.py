@@ -1,4 +1,4 @@
-"""The journeys that are folded on: brought in from the database as they are needed, let go of when they are many."""
+"""The cache: journeys are loaded from the database when they are needed, and evicted when they are many."""
 
 from collections.abc import Iterable
 
@@ -24,13 +24,19 @@ class Cache:
 
     def __init__(self, connection: asyncpg.Connection, rules: Rules, register: Register | None) -> None:
         self.connection = connection
+        self.rules = rules  #: those that the projection began with
         self.workspace = Workspace(rules, register)
         #: ids of the journeys that the batch before touched: it may not be committed yet
         self._committing = set[bytes]()
         self.weight = 0  #: of the journeys together, or more: of those that became one, it counts all
 
+    @property
+    def register_version(self) -> int:
+        """The version of the register, without what the workspace has added to it."""
+        return self.workspace.register.version
+
     async def load(self, subjects: Iterable[Subject | None]) -> None:
-        """Bring in the journeys that these subjects' events touch, if they are not here."""
+        """Load the journeys that these subjects' events touch, where they are missing."""
         register = self.workspace.register
         keys = {person.key for subject in subjects if subject for person in subject.persons}
         if register.releases:
@@ -40,7 +46,7 @@ class Cache:
         await self.load_keys(keys)
 
     async def load_keys(self, keys: Iterable[bytes]) -> None:
-        """Bring in the journeys of these identifiers, or of these ids. Raises Stale."""
+        """Load the journeys of these identifiers, or of these ids. Raises Stale."""
         workspace = self.workspace
         wanted = sorted([key for key in keys if not workspace.knows(key)])
         if not wanted:
@@ -57,7 +63,7 @@ class Cache:
                 raise Stale("another worker has changed a journey since it was read: fold again")
 
     def _complete(self, journey: Journey) -> None:
-        """Find out what else is stored for a journey: what its state makes by the terms that it was stored under."""
+        """Derive what else is stored for a journey, from its state by the terms that it was stored under."""
         rules, stored = self.workspace.rules, journey.stored
         assert stored is not None, "it was loaded with what its row says"
         assert journey.life is not None, "it was derived before it was stored"
@@ -70,7 +76,7 @@ class Cache:
         journey.stored = stored
 
     async def load_tied(self, keys: set[bytes]) -> None:
-        """Bring in everybody whom any link ties to these identifiers, those in quarantine and their victims too."""
+        """Load everybody whom any link ties to these identifiers, those in quarantine and their victims too."""
         workspace, seen = self.workspace, set[bytes]()
         while keys:
             seen |= keys
@@ -86,7 +92,7 @@ class Cache:
         journey.weighed = weight
 
     def trim(self, just_touched: list[Journey]) -> None:
-        """Let go of the journeys that were not used for longest; those that are not committed yet stay."""
+        """Evict the least recently used journeys; those that are not committed yet stay."""
         journeys = self.workspace.journeys
         for journey in just_touched:
             journeys[journey.journey_id] = journeys.pop(journey.journey_id)
@@ -101,20 +107,20 @@ class Cache:
                     self.workspace.evict(tied_id)
 
     def _excess(self) -> list[bytes]:
-        """The journeys that were not used for longest: as many as are too many, or remember too much."""
+        """The least recently used journeys beyond the limits of number and memory."""
         journeys, much = self.workspace.journeys, 0
         many = len(journeys) - CACHED_JOURNEYS
         if self.weight > CACHED_MOMENTS:
             self.weight = sum([journey.weighed for journey in journeys.values()])
-            much = self.weight - CACHED_MOMENTS * 7 // 8  # some room, or it would be summed up at every batch
-        found = list[bytes]()
+            much = self.weight - CACHED_MOMENTS * 7 // 8  # with some room: otherwise every batch would sum it up
+        excess = list[bytes]()
         for journey_id, journey in journeys.items():
             if many <= 0 and much <= 0:
                 break
-            found.append(journey_id)
+            excess.append(journey_id)
             many -= 1
             much -= journey.weighed
-        return found
+        return excess
 
 
 def _ends(journey: Journey) -> set[bytes]:

@@ -1,56 +1,22 @@
-"""Reading: a batch of records to what the fold needs of them, and what is new of it to what is stored of the events.
+"""The desk: reads a batch of records for the fold, and packs its new events for the archive.
 
-Pure, and all of it values: a desk may stand in another process (streams/engine/reader_process.py).
+Pure, and its input and output are values: a desk may run in another process (streams/engine/reader_process.py).
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from operator import attrgetter
 
-import msgspec
-
 from projections.fold import facts_of
-from projections.journey.journey import Fact
 from projections.journey.moments import Moment, moment_of
 from projections.playbook.model import Rules
 from projections.subjects import Subject
-from store.archive import Block, LogRecord, blocks_of, bucket_of, open_block
-from store.commit import DeadLetter, EventRow, copy_of
+from store.archive import LogRecord, blocks_of, bucket_of, open_block
+from store.commit import EventRow, copy_of
+from streams.engine.batch import BatchEvent, Packed, ReadBatch
 from streams.engine.intake import NOBODY, Candidate, Intake, take_in
 
 _KEPT = 3  #: batches that may be packed yet: the one that is folded, and those that are read ahead
-
-
-class Found(msgspec.Struct, array_like=True, gc=False):
-    """An event that may be folded, if it was not folded before. Its bytes stay with the records."""
-
-    partition_id: int
-    offset: int
-    #: place in the reading's subjects; None for an event that is not folded: nobody's, or excluded by the playbook
-    subject: int | None
-    body_hash: int
-    moment: Moment
-    facts: Sequence[Fact]
-
-
-class Reading(msgspec.Struct, array_like=True):
-    """A batch of records, sorted out."""
-
-    batch: int
-    subjects: list[Subject]
-    #: in law 2's order
-    found: list[Found]
-    #: partition ids, one entry for each record that said what another one had said
-    duplicates: list[int]
-    dead_letters: list[DeadLetter]
-
-
-class Packed(msgspec.Struct, array_like=True):
-    """What is stored of a batch's events."""
-
-    blocks: list[Block]
-    #: for COPY into the table `events`
-    events: bytes
 
 
 class Desk:
@@ -60,32 +26,32 @@ class Desk:
         self._rules = rules
         self._candidates: dict[int, list[Candidate]] = {}
 
-    def read(self, batch: int, owners: Mapping[int, str], records: list[LogRecord]) -> Reading:
-        """Sort out records; `owners` has the department that writes each partition id."""
-        reading, self._candidates[batch] = self._sort_out(batch, owners, records)
+    def read(self, batch: int, departments: Mapping[int, str], records: list[LogRecord]) -> ReadBatch:
+        """Sort out records; `departments` has the department that writes each partition id."""
+        read, self._candidates[batch] = self._sort_out(batch, departments, records)
         for old in [kept for kept in self._candidates if kept <= batch - _KEPT]:
             del self._candidates[old]
-        return reading
+        return read
 
-    def open(self, batch: int, owners: Mapping[int, str], payloads: list[bytes]) -> Reading:
+    def open(self, batch: int, departments: Mapping[int, str], payloads: list[bytes]) -> ReadBatch:
         """Sort out the events of blocks of the archive. They need not be packed again."""
         records: list[LogRecord] = [event for payload in payloads for event in open_block(payload)]
-        return self._sort_out(batch, owners, records)[0]
+        return self._sort_out(batch, departments, records)[0]
 
     def _sort_out(
-        self, batch: int, owners: Mapping[int, str], records: list[LogRecord]
-    ) -> tuple[Reading, list[Candidate]]:
+        self, batch: int, departments: Mapping[int, str], records: list[LogRecord]
+    ) -> tuple[ReadBatch, list[Candidate]]:
         intake = Intake()
         for record in records:
-            take_in(intake, record, owners[record.partition_id], self._rules)
+            take_in(intake, record, departments[record.partition_id], self._rules)
         candidates = sorted(intake.candidates.values(), key=_order)
         subjects: dict[int, tuple[int, Subject]] = {}
-        found = [_found(candidate, subjects) for candidate in candidates]
+        events = [_batch_event(candidate, subjects) for candidate in candidates]
         subject_list = [subject for _, subject in subjects.values()]
-        return Reading(batch, subject_list, found, intake.duplicates, intake.dead_letters), candidates
+        return ReadBatch(batch, subject_list, events, intake.duplicates, intake.dead_letters), candidates
 
     def pack(self, batch: int, known: set[int], superseding: set[int], sources: Mapping[str, int]) -> Packed:
-        """Pack what is new: all of a batch's `found` but the places in `known`.
+        """Pack what is new: all of a batch's events but the places in `known`.
 
         Those in `superseding` have a row in the table `events` already, of another body. `sources` numbers the sources.
         """
@@ -105,17 +71,40 @@ def event_row(candidate: Candidate, sources: Mapping[str, int]) -> EventRow:
     return EventRow(event.id, sources[event.source], candidate.body_hash, bucket_of(candidate.first))
 
 
-def _found(candidate: Candidate, subjects: dict[int, tuple[int, Subject]]) -> Found:
+def _batch_event(candidate: Candidate, subjects: dict[int, tuple[int, Subject]]) -> BatchEvent:
     """`subjects`: those so far by identity, each with its place; events of a session share theirs."""
     record, event, subject = candidate.record, candidate.event, candidate.subject
     if subject is None:
-        moment = Moment(event.occurred_at, event.id, event.source, NOBODY, None, None, False, event.type)
-        return Found(record.partition_id, record.offset, None, candidate.body_hash, moment, [])
+        moment = Moment(
+            at=event.occurred_at,
+            id=event.id,
+            source=event.source,
+            anchor=NOBODY,
+            device=None,
+            claimed=None,
+            named=False,
+            type=event.type,
+        )
+        return BatchEvent(
+            partition_id=record.partition_id,
+            offset=record.offset,
+            subject=None,
+            body_hash=candidate.body_hash,
+            moment=moment,
+            facts=[],
+        )
     known = subjects.get(id(subject))
     if known is None:
         known = subjects[id(subject)] = (len(subjects), subject)
     moment, facts = moment_of(event, subject), facts_of(event, subject)
-    return Found(record.partition_id, record.offset, known[0], candidate.body_hash, moment, facts)
+    return BatchEvent(
+        partition_id=record.partition_id,
+        offset=record.offset,
+        subject=known[0],
+        body_hash=candidate.body_hash,
+        moment=moment,
+        facts=facts,
+    )
 
 
 #: law 2's order

@@ -1,24 +1,24 @@
 """Intake: Kafka records into events worth folding, and into the reasons why others are not.
 
-Pure: what a batch's records are by themselves. What was applied in earlier batches is the projector's business.
+Pure: it looks at one batch alone. `preparation` compares it with what was applied before.
 """
 
 from dataclasses import dataclass, field
-from hashlib import blake2b
 
 import msgspec
 
 from projections.fold import subject_of
 from projections.playbook.model import Rules
 from projections.subjects import Subject
-from schemas.canonical import body_hash, canonical
+from schemas.canonical import body_hash
 from schemas.decode import decode
 from schemas.event import Event
 from schemas.rejection import Rejection
 from store.archive import LogRecord
 from store.commit import DeadLetter
+from streams.engine.conflicts import conflict, precedes, same_body
 
-EventKey = tuple[bytes, str]  #: (event id, source): what an event is known by, for ever
+EventKey = tuple[bytes, str]  #: (event id, source): what identifies an event, for ever
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
@@ -46,27 +46,27 @@ class Intake:
     """The records of a batch, sorted out."""
 
     candidates: dict[EventKey, Candidate] = field(default_factory=dict)
-    #: partition ids, one entry for each record that said what another one had said
+    #: partition ids, one entry for each record that repeats another one
     duplicates: list[int] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
 
 
-def take_in(intake: Intake, record: LogRecord, owner: str, rules: Rules) -> None:
-    """Sort out one record of a topic that `owner` writes."""
+def take_in(intake: Intake, record: LogRecord, department: str, rules: Rules) -> None:
+    """Sort out one record of a topic that `department` writes."""
     try:
-        event = decode(record.value, owner)
+        event = decode(record.value, department)
         subject = subject_of(event, rules)
     except Rejection as rejection:
         intake.dead_letters.append(dead_letter(record, rejection, record.value))
         return
     assert record.value is not None, "decode refuses tombstones"
     candidate = Candidate(
-        (event.id, event.source),
-        record,
-        event,
-        subject,
-        body_hash(record.value),
-        record.value,
+        key=(event.id, event.source),
+        record=record,
+        event=event,
+        subject=subject,
+        body_hash=body_hash(record.value),
+        value=record.value,
     )
     known = intake.candidates.get(candidate.key)
     if known is None:
@@ -79,42 +79,14 @@ def take_in(intake: Intake, record: LogRecord, owner: str, rules: Rules) -> None
         intake.dead_letters.append(dead_letter(loser.record, conflict(loser.event), loser.value))
 
 
-def same_body(one: bytes, other: bytes) -> bool:
-    """Whether two encodings say the same."""
-    return canonical(one) == canonical(other)
-
-
-def precedes(one: bytes, other: bytes) -> bool:
-    """Of two bodies under one event id, whether `one` is the event: the smaller BLAKE2b of the canonical body.
-
-    Which of them came first says nothing: that differs from partition to partition and from replay to replay.
-    """
-    return _rank(one) < _rank(other)
-
-
-def _rank(body: bytes) -> tuple[bytes, bytes]:
-    content = canonical(body)
-    return (blake2b(content, digest_size=16).digest(), content)
-
-
-def conflict(event: Event) -> Rejection:
-    """The reason for the body that lost."""
-    return Rejection(
-        "conflict",
-        "id",
-        f"another event of {event.source} has the same id and other content; one of the two is applied, "
-        "the same one in whatever order they come; send this one again under an id of its own",
-    )
-
-
 def dead_letter(record: LogRecord, rejection: Rejection, payload: bytes | None) -> DeadLetter:
     """A record's entry among the dead letters."""
     return DeadLetter(
-        record.partition_id,
-        record.offset,
-        rejection.reason,
-        rejection.field,
-        rejection.message,
-        payload,
-        record.recorded_at,
+        partition_id=record.partition_id,
+        offset=record.offset,
+        reason=rejection.reason,
+        field=rejection.field,
+        message=rejection.message,
+        payload=payload,
+        recorded_at=record.recorded_at,
     )

@@ -1,4 +1,4 @@
-"""What is agreed, in a process that only reads: looked up again whenever the register has changed."""
+"""Live rules: what was agreed, for a process that only reads. Read again whenever the register has changed."""
 
 import asyncio
 
@@ -9,15 +9,15 @@ from projections.playbook.proposals import Said, agreed_rules
 from projections.playbook.terms import Terms
 from projections.playbook.windows import Window
 from store.proposals import read_said, register_version
-from store.session import CONNECTION_LOST, Reader, closing, open_connection
+from store.session import CONNECTION_LOST, Connection, closing, open_connection
 
 log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 0.5
 
 
-class Agreed:
-    """The rules that follow from what was said of playbooks, as of the last look. `first`: what it all began with."""
+class LiveRules:
+    """The rules that follow from all playbook events, as of the last look. `first`: those the projection began with."""
 
     def __init__(self, first: Rules) -> None:
         self.first = first
@@ -28,8 +28,8 @@ class Agreed:
         #: whether stored journeys do not all follow the last change of terms yet
         self.sweeping = False
 
-    async def look(self, connection: Reader) -> None:
-        """Read again what was said, if anything was. Journeys may be stored under newer rules meanwhile."""
+    async def look(self, connection: Connection) -> None:
+        """Read the playbook events again, if there are new ones. Journeys may be stored under newer rules meanwhile."""
         version, self.sweeping = await register_version(connection)
         if version != self._version:
             self.said = await read_said(connection)
@@ -44,8 +44,8 @@ class Agreed:
         return self._windows[1]
 
 
-async def keep_up(agreed: Agreed, database_url: str) -> None:
-    """Look, again and again, until cancelled."""
+async def keep_up(agreed: LiveRules, database_url: str) -> None:
+    """Look twice a second, until cancelled."""
     while True:
         try:
             async with closing(await open_connection(database_url)) as connection:
@@ -53,5 +53,5 @@ async def keep_up(agreed: Agreed, database_url: str) -> None:
                     await agreed.look(connection)
                     await asyncio.sleep(_LOOK_SECONDS)
         except CONNECTION_LOST as error:
-            log.warning("rules may be old: the database does not answer", detail=str(error))
+            log.warning("rules may be out of date: the database does not answer", detail=str(error))
             await asyncio.sleep(_LOOK_SECONDS)

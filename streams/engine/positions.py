@@ -22,7 +22,7 @@ class LogTruncated(TandemError):
 
 
 def witness_of(record: ConsumerRecord) -> int:
-    """A signed 64-bit digest of a record: with it a later reader knows the log again."""
+    """A signed 64-bit digest of a record: with it a later reader recognises the log."""
     content = b"%d %d %s" % (record.offset, record.timestamp, record.value or b"")
     return int.from_bytes(blake2b(content, digest_size=8).digest(), "big", signed=True)
 
@@ -33,7 +33,7 @@ class Position:
 
     lease: Lease
     next_offset: int
-    #: whether the record before `next_offset` was seen to be the one that was read there
+    #: whether the record before `next_offset` was recognised as the one that was read
     proven: bool
 
     @classmethod
@@ -60,7 +60,7 @@ class Position:
                 "next_offset by hand and recording a hole"
             )
         if beginning == self.next_offset:
-            self.proven = True  # nothing is left to recognise the log by
+            self.proven = True  # no record is left to recognise the log by
 
     def accept(self, record: ConsumerRecord, holes: list[Hole]) -> bool:
         """Whether a record is the next one. Notes a hole where offsets are missing. Raises LogRecreated."""

@@ -1,65 +1,27 @@
-"""Preparation: a batch's candidates into the effects of one transaction."""
+"""Preparation: the way of a batch, from top to bottom: from what was read to the effects of one transaction."""
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
 
-import asyncpg
-
-from projections.attribution.corrections import Credit, corrections, credit_of
-from projections.fold import take
 from projections.identity.erasure import ERASURE, erasure_of
-from projections.identity.register import RELEASE, Register, nothing_new
-from projections.identity.workspace import Consulted, Gone, Harvest
-from projections.journey.journey import Journey, Stored
-from projections.journey.row import JourneyRow, row_of
+from projections.identity.register import RELEASE
 from projections.playbook.model import Rules
 from projections.playbook.proposals import ABOUT_PLAYBOOK, said_of
-from projections.subjects import Subject
-from projections.views.feed import DETAILED
-from schemas.decode import decode
-from schemas.errors import TandemError
-from schemas.event import Event
-from store.archive import Archived, LogRecord, opened, read_sealed
-from store.changes import (
-    CHANGED,
-    CREATED,
-    CREDIT,
-    EVENT,
-    IDENTITY,
-    MERGED,
-    PLAYBOOK,
-    SPLIT,
-    VANISHED,
-    Change,
-    audience_changes,
-)
-from store.commit import DeadLetter, EventRow
-from store.erasure import Erasing
-from store.loading import KnownEvent, known_events
-from store.proposals import Swept, next_to_sweep, told_by_time
+from store.loading import known_events
+from streams.engine.batch import BatchEvent, Originals, Packed, PendingBatch
 from streams.engine.cache import Cache
-from streams.engine.desk import Found, Packed, Reading, event_row
-from streams.engine.erasing import ERASED, UNKNOWN_SECRET, is_erased, without_erased
-from streams.engine.intake import Candidate, EventKey, Intake, conflict, dead_letter, precedes, same_body, take_in
+from streams.engine.conflicts import Verdict, conflict, judge
+from streams.engine.desk import event_row
+from streams.engine.effects import Effects, reap
+from streams.engine.erasures import ERASED, UNKNOWN_SECRET, can_tell, erased_places, without_erased
+from streams.engine.folding import fold_events
+from streams.engine.intake import Candidate, EventKey, dead_letter
 from streams.engine.refolding import Refolding
 
-_ABOUT_NOBODY = ABOUT_PLAYBOOK | {ERASURE}
-_SLICE = 256  #: events folded between two chances for the running commit to go on
-
-
-class Ahead(NamedTuple):
-    """A batch that was read, and is not folded yet."""
-
-    records: list[LogRecord]
-    reading: Reading
-    #: body hashes of the batch
-    hashes: dict[EventKey, int]
-    #: body hashes of those that the database knew when they were read
-    known: dict[EventKey, int]
-    #: numbers of source names
-    sources: dict[str, int]
+_RARE = ABOUT_PLAYBOOK | {ERASURE, RELEASE}  #: types that are taken before the batch is folded
 
 
 class Packer(Protocol):
@@ -69,343 +31,192 @@ class Packer(Protocol):
         """What is stored of the events."""
 
 
-class Effects:
-    """What one batch does, beside moving offsets."""
+@dataclass(slots=True)
+class _Work:
+    """One batch on its way. Events are named by their places in `batch.read.events`."""
 
-    def __init__(self, register_version: int) -> None:
-        self.applied: list[Found] = []
-        self.superseded: list[EventRow] = []
-        self.duplicates: Counter[int] = Counter()
-        self.dead_letters: list[DeadLetter] = []
-        self.harvest = Harvest([], [], [], nothing_new(), Consulted([], []))
-        self.rows: list[JourneyRow] = []
-        self.changes: list[Change] = []
-        #: what is stored of the events: it may take until the journeys have been folded
-        self.packing: asyncio.Task[Packed] | None = None
-        self.register_version = register_version  #: before this batch
-        self.swept: Swept | None = None
-        self.with_handoffs: list[JourneyRow] = []
-        self.had_handoffs: list[bytes] = []
-        self.erasing: Erasing | None = None
+    batch: PendingBatch
+    originals: Originals
+    effects: Effects
+    rare: list[int]  #: events that are taken before the batch is folded
+    #: events that are neither folded nor stored: known with the same bytes, erased, losers, or about nobody knows whom
+    left_out: set[int] = field(default_factory=set)
+    #: events that are known with other bytes
+    conflicting: list[int] = field(default_factory=list)
+    #: those of them that take the known one's place: they are folded with the people whom they concern
+    superseding: set[int] = field(default_factory=set)
+
+    def event(self, place: int) -> BatchEvent:
+        return self.batch.read.events[place]
+
+    def candidate(self, place: int) -> Candidate:
+        """The event with its bytes."""
+        return self.originals.candidate(self.event(place))
+
+    def new_of(self, types: Collection[str]) -> list[int]:
+        """The events of some rare types that were never seen before, and count."""
+        apart = self.left_out.union(self.conflicting)
+        return [place for place in self.rare if place not in apart and self.event(place).moment.type in types]
+
+    @property
+    def new(self) -> list[BatchEvent]:
+        """All events that were never seen before, and count."""
+        events, apart = self.batch.read.events, self.left_out.union(self.conflicting)
+        return [event for place, event in enumerate(events) if place not in apart] if apart else events
 
 
 class Preparation:
     """Folds batches over a workspace that outlives them.
 
     The workspace runs ahead of the database by the batch that is being committed. After any failed commit, throw the
-    preparation away: its successor starts from what the database says.
+    preparation and its cache away: their successors start from what the database says.
     """
 
-    def __init__(
-        self,
-        connection: asyncpg.Connection,
-        packer: Packer | None,
-        rules: Rules,
-        owners: dict[int, str],
-        register: Register | None = None,
-    ) -> None:
-        """`packer`: None where the events are archived already, and the feed has told what they changed."""
-        self._connection = connection
+    def __init__(self, cache: Cache, packer: Packer | None, departments: Mapping[int, str]) -> None:
+        """`packer`: None where the events are archived already, and the feed has told what they changed.
+
+        `departments`: partition id -> the department that writes there, for all partitions there ever were.
+        """
+        self._cache = cache
         self._packer = packer
-        self._rules = rules
-        #: partition id -> the department that writes there, for all partitions there ever were
-        self._owners = owners
-        self._cache = Cache(connection, rules, register)
-        self._workspace = self._cache.workspace
-        #: folds people again
-        self.refolding = Refolding(self._cache, rules, owners)
+        self._departments = departments
+        self._refolding = Refolding(cache, cache.rules, departments)
         #: body hashes of the last two batches: when the next one was looked up, while the later of them was folded and
         #: the earlier one committed, the database may not have known them yet
         self._in_flight: deque[dict[EventKey, int]] = deque(maxlen=2)
-        self._unweighed = 0  #: events folded by `fold` since their journeys were weighed
 
-    def effects(self) -> Effects:
-        """Of nothing yet."""
-        return Effects(self._workspace.register.version)
-
-    async def prepare(self, ahead: Ahead, in_flight: "asyncio.Task[int] | None") -> Effects:
+    async def prepare(self, batch: PendingBatch, in_flight: "asyncio.Task[int] | None") -> Effects:
         """Fold a batch. `in_flight` is the commit of the batch before, which may still be running."""
-        reading, effects = ahead.reading, self.effects()
-        effects.duplicates.update(reading.duplicates)
-        effects.dead_letters += reading.dead_letters
-        fresh, known, old = self._sort_out(ahead, effects)
-        releases = [found for found in fresh if found.moment.type == RELEASE]
-        erasures = [found for found in fresh if found.moment.type == ERASURE]
-        if (known or releases or erasures) and in_flight is not None:
-            await asyncio.shield(in_flight)
-        for found in erasures:
-            if not await self._take_erasure(self._candidate(ahead.records, found), effects):
-                fresh = [one for one in fresh if one is not found]
-                old |= {place for place, one in enumerate(reading.found) if one is found}
-        if self._workspace.register.erased:
-            fresh, known = self._leave_out_erased(ahead, fresh, known, old, effects)
-        superseding = await self._judge_conflicts(ahead, known, effects)
-        old |= set(known) - superseding
-        for found in fresh:
-            if found.moment.type in ABOUT_PLAYBOOK:
-                self._workspace.agree(said_of(self._candidate(ahead.records, found).event))
-        for found in releases:
-            await self.refolding.release(self._candidate(ahead.records, found))
-        await self._cache.load(reading.subjects)
+        work = self._sort_out(batch)
+        if (work.conflicting or work.new_of({RELEASE, ERASURE})) and in_flight is not None:
+            await asyncio.shield(in_flight)  # what follows reads the archive, which must have that batch
+        await self._take_erasures(work)
+        if self._cache.workspace.register.erased:
+            self._leave_out_erased(work)
+        await self._settle_conflicts(work)
+        self._take_playbook_events(work)
+        await self._take_releases(work)
+        await self._fold(work)
+        self._remember(work)
+        return work.effects
+
+    def _sort_out(self, batch: PendingBatch) -> _Work:
+        """Which events are new, and which are known, with the same bytes or with others."""
+        read = batch.read
+        work = _Work(
+            batch=batch,
+            originals=Originals(batch.records, self._departments, self._rules),
+            effects=Effects(
+                self._cache.register_version,
+                duplicates=Counter(read.duplicates),
+                dead_letters=list(read.dead_letters),
+            ),
+            rare=[place for place, event in enumerate(read.events) if event.moment.type in _RARE],
+        )
+        known = dict(batch.known)
+        for hashes in self._in_flight:
+            known |= {key: hashes[key] for key in hashes.keys() & batch.hashes.keys()}
+        if known:
+            for place, event in enumerate(read.events):
+                known_hash = known.get(event.key)
+                if known_hash == event.body_hash:
+                    work.effects.duplicates[event.partition_id] += 1
+                    work.left_out.add(place)
+                elif known_hash is not None:
+                    work.conflicting.append(place)
+        return work
+
+    async def _take_erasures(self, work: _Work) -> None:
+        """Take new erasures; one that nobody can interpret becomes a dead letter."""
+        for place in work.new_of({ERASURE}):
+            if not await self._take_erasure(work.candidate(place), work.effects):
+                work.left_out.add(place)
+
+    def _leave_out_erased(self, work: _Work) -> None:
+        """Leave out the events that are erased. Nothing of them is kept but the place in the log."""
+        erased, effects, originals = self._cache.workspace.register.erased, work.effects, work.originals
+        gone = erased_places(
+            work.batch.read, work.left_out, erased, self._rules, lambda event: originals.candidate(event).event
+        )
+        effects.dead_letters += [dead_letter(originals.record(work.event(place)), ERASED, None) for place in gone]
+        effects.dead_letters = without_erased(effects.dead_letters, erased, self._rules)
+        work.left_out |= gone
+        work.conflicting = [place for place in work.conflicting if place not in gone]
+
+    async def _settle_conflicts(self, work: _Work) -> None:
+        """Let the winner of two bodies under one id count, whichever came first."""
+        for place in work.conflicting:
+            if await self._wins(work.candidate(place), work):
+                work.superseding.add(place)
+            else:
+                work.left_out.add(place)
+
+    async def _wins(self, candidate: Candidate, work: _Work) -> bool:
+        """Whether an event takes the place of the known one under its id; then its people are folded again."""
+        effects, sources = work.effects, work.batch.sources
+        source_id = sources[candidate.event.source]
+        [known] = await known_events(self._cache.connection, [candidate.event.id], [source_id])
+        archived, loser = await self._refolding.archive.find(known, candidate.key) or (None, None)
+        old_body = None if archived is None else archived.value
+        verdict = judge(candidate.value, candidate.body_hash, old_body, known.body_hash)
+        if verdict is Verdict.ERASED:
+            effects.dead_letters.append(dead_letter(candidate.record, ERASED, None))
+        elif verdict is Verdict.DUPLICATE:
+            effects.duplicates[candidate.record.partition_id] += 1
+        elif verdict is Verdict.LOST:
+            effects.dead_letters.append(dead_letter(candidate.record, conflict(candidate.event), candidate.value))
+        elif candidate.event.type != ERASURE or await self._take_erasure(candidate, effects):
+            assert loser is not None, "only an event that is archived can lose"
+            await self._refolding.supersede(loser, candidate)
+            effects.superseded.append(event_row(candidate, sources))
+            effects.dead_letters.append(dead_letter(candidate.record, conflict(loser), old_body))
+            return True
+        return False
+
+    async def _take_erasure(self, candidate: Candidate, effects: Effects) -> bool:
+        """Whether the erasure could be taken; else it is a dead letter. Raises UnknownSecret."""
+        erasure = erasure_of(candidate.event)
+        if erasure.nobody:
+            return True
+        if not await can_tell(self._cache.connection, self._cache.workspace.register.erased, erasure):
+            effects.dead_letters.append(dead_letter(candidate.record, UNKNOWN_SECRET, candidate.value))
+            return False
+        removal = await self._refolding.erase(erasure)
+        effects.removal = removal if effects.removal is None else effects.removal.plus(removal)
+        return True
+
+    def _take_playbook_events(self, work: _Work) -> None:
+        """Take what departments said of playbooks: the batch is folded by the terms that follow from it."""
+        for place in work.new_of(ABOUT_PLAYBOOK):
+            self._cache.workspace.agree(said_of(work.candidate(place).event))
+
+    async def _take_releases(self, work: _Work) -> None:
+        """Take releases: what the batch says of a released identifier is about somebody else from then on."""
+        for place in work.new_of({RELEASE}):
+            await self._refolding.release(work.candidate(place))
+
+    async def _fold(self, work: _Work) -> None:
+        """Fold the new events and gather what that changes, while what is stored of them is packed."""
+        batch, effects = work.batch, work.effects
+        await self._cache.load(batch.read.subjects)
         if self._packer is not None:
-            effects.packing = asyncio.create_task(self._packer.pack(reading.batch, old, superseding, ahead.sources))
+            packed = self._packer.pack(batch.read.number, work.left_out, work.superseding, batch.sources)
+            effects.packing = asyncio.create_task(packed)
         try:
-            await self._fold(fresh, reading.subjects)
-            effects.applied = fresh
-            await self.reap(effects)
+            effects.applied = work.new
+            await fold_events(self._cache.workspace, effects.applied, batch.read.subjects)
+            await reap(self._cache, effects, tells_feed=self._packer is not None)
         except BaseException:
             if effects.packing is not None:
                 effects.packing.cancel()
             raise
-        for place in old:
-            moment = reading.found[place].moment
-            ahead.hashes.pop((moment.id, moment.source), None)
-        self._in_flight.append(ahead.hashes)
-        return effects
+
+    def _remember(self, work: _Work) -> None:
+        """Note what the batch makes known, for the batches that were looked up before it is committed."""
+        for place in work.left_out:
+            work.batch.hashes.pop(work.event(place).key, None)
+        self._in_flight.append(work.batch.hashes)
 
     @property
-    def sweeping(self) -> bool:
-        """Whether stored journeys must be derived again, because other terms were agreed."""
-        return self._workspace.register.swept_until is not None
-
-    def follow(self) -> None:
-        """Note that all stored journeys follow the terms agreed: there are none yet."""
-        self._workspace.register.swept_until = None
-
-    async def sweep(self, limit: int) -> Effects:
-        """Derive the next stored journeys again. Only what that changes is told in the feed."""
-        workspace, effects = self._workspace, self.effects()
-        before = workspace.register.swept_until
-        assert before is not None, "a sweep is under way"
-        ids = await next_to_sweep(self._connection, before, limit)
-        await self._cache.load_keys(ids)
-        for journey_id in ids:
-            journey = workspace.journeys.get(journey_id)
-            if journey is not None:
-                journey.unsettle()
-                workspace.touch(journey)
-        told = await told_by_time(self._connection, ids)
-        await self.reap(effects)
-        effects.changes = [
-            change._replace(cause=PLAYBOOK)
-            for change in effects.changes
-            if change.kind in DETAILED or change.stage_from != change.stage_to or change.journey_id in told
-        ]
-        until = ids[-1] if len(ids) == limit else None
-        effects.swept, workspace.register.swept_until = Swept(before, until), until
-        return effects
-
-    async def fold(self, reading: Reading) -> None:
-        """Fold events that are known to be new, releases not among them. `reap` takes what several calls came to."""
-        await self._cache.load(reading.subjects)
-        await self._fold(reading.found, reading.subjects)
-        self._unweighed += len(reading.found)
-
-    @property
-    def touched(self) -> int:
-        """How many journeys were changed since they were reaped."""
-        return self._workspace.touched
-
-    @property
-    def held(self) -> int:
-        """How many moments are in memory at most: see Journey.weight."""
-        return self._cache.weight + self._unweighed
-
-    async def _fold(self, fresh: list[Found], subjects: list[Subject]) -> None:
-        workspace = self._workspace
-        for start in range(0, len(fresh), _SLICE):
-            for found in fresh[start : start + _SLICE]:
-                if found.subject is not None and found.moment.type != RELEASE:
-                    take(workspace, subjects[found.subject], found.moment, found.facts)
-            await asyncio.sleep(0)
-
-    def _candidate(self, records: list[LogRecord], found: Found) -> Candidate:
-        """An event with its bytes, for the rare cases that need them."""
-        place = (found.partition_id, found.offset)
-        record = next(record for record in records if (record.partition_id, record.offset) == place)
-        intake = Intake()
-        take_in(intake, record, self._owners[record.partition_id], self._rules)
-        return next(iter(intake.candidates.values()))
-
-    def _sort_out(self, ahead: Ahead, effects: Effects) -> tuple[list[Found], list[int], set[int]]:
-        """(those never seen, places of those known with other bytes, places of those known with the same bytes)."""
-        earlier = ahead.known
-        for hashes in self._in_flight:
-            earlier |= {key: hashes[key] for key in hashes.keys() & ahead.hashes.keys()}
-        events = ahead.reading.found
-        if not earlier:
-            return events, [], set()
-        fresh, known, old = list[Found](), list[int](), set[int]()
-        for place, found in enumerate(events):
-            body_hash = earlier.get((found.moment.id, found.moment.source))
-            if body_hash is None:
-                fresh.append(found)
-            elif body_hash == found.body_hash:
-                effects.duplicates[found.partition_id] += 1
-                old.add(place)
-            else:
-                known.append(place)
-        return fresh, known, old
-
-    async def _judge_conflicts(self, ahead: Ahead, known: list[int], effects: Effects) -> set[int]:
-        """The places of those events that take the place of what is known under their ids."""
-        candidates = [(place, self._candidate(ahead.records, ahead.reading.found[place])) for place in known]
-        return {place for place, one in candidates if await self._judge_conflict(one, ahead.sources, effects)}
-
-    async def _judge_conflict(self, candidate: Candidate, sources: Mapping[str, int], effects: Effects) -> bool:
-        """An event that is known with other bytes: the same in other words, the loser, or the winner of the two.
-
-        Returns whether it takes the other one's place.
-        """
-        source_id = sources[candidate.event.source]
-        [known] = await known_events(self._connection, [candidate.event.id], [source_id])
-        archived = await self._archived(known, candidate.key)
-        if archived is None:
-            effects.dead_letters.append(dead_letter(candidate.record, ERASED, None))
-        elif known.body_hash == candidate.body_hash or same_body(archived.value, candidate.value):
-            effects.duplicates[candidate.record.partition_id] += 1
-        elif precedes(archived.value, candidate.value):
-            effects.dead_letters.append(dead_letter(candidate.record, conflict(candidate.event), candidate.value))
-        elif candidate.event.type != ERASURE or await self._take_erasure(candidate, effects):
-            loser = self._event(archived)
-            await self.refolding.supersede(loser, candidate)
-            effects.superseded.append(event_row(candidate, sources))
-            effects.dead_letters.append(dead_letter(candidate.record, conflict(loser), archived.value))
-            return True
-        return False
-
-    async def _archived(self, known: KnownEvent, key: EventKey) -> Archived | None:
-        """The event as it is archived; None where it was erased."""
-        records = await read_sealed(self._connection, known.bucket, known.batch_id)
-        for archived in opened(records):
-            event = self._event(archived)
-            if (event.id, event.source) == key:
-                return archived
-        if any(record.erased for record in records):
-            return None
-        raise ArchiveDamaged(
-            f"event {known.id.hex()} is known, but batch {known.batch_id} of the archive does not hold it: "
-            "restore the database from a backup"
-        )
-
-    def _event(self, archived: Archived) -> Event:
-        return decode(archived.value, self._owners[archived.partition_id])
-
-    async def _take_erasure(self, candidate: Candidate, effects: Effects) -> bool:
-        """Whether it can be told whom an erasure is about; else it is a dead letter. Raises UnknownSecret."""
-        erasure = erasure_of(candidate.event)
-        if erasure.nobody:
-            return True
-        if not await self.refolding.can_tell(erasure):
-            effects.dead_letters.append(dead_letter(candidate.record, UNKNOWN_SECRET, candidate.value))
-            return False
-        found = await self.refolding.erase(erasure)
-        effects.erasing = found if effects.erasing is None else effects.erasing.plus(found)
-        return True
-
-    def recall(self, records: list[LogRecord], found: list[Found]) -> None:
-        """Take erasures before anybody is there whom they concern."""
-        for erasure in [erasure_of(self._candidate(records, one).event) for one in found]:
-            if not erasure.nobody:
-                self._workspace.register.erase(erasure)
-
-    def _leave_out_erased(
-        self, ahead: Ahead, fresh: list[Found], known: list[int], old: set[int], effects: Effects
-    ) -> tuple[list[Found], list[int]]:
-        """(those fresh, places of those known) that are not erased. Of the others nothing is kept but the place."""
-        register, subjects, gone = self._workspace.register, ahead.reading.subjects, set[int]()
-        for place, found in enumerate(ahead.reading.found):
-            moment = found.moment
-            if place in old or moment.type == RELEASE or (found.subject is None and moment.type in _ABOUT_NOBODY):
-                continue
-            if found.subject is None:  # it may name somebody, and be excluded
-                event = self._candidate(ahead.records, found).event
-                taken = is_erased(register.erased, event, self._rules)
-            else:
-                key = (moment.id, moment.source)
-                taken = register.erased.takes(key, moment.at, subjects[found.subject])
-            if taken:
-                gone.add(place)
-        records = {(record.partition_id, record.offset): record for record in ahead.records} if gone else {}
-        for place in gone:
-            found = ahead.reading.found[place]
-            effects.dead_letters.append(dead_letter(records[found.partition_id, found.offset], ERASED, None))
-        effects.dead_letters = without_erased(effects.dead_letters, register.erased, self._rules)
-        old |= gone
-        lost = {id(ahead.reading.found[place]) for place in gone}
-        return [found for found in fresh if id(found) not in lost], [place for place in known if place not in gone]
-
-    async def reap(self, effects: Effects) -> None:
-        """Turn what the fold has touched into rows and changes, and let go of journeys that were not used for long."""
-        effects.harvest = harvest = self._workspace.harvest()
-        rules, tells = self._workspace.rules, self._packer is not None
-        for start in range(0, len(harvest.touched), _SLICE):
-            for journey in harvest.touched[start : start + _SLICE]:
-                row = row_of(journey, rules)
-                effects.rows.append(row)
-                credit = credit_of(journey, rules) if tells else {}
-                if tells:
-                    effects.changes += self._changes(journey, row, credit)
-                before = [] if journey.stored is None else journey.stored.handoffs
-                if row.handoffs != before:
-                    effects.with_handoffs.append(row)
-                    if before != []:
-                        effects.had_handoffs.append(journey.journey_id)
-                journey.stored = Stored(row.stage, row.audiences, row.handoffs, credit)
-                journey.inherited = None
-            await asyncio.sleep(0)
-        for gone in harvest.gone:
-            if gone.stored is not None and gone.stored.handoffs != []:
-                effects.had_handoffs.append(gone.journey_id)
-            if tells:
-                effects.changes += _changes_of(gone)
-        self._cache.trim(harvest.touched)
-        self._unweighed = 0
-        effects.harvest = harvest._replace(touched=[])  # they may be let go of while the batch is committed
-
-    async def forget(self) -> None:
-        """Let go of all journeys, a few at a time: that takes long, and nothing is folded after it."""
-        journeys = self._workspace.journeys
-        while journeys:
-            for _ in range(min(len(journeys), _SLICE)):
-                journeys.popitem()
-            await asyncio.sleep(0)
-
-    def _changes(self, journey: Journey, row: JourneyRow, credit: Credit) -> list[Change]:
-        """What the feed says of a journey: of its stages, its audiences and the credit for what it booked."""
-        change, stored = self._change(journey, row), journey.stored
-        before = stored.audiences if stored else ()
-        audiences = audience_changes(row.journey_id, row.stage, before, row.audiences, change.cause)
-        corrected = _corrections(row.journey_id, row.stage, stored.credit if stored else {}, credit, change.cause)
-        return [change, *audiences, *corrected]
-
-    def _change(self, journey: Journey, row: JourneyRow) -> Change:
-        """What the feed says of a journey: that what it has now was in another one before, or that there is news."""
-        before, origin = None if journey.stored is None else journey.stored.stage, journey.inherited
-        cause = EVENT if origin is None else IDENTITY
-        if before is not None:
-            return Change(row.journey_id, CHANGED, before, row.stage, origin, cause)
-        # an origin that is no more is told as merged into this journey
-        split = origin is not None and origin in self._workspace.journeys
-        return Change(row.journey_id, SPLIT if split else CREATED, None, row.stage, origin if split else None, cause)
-
-
-class ArchiveDamaged(TandemError):
-    """The archive does not hold what the table `events` says it holds. Restore the archive from a backup."""
-
-
-def _changes_of(gone: Gone) -> list[Change]:
-    """What the feed says of a journey that is no more."""
-    kind = VANISHED if gone.successor is None else MERGED
-    if gone.stored is None:
-        return [Change(gone.journey_id, kind, None, None, gone.successor, IDENTITY)]
-    return [
-        Change(gone.journey_id, kind, gone.stored.stage, None, gone.successor, IDENTITY),
-        *audience_changes(gone.journey_id, None, gone.stored.audiences, (), IDENTITY),
-        *_corrections(gone.journey_id, None, gone.stored.credit, {}, IDENTITY),
-    ]
-
-
-def _corrections(journey_id: bytes, stage: int | None, before: Credit, now: Credit, cause: int) -> list[Change]:
-    lines = corrections(before, now)
-    return [Change(journey_id, CREDIT, stage, stage, None, cause, {"lines": lines})] if lines else []
+    def _rules(self) -> Rules:
+        return self._cache.rules

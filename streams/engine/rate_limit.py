@@ -1,10 +1,10 @@
-"""Pace: work at a rate at most, so that what else runs on the machine goes on."""
+"""Rate limit: work slower than the machine could, so that other work goes on."""
 
 import asyncio
 
 
-class Pace:
-    """So many events a second at most. What was not used is not made up for."""
+class RateLimit:
+    """So many events a second at most. Unused capacity is not saved up."""
 
     def __init__(self, rate: float) -> None:
         self.rate = rate

@@ -1,7 +1,7 @@
-"""The reader: reads batches for the projector, large ones in a process of its own, beside the one that folds.
+"""The reader process: large batches are read beside the process that folds them.
 
-The process is started with the first large batch. It answers one request after the other, over its standard input and
-output; it ends when its input does, so it does not outlive the worker, however that ends.
+The first large batch starts it. It answers one request after the other over standard input and output, and ends when
+its input does, so it never outlives the worker.
 """
 
 import asyncio
@@ -20,7 +20,8 @@ import msgspec
 from projections.playbook.model import Rules
 from schemas.errors import TandemError
 from store.archive import DamagedBlock, LogRecord
-from streams.engine.desk import Desk, Packed, Reading
+from streams.engine.batch import Packed, ReadBatch
+from streams.engine.desk import Desk
 from streams.engine.gc_tuning import look_seldom
 
 LARGE = 512  #: records; fewer are read at once in the worker itself: asking another process takes longer
@@ -38,13 +39,13 @@ class ReaderFailed(TandemError):
 
 class _Read(msgspec.Struct, array_like=True, tag=True):
     batch: int
-    owners: dict[int, str]
+    departments: dict[int, str]
     records: list[LogRecord]
 
 
 class _Open(msgspec.Struct, array_like=True, tag=True):
     batch: int
-    owners: dict[int, str]
+    departments: dict[int, str]
     payloads: list[bytes]
 
 
@@ -69,13 +70,13 @@ class _Answer(msgspec.Struct, array_like=True, tag=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _request = msgspec.msgpack.Decoder(_Read | _Open | _Pack)
-_reading = msgspec.msgpack.Decoder(Reading)
+_read_batch = msgspec.msgpack.Decoder(ReadBatch)
 _packed = msgspec.msgpack.Decoder(Packed)
 _answer: msgspec.msgpack.Decoder[_Answer | _Failure | _Damage] = msgspec.msgpack.Decoder(_Answer | _Failure | _Damage)
 
 
-class Reader:
-    """Reads batches here or there, and packs them where they were read."""
+class BatchReader:
+    """Reads batches in this process or in its own one, and packs each where it was read."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
@@ -85,19 +86,19 @@ class Reader:
         self._process: Process | None = None
         self._turn = asyncio.Lock()
 
-    async def read(self, owners: Mapping[int, str], records: list[LogRecord]) -> Reading:
+    async def read(self, departments: Mapping[int, str], records: list[LogRecord]) -> ReadBatch:
         """Sort out a batch. Raises ReaderGone and ReaderFailed."""
         self._batches += 1
         batch = self._batches
         if len(records) < LARGE:
-            return self._here.read(batch, owners, records)
+            return self._here.read(batch, departments, records)
         self._away.add(batch)
-        return _reading.decode(await self._ask(_Read(batch, dict(owners), records)))
+        return _read_batch.decode(await self._ask(_Read(batch, dict(departments), records)))
 
-    async def open(self, owners: Mapping[int, str], payloads: list[bytes]) -> Reading:
+    async def open(self, departments: Mapping[int, str], payloads: list[bytes]) -> ReadBatch:
         """Sort out the events of blocks of the archive. Raises DamagedBlock, ReaderGone and ReaderFailed."""
         self._batches += 1
-        return _reading.decode(await self._ask(_Open(self._batches, dict(owners), payloads)))
+        return _read_batch.decode(await self._ask(_Open(self._batches, dict(departments), payloads)))
 
     async def pack(self, batch: int, known: set[int], superseding: set[int], sources: dict[str, int]) -> Packed:
         """See `Desk.pack`. Raises ReaderGone and ReaderFailed."""
@@ -129,7 +130,7 @@ class Reader:
                 await self.close()
                 raise ReaderGone("the process that reads batches has ended: another one is started") from error
             except asyncio.CancelledError:
-                # its answer would be taken for that to the next request
+                # otherwise its answer would be taken for the answer to the next request
                 await self.close()
                 raise
         if isinstance(answer, _Failure):
@@ -171,12 +172,12 @@ def _reply(desk: Desk, message: bytes) -> _Answer | _Failure | _Damage:
     try:
         request = _request.decode(message)
         if isinstance(request, _Read):
-            found: Reading | Packed = desk.read(request.batch, request.owners, request.records)
+            result: ReadBatch | Packed = desk.read(request.batch, request.departments, request.records)
         elif isinstance(request, _Open):
-            found = desk.open(request.batch, request.owners, request.payloads)
+            result = desk.open(request.batch, request.departments, request.payloads)
         else:
-            found = desk.pack(request.batch, request.known, request.superseding, request.sources)
-        return _Answer(msgspec.Raw(_encode(found)))
+            result = desk.pack(request.batch, request.known, request.superseding, request.sources)
+        return _Answer(msgspec.Raw(_encode(result)))
     except DamagedBlock as error:
         return _Damage(str(error))
     except Exception:

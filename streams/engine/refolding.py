@@ -1,41 +1,52 @@
-"""Folding people again: from the archive, after something changed what their events come to."""
+"""Refolding: people are folded again from the archive, after something changed what their events come to.
 
-from collections.abc import Iterable
+Four causes lead here: another body of an event has won, an identifier was released, a person was erased, a projection
+catches up. Each says who is concerned, takes them out of the workspace and changes the register; then `_fold_again`
+folds what the archive holds of them, without some events and with others.
+"""
 
-from projections.fold import apply, erase, released, rule, subject_of, take_out
-from projections.identifiers import key_at, later_key
+from collections.abc import Callable, Iterable, Mapping
+
+from projections.fold import apply, erase, released, subject_of, take_out
+from projections.identifiers import key_at
 from projections.identity.erasure import ERASURE, Erasure, erasure_of
-from projections.identity.register import ABOUT_IDENTITY, RELEASE, RULINGS
+from projections.identity.register import ABOUT_IDENTITY, RELEASE
 from projections.journey.journey import Journey
 from projections.playbook.model import Rules
-from projections.playbook.proposals import ABOUT_PLAYBOOK, said_of
 from projections.subjects import Subject, renewed
-from schemas.decode import decode
 from schemas.event import Event
-from store.archive import read_block
-from store.erasure import Erasing, UnknownSecret, head, read_secret
-from store.loading import known_events, source_ids_of
+from store.erasure import Removal, head
+from streams.engine.archived_events import ArchivedEvent, EventArchive
 from streams.engine.cache import Cache
-from streams.engine.erasing import ArchivedEvent, is_erased, stored_keys, stored_naming, what_to_erase
-from streams.engine.intake import Candidate, EventKey, precedes
+from streams.engine.conflicts import precedes
+from streams.engine.erasures import is_erased
+from streams.engine.intake import Candidate, EventKey
+from streams.engine.joint_facts import retract_joint, take_joint
+from streams.engine.removal import removal_of, stored_keys
+
+Releases = Mapping[bytes, list[int]]  #: identifier -> times at which it was released
+
+
+def _all_count(_: ArchivedEvent) -> bool:
+    return True
 
 
 class Refolding:
-    """Takes people out of the cache, and folds what the archive holds of them again."""
+    """Folds people of a cache again, from the archive."""
 
-    def __init__(self, cache: Cache, rules: Rules, owners: dict[int, str]) -> None:
-        """`owners`: partition id -> the department that writes there."""
+    def __init__(self, cache: Cache, rules: Rules, departments: Mapping[int, str]) -> None:
+        """`departments`: partition id -> the department that writes there."""
         self._cache = cache
-        self._connection, self._workspace = cache.connection, cache.workspace
+        self._workspace = cache.workspace
         self._rules = rules
-        self._owners = owners
+        self.archive = EventArchive(cache.connection, departments, rules)
 
     async def supersede(self, old: Event, winner: Candidate) -> None:
-        """Fold everyone whom the old or the new body names again from the archive, with the new body in its place."""
+        """Fold everyone again whom the old or the new body names, with the new body in the old one's place."""
         workspace = self._workspace
         workspace.judge()
-        subjects = [subject_of(old, self._rules), winner.subject]
         releases = dict(workspace.register.releases)
+        subjects = [subject_of(old, self._rules), winner.subject]
         keys = {
             key
             for subject, event in zip(subjects, (old, winner.event), strict=True)
@@ -44,110 +55,65 @@ class Refolding:
         }
         await self._cache.load(subjects)
         await self._cache.load_tied(keys)
-        journeys: dict[bytes, Journey] = {}
-        for home in {workspace.home[key] for key in keys if key in workspace.home}:
-            journeys |= workspace.everybody_tied_to(home)
+        journeys = self._everybody_tied_to(keys)
         members = take_out(workspace, journeys)
-        stored = await self._stored(journeys.values())
-        erased = workspace.register.erased  # in this batch, perhaps: then the archive still has it
-        events = [
-            one.event
-            for one in self._counting(stored, members, releases)
-            if one.key != winner.key and not is_erased(erased, one.event, self._rules)
-        ]
-        self._take_back(old)
-        if winner.event.type != ERASURE:  # whoever calls has taken it
-            self._take_joint([winner.event])
-        self._apply_again([*events, winner.event])
+        stored = await self.archive.naming(journeys.values())
+        retract_joint(workspace, old, self._rules)
+        if winner.event.type != ERASURE:  # the caller has taken it
+            take_joint(workspace, [winner.event], self._rules)
+        erased = workspace.register.erased  # perhaps in this batch: then the archive still has the person's events
+
+        def counts(one: ArchivedEvent) -> bool:
+            return one.key != winner.key and not is_erased(erased, one.event, self._rules)
+
+        self._fold_again(stored, members, releases, counts=counts, more=[winner.event])
 
     async def release(self, candidate: Candidate) -> None:
         """Take a release, and fold those again whom it concerns, if an event after it came before it."""
         assert candidate.subject is not None, "a release names somebody"
-        workspace = self._workspace
+        workspace, at = self._workspace, candidate.event.occurred_at
         releases = dict(workspace.register.releases)
         workspace.judge()
         await self._cache.load([candidate.subject])
-        keys = {key_at(person.key, candidate.event.occurred_at, releases) for person in candidate.subject.persons}
-        if any(self._named_since(key, candidate.event.occurred_at) for key in keys):
+        keys = {key_at(person.key, at, releases) for person in candidate.subject.persons}
+        if any(self._named_since(key, at) for key in keys):
             await self._cache.load_tied(keys)
         before = dict(workspace.journeys)
         members = released(workspace, candidate.event, candidate.subject)
         if members:
-            journeys = [one for one in before.values() if not members.isdisjoint(one.identifiers)]
-            stored = await self._stored(journeys)
-            self._apply_again([one.event for one in self._counting(stored, members, releases)])
+            journeys = _with_any_of(members, before)
+            self._fold_again(await self.archive.naming(journeys), members, releases)
 
-    def _named_since(self, key: bytes, at: int) -> bool:
-        journey = self._workspace.journey_of(key)
-        return journey is not None and journey.identifiers[key].last >= at
-
-    def _apply_again(self, events: list[Event]) -> None:
-        for event in sorted(events, key=lambda event: (event.occurred_at, event.id, event.source)):
-            subject = subject_of(event, self._rules)
-            if subject is not None and event.type not in ABOUT_IDENTITY:
-                apply(self._workspace, event, subject)
-
-    async def erase(self, erasure: Erasure) -> Erasing:
-        """Fold everybody again who is tied to an erased person, and note what is taken out of the database."""
-        workspace, register = self._workspace, self._workspace.register
-        one, seen = register.erased.of_one(erasure), await head(self._connection)
-        keys, shared = await stored_keys(self._connection, one, register.releases)
-        listed = await self._named_in(erasure.events)
+    async def erase(self, erasure: Erasure) -> Removal:
+        """Fold everybody again who is tied to an erased person. Returns what is taken out of the database."""
+        workspace, register, connection = self._workspace, self._workspace.register, self._cache.connection
+        person, feed_head = register.erased.of_one(erasure), await head(connection)
+        keys, shared = await stored_keys(connection, person, register.releases)
+        listed = await self.archive.keys_named_by(erasure.events, register.releases)
         await self._cache.load_tied({*keys, *shared, *listed})
         before = dict(workspace.journeys)
         members = erase(workspace, erasure, listed)
-        journeys = [journey for journey in before.values() if not members.isdisjoint(journey.identifiers)]
-        stored = await stored_naming(self._connection, journeys, self._owners, self._rules, nobodys=True)
-        erased = register.erased
-        gone = [one for one in stored if is_erased(erased, one.event, self._rules)]
-        places = {one.place for one in gone}
-        left = [one for one in self._counting(stored, members) if one.place not in places]
-        self._apply_again([one.event for one in left])
-        return await what_to_erase(
-            self._connection,
-            gone,
-            journeys,
-            keys,
-            erased,
-            self._rules,
-            seen,
-            lambda others: bool(one.among(others, register.releases)[0]),
+        journeys = _with_any_of(members, before)
+        stored = await self.archive.naming(journeys, nobodys=True)
+        gone = [one for one in stored if is_erased(register.erased, one.event, self._rules)]
+        gone_ids = {one.record_id for one in gone}
+        self._fold_again(stored, members, register.releases, counts=lambda one: one.record_id not in gone_ids)
+        return await removal_of(
+            connection,
+            events=gone,
+            people=journeys,
+            keys=keys,
+            erased=register.erased,
+            rules=self._rules,
+            feed_head=feed_head,
+            names_person=lambda others: bool(person.among(others, register.releases)[0]),
         )
-
-    async def _named_in(self, events: Iterable[EventKey]) -> set[bytes]:
-        """The identifiers that archived events name."""
-        wanted = set(events)
-        names = await source_ids_of(self._connection, sorted({source for _, source in wanted}))
-        pairs = sorted((id_, names[source]) for id_, source in wanted if source in names)
-        known = await known_events(self._connection, [id_ for id_, _ in pairs], [source for _, source in pairs])
-        found = set[bytes]()
-        for bucket, batch_id in sorted({(one.bucket, one.batch_id) for one in known}):
-            for archived in await read_block(self._connection, bucket, batch_id):
-                event = decode(archived.value, self._owners[archived.partition_id])
-                subject = subject_of(event, self._rules) if (event.id, event.source) in wanted else None
-                if subject is not None:
-                    own = renewed(subject, event.occurred_at, self._workspace.register.releases)
-                    found |= {person.key for person in own.persons}
-        return found
-
-    async def can_tell(self, erasure: Erasure) -> bool:
-        """Whether the erasure's hashes are under this database's secret. Raises UnknownSecret where it has none."""
-        erased = self._workspace.register.erased
-        if not erased.secret_name:  # it may have been made after this worker had started
-            secret = await read_secret(self._connection)
-            if secret is None:
-                raise UnknownSecret(
-                    f"an erasure was made with the secret {erasure.secret}, and this database has none: restore the "
-                    "table `secrets` from a backup. Until then nothing is applied: nobody could say whom it is about"
-                )
-            erased.learn(secret)
-        return erased.secret_name == erasure.secret
 
     async def refold(self, events: list[Event], losers: list[Event], until_batch: int) -> None:
         """Fold everybody again whom archived events name, by all that was archived up to a batch.
 
-        Rulings, releases, erasures and what was said of playbooks are taken among them. `losers`: bodies whose id these
-        events have taken; they may have been folded. `reap` takes what it comes to.
+        Takes the joint facts among the events. `losers`: bodies whose id these events have taken; they may have been
+        folded. `reap` gathers the result.
         """
         workspace, register = self._workspace, self._workspace.register
         workspace.judge()
@@ -155,84 +121,67 @@ class Refolding:
         subjects = [
             (event, subject) for event in [*events, *losers] if (subject := subject_of(event, self._rules)) is not None
         ]
-        keys = {key for event, subject in subjects for key in _keys_of(event, subject, releases)}
-        named = set(keys)
+        named = {key for event, subject in subjects for key in _keys_of(event, subject, releases)}
+        keys = set(named)
         for erasure in [erasure_of(event) for event in events if event.type == ERASURE]:
-            for found in await stored_keys(self._connection, register.erased.of_one(erasure), releases):
-                keys |= set(found)
-            keys |= await self._named_in(erasure.events)
+            for some in await stored_keys(self._cache.connection, register.erased.of_one(erasure), releases):
+                keys |= set(some)
+            keys |= await self.archive.keys_named_by(erasure.events, register.releases)
         await self._cache.load_tied(keys)
-        everybody: dict[bytes, Journey] = {}
-        for key in sorted(keys & workspace.home.keys()):
-            everybody |= workspace.everybody_tied_to(workspace.home[key])
-        members = take_out(workspace, everybody) | named
+        journeys = self._everybody_tied_to(keys)
+        members = take_out(workspace, journeys) | named
         events = [event for event in events if event not in losers]
         winners = {(event.id, event.source) for event in events}
         for loser in losers:
             if (loser.id, loser.source) in winners:  # else it came after what it has lost to, and was never taken
-                self._take_back(loser)
-        self._take_joint(events)
+                retract_joint(workspace, loser, self._rules)
+        take_joint(workspace, events, self._rules)
         bases = {person.key for _, subject in subjects for person in subject.persons}
-        stored = await stored_naming(
-            self._connection, everybody.values(), self._owners, self._rules, more=bases, until_batch=until_batch
-        )
-        self._apply_again([one.event for one in self._counting(stored, members, releases)])
+        stored = await self.archive.naming(journeys.values(), more=bases, until_batch=until_batch)
+        self._fold_again(stored, members, releases)
 
-    def _take_back(self, event: Event) -> None:
-        """Let what an event said count no more, if it holds whatever journey it is about. An erasure stays."""
-        workspace, register = self._workspace, self._workspace.register
-        order = (event.occurred_at, event.id, event.source)
-        if event.type in ABOUT_PLAYBOOK:
-            workspace.unsay(order)
-        elif event.type in RULINGS:
-            gone = [ruling for ruling in register.rulings if ruling.order == order]
-            register.unrule(gone)
-            for key in [key for ruling in gone for key in ruling.keys]:
-                workspace.disturb(key_at(key, event.occurred_at, register.releases), afresh=True)
-        elif event.type == RELEASE and (subject := subject_of(event, self._rules)) is not None:
-            for person in subject.persons:
-                register.unrelease(person.key, event.occurred_at)
-                workspace.disturb(person.key, afresh=True)
+    def _named_since(self, key: bytes, at: int) -> bool:
+        journey = self._workspace.journey_of(key)
+        return journey is not None and journey.identifiers[key].last >= at
 
-    def _take_joint(self, events: list[Event]) -> None:
-        """Take what holds whatever journey it is about; whom it concerns is folded again by the caller."""
-        workspace, register = self._workspace, self._workspace.register
-        for event in events:
-            subject, order = subject_of(event, self._rules), (event.occurred_at, event.id, event.source)
-            if event.type in ABOUT_PLAYBOOK:
-                workspace.agree(said_of(event))
-            elif event.type == ERASURE and not (erasure := erasure_of(event)).nobody:
-                register.erase(erasure)
-            elif subject is not None and event.type in RULINGS:
-                rule(workspace, event.type, subject, order)
-            elif subject is not None and event.type == RELEASE:
-                for person in subject.persons:
-                    if register.release(person.key, event.occurred_at):
-                        for key in {person.key, later_key(person.key, event.occurred_at)}:
-                            workspace.disturb(key, afresh=True)
+    def _everybody_tied_to(self, keys: set[bytes]) -> dict[bytes, Journey]:
+        home = self._workspace.home
+        journeys: dict[bytes, Journey] = {}
+        for journey_id in {home[key]: None for key in sorted(keys & home.keys())}:
+            journeys |= self._workspace.everybody_tied_to(journey_id)
+        return journeys
 
-    async def _stored(self, journeys: Iterable[Journey]) -> list[ArchivedEvent]:
-        return await stored_naming(self._connection, journeys, self._owners, self._rules)
+    def _fold_again(
+        self,
+        stored: Iterable[ArchivedEvent],
+        members: set[bytes],
+        releases: Releases,
+        *,
+        counts: Callable[[ArchivedEvent], bool] = _all_count,
+        more: Iterable[Event] = (),
+    ) -> None:
+        """Fold the archived events that name one of `members` and count, and `more` events, in law 2's order.
 
-    def _counting(
-        self, stored: list[ArchivedEvent], members: set[bytes], releases: dict[bytes, list[int]] | None = None
-    ) -> list[ArchivedEvent]:
-        """Events that name one of `members`, each as the rule for conflicts has it.
-
-        `releases`: those by which members are named, where they are not those of now.
+        `releases`: those by which members are named. Of two bodies of one event, the one that wins is looked at.
         """
-        if releases is None:
-            releases = self._workspace.register.releases
-        found: dict[EventKey, ArchivedEvent] = {}
+        winners: dict[EventKey, ArchivedEvent] = {}
         for one in stored:
             if one.subject is None:
                 continue
             if renewed(one.subject, one.event.occurred_at, releases).persons[0].key not in members:
                 continue
-            known = found.get(one.key)
+            known = winners.get(one.key)
             if known is None or precedes(one.archived.value, known.archived.value):
-                found[one.key] = one
-        return list(found.values())
+                winners[one.key] = one
+        events = [*(one.event for one in winners.values() if counts(one)), *more]
+        for event in sorted(events, key=lambda event: (event.occurred_at, event.id, event.source)):
+            subject = subject_of(event, self._rules)
+            if subject is not None and event.type not in ABOUT_IDENTITY:
+                apply(self._workspace, event, subject)
+
+
+def _with_any_of(members: set[bytes], journeys: Mapping[bytes, Journey]) -> list[Journey]:
+    return [journey for journey in journeys.values() if not members.isdisjoint(journey.identifiers)]
 
 
 def _keys_of(event: Event, subject: Subject, releases: dict[bytes, list[int]]) -> set[bytes]:

@@ -11,7 +11,7 @@ from projections.playbook.model import Rules
 from store.partitions import attach, begin_projection
 from store.session import open_engine_connection
 from streams.engine.projector import Projector
-from streams.engine.rate_limit import Pace
+from streams.engine.rate_limit import RateLimit
 from streams.kafka import KafkaSettings, describe, ensure_topics
 
 log = structlog.get_logger(__name__)
@@ -20,7 +20,7 @@ _MIB = 1024 * 1024
 
 
 async def run(kafka: KafkaSettings, database_url: str, rules: Rules, stop: asyncio.Event) -> None:
-    """Project until `stop` is set. The database must be migrated; topics are created where they are missing.
+    """Project until `stop` is set. The database must be migrated; missing topics are created.
 
     Raises named errors (TandemError) that need a person: another cluster, another playbook, a log that was truncated
     or recreated, topics that lose records.
@@ -51,10 +51,10 @@ async def run_until(
     projection: str,
     ends: Mapping[TopicPartition, int],
     stop: asyncio.Event,
-    pace: Pace | None,
+    rate_limit: RateLimit | None,
 ) -> None:
     """Project into a schema of its own, up to some offsets, until `stop` is set. Raises what `run` raises."""
-    projector = await _projector(kafka, database_url, rules, projection, ends, pace)
+    projector = await _projector(kafka, database_url, rules, projection=projection, ends=ends, rate_limit=rate_limit)
     await projector.run(stop)
 
 
@@ -64,7 +64,7 @@ async def _projector(
     rules: Rules,
     projection: str = "public",
     ends: Mapping[TopicPartition, int] | None = None,
-    pace: Pace | None = None,
+    rate_limit: RateLimit | None = None,
 ) -> Projector:
     return Projector(
         consumer_options=consumer_options(kafka),
@@ -74,12 +74,12 @@ async def _projector(
         worker=uuid4().bytes,
         projection=projection,
         ends=ends,
-        pace=pace,
+        rate_limit=rate_limit,
     )
 
 
 async def _prepare(kafka: KafkaSettings, database_url: str, playbook: str, projection: str) -> int:
-    """Write down what is projected from where. Returns the log epoch."""
+    """Record which cluster and partitions are projected. Returns the log epoch."""
     cluster_id, places = await describe(kafka)
     connection = await open_engine_connection(database_url, projection)
     try:

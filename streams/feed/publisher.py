@@ -1,8 +1,8 @@
-"""The publisher: the change feed in Kafka, each change once for who reads committed records.
+"""The publisher: the change feed in Kafka, each change exactly once for readers of committed records.
 
 A round is one Kafka transaction with records and position; then the position moves in PostgreSQL, too. Where something
-goes wrong the outcome may be unknown, and the answer is always the same: forget all, stand in line for the lead, start
-a producer (which fences the one before), and go on from the later of the two positions.
+goes wrong the outcome may be unknown, and the answer is always the same: forget everything, wait for the lead, start a
+producer (which fences the one before), and go on from the later of the two positions.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from store.publications import (
     try_to_lead,
 )
 from store.session import CONNECTION_LOST
-from streams.engine.live_rules import Agreed
+from streams.engine.live_rules import LiveRules
 from streams.feed.records import Record, View, records_of_changes, records_of_journeys, tombstones
 from streams.feed.topics import (
     TransactionLost,
@@ -49,7 +49,7 @@ log = structlog.get_logger(__name__)
 AT_ONCE = 1_000  #: changes, or journeys of a snapshot, in one transaction at most
 _POLL_SECONDS = 0.25
 _STANDBY_SECONDS = 0.5
-_STEADY_SECONDS = 5.0  #: a lead that lasted longer was a good one
+_STEADY_SECONDS = 5.0  #: after a lead that lasted longer, failures are counted anew
 _NOWHERE = Published(UUID(int=0), 0)
 _RECOVERABLE = (
     AnotherPublisher,
@@ -76,9 +76,8 @@ async def publish(
 ) -> None:
     """Publish the feed, or stand by while another process does, until `stop` is set.
 
-    The database must be migrated; topics are created where they are missing. `rules` are those that the projection
-    began with; `window` is what readers of the topics may see under a playbook; `clock` gives microseconds since 1970
-    UTC.
+    The database must be migrated; missing topics are created. `rules`: those that the projection began with; `window`:
+    what readers of the topics may see under a playbook; `clock`: microseconds since 1970 UTC.
 
     Raises named errors (TandemError) that need a person: KafkaUnreachable, TopicUnfit, TransactionsRefused,
     PlaybookChanged.
@@ -86,7 +85,7 @@ async def publish(
     if not kafka.idempotent:
         raise TransactionsRefused("publishing needs a broker with transactions, and TANDEM_KAFKA_IDEMPOTENCE is off")
     await ensure_feed_topics(kafka)
-    agreed = Agreed(rules)
+    agreed = LiveRules(rules)
 
     def view() -> View:
         at = clock()
@@ -106,7 +105,7 @@ async def publish(
 
 
 async def _stand_and_lead(
-    kafka: KafkaSettings, database_url: str, agreed: Agreed, view: Callable[[], View], stop: asyncio.Event
+    kafka: KafkaSettings, database_url: str, agreed: LiveRules, view: Callable[[], View], stop: asyncio.Event
 ) -> None:
     """Wait for the lead, and publish with it, until `stop` or an error."""
     topics = feed_topics(kafka)
@@ -132,7 +131,7 @@ class _Lead:
     topics: FeedTopics
     connection: asyncpg.Connection
     producer: AIOKafkaProducer
-    agreed: Agreed
+    agreed: LiveRules
     view: Callable[[], View]
     published: Published = _NOWHERE
     written: Published | None = None  #: what PostgreSQL says
@@ -142,7 +141,7 @@ class _Lead:
         await self.agreed.look(self.connection)
         self.written = await read_published(self.connection, self.topics.publisher)
         positions = (await committed(self.kafka, self.topics), self.written)
-        # only now: whoever led until the producer started may have published what had come since
+        # read again: until our producer started, the former leader may have published more
         head = await read_head(self.connection) or head
         known = [position for position in positions if position is not None and position.epoch == head.epoch]
         self.published = max(known, key=lambda position: position.seq, default=_NOWHERE)
@@ -151,7 +150,7 @@ class _Lead:
             await self._tell_all(head, Published(head.epoch, head.seq), stop)
             return
         made_anew = self.published.seq > 0 and await is_untouched(self.kafka, await self._journeys())
-        if made_anew:  # while Kafka knows no position, the topic is not whole: not for the next one who starts, either
+        if made_anew:  # without a position in Kafka the snapshot is incomplete, and the next publisher must know
             await send(self.producer, self.topics, published=_NOWHERE)
         if made_anew or len(known) < len(positions):
             await self._tell_all(head, self.published, stop)
@@ -159,7 +158,7 @@ class _Lead:
             await self._move(self.published)
 
     async def go_on(self, stop: asyncio.Event) -> None:
-        """Publish what there is and what comes, until `stop` is set."""
+        """Publish the changes there are, and those that come, until `stop` is set."""
         news = asyncio.Event()
         await self.connection.add_listener(CHANNEL, lambda *_: news.set())
         while not stop.is_set():
@@ -180,11 +179,11 @@ class _Lead:
         return bool(changes)
 
     async def _tell_all(self, head: Head, then: Published, stop: asyncio.Event) -> None:
-        """Publish all journeys as they are, tombstones for those that only the topic has, and go on from `then`.
+        """Publish a snapshot of all journeys, tombstones for those that only the topic has, and go on from `then`.
 
-        What changes meanwhile is told again: the head was read before.
+        A change that comes meanwhile is published again: the head was read before.
         """
-        log.info("all journeys are told", head=head.seq, then=then.seq)
+        log.info("publishing a snapshot of all journeys", head=head.seq, then=then.seq)
         gone = await live_keys(self.kafka, await self._journeys())
         last = UUID(int=0)
         while journeys := await read_journeys(self.connection, last, AT_ONCE):
@@ -216,7 +215,7 @@ class _Lead:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event, but not for longer. Whether it is set."""
+    """Wait for an event, `seconds` at most. Whether it is set."""
     try:
         await asyncio.wait_for(event.wait(), seconds)
     except TimeoutError:

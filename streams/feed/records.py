@@ -1,4 +1,4 @@
-"""The feed as Kafka records: pure.
+"""The feed as Kafka records. Pure.
 
 The journeys' topic is compacted, so that of a round only the last state of each journey matters; of transitions, each
 change does.
@@ -19,8 +19,8 @@ class Record(NamedTuple):
     """One record of the feed's topics."""
 
     journey_id: UUID  #: the key, as text
-    value: bytes | None  #: JSON; None where the journey is no more
-    seq: int  #: of the change that it tells of; of the head where a snapshot tells it
+    value: bytes | None  #: JSON; None: the journey is gone
+    seq: int  #: of its change; in a snapshot, of the feed's head
 
 
 class View(NamedTuple):
@@ -40,7 +40,7 @@ def records_of_changes(changes: Iterable[FeedChange], view: View) -> tuple[list[
         key = change.journey_id
         if key not in shown:  # all changes of a round were read with the same journey
             shown[key] = None if change.journey is None else _show(change.journey, view)
-        last.pop(key, None)  # keeps the order that of the last changes
+        last.pop(key, None)  # so journeys are ordered by their last change
         last[key] = change.seq
         if change.stage_from != change.stage_to:
             transitions.append(Record(key, orjson.dumps(change_view(change, shown[key], view.rules)), change.seq))
@@ -48,12 +48,12 @@ def records_of_changes(changes: Iterable[FeedChange], view: View) -> tuple[list[
 
 
 def records_of_journeys(journeys: Iterable[FeedJourney], seq: int, view: View) -> list[Record]:
-    """Records of a snapshot's page."""
+    """The records of one page of a snapshot."""
     return [Record(journey.summary.journey_id, _value(_show(journey, view)), seq) for journey in journeys]
 
 
 def tombstones(keys: Iterable[UUID], seq: int) -> list[Record]:
-    """Records that say that journeys are no more."""
+    """Records that say that journeys are gone."""
     return [Record(key, None, seq) for key in keys]
 
 

@@ -1,6 +1,6 @@
-"""The ticker: tells in the feed what time alone has done to journeys, and forgets feed rows that are too old.
+"""The ticker: adds to the feed what time alone has done to journeys, and prunes old rows.
 
-Every worker has one. Two of them do no harm: each takes only journeys that the other does not hold.
+Every worker has one. Several do no harm: each takes only journeys that no other holds.
 """
 
 import asyncio
@@ -44,8 +44,8 @@ async def tick(database_url: str, retention_days: int, clock: Callable[[], int])
 async def _tell(connection: asyncpg.Connection, now: int) -> None:
     told = 0
     for tell in (tell_silence, tell_alarms):
-        while found := await tell(connection, now):
-            told += found
+        while count := await tell(connection, now):
+            told += count
     if told:
         await hint(connection)
 

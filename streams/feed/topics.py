@@ -36,7 +36,7 @@ async def transactional_producer(kafka: KafkaSettings, name: str) -> AsyncIterat
     producer = AIOKafkaProducer(
         **kafka.client_options(),
         transactional_id=name,
-        # Who reads committed records waits for an open transaction; for that of a dead publisher at most so long.
+        # Readers of committed records wait for an open transaction; for that of a dead publisher at most so long.
         transaction_timeout_ms=(_TRANSACTION_SECONDS + 5) * 1000,
         request_timeout_ms=10_000,
         max_batch_size=_MIB,
@@ -51,7 +51,7 @@ async def transactional_producer(kafka: KafkaSettings, name: str) -> AsyncIterat
 
 
 async def _discard(producer: AIOKafkaProducer) -> None:
-    """End a producer with whatever it was doing: stop() alone first sends what waits, and waits for a lost broker."""
+    """Stop a producer at once: stop() alone first sends what is queued, and waits for a lost broker."""
     sending = producer._sender.sender_task
     if sending is not None:
         sending.cancel()
@@ -68,7 +68,7 @@ async def send(
 ) -> None:
     """One transaction: records of both topics, and the position where there is a new one.
 
-    After an error the outcome is unknown: throw the producer away, start another one and read the position. Raises
+    After an error the outcome is unknown: discard the producer, start another one and read the position. Raises
     TransactionLost, TimeoutError, and what aiokafka raises.
     """
     try:
@@ -81,7 +81,7 @@ async def send(
                 position = OffsetAndMetadata(published.seq, str(published.epoch))
                 await producer.send_offsets_to_transaction({_place(topics): position}, topics.publisher)
             await producer.commit_transaction()
-    except (IllegalOperation, AssertionError) as error:  # aiokafka's words for a transaction that has failed meanwhile
+    except (IllegalOperation, AssertionError) as error:  # how aiokafka reports a transaction that has failed meanwhile
         raise TransactionLost(f"{error}: another publisher has started, or the transaction took too long") from error
 
 
@@ -109,16 +109,16 @@ async def committed(kafka: KafkaSettings, topics: FeedTopics) -> Published | Non
             await admin.start()
             while True:
                 try:
-                    found = await admin.list_consumer_group_offsets(topics.publisher, partitions=[place])
-                except CoordinatorNotAvailableError:  # a new cluster makes the topic for offsets only now
+                    offsets = await admin.list_consumer_group_offsets(topics.publisher, partitions=[place])
+                except CoordinatorNotAvailableError:  # a new cluster creates its topic for offsets only now
                     await asyncio.sleep(0.1)
                     continue
-                if place in found:  # without an answer for the partition, the coordinator is not ready
+                if place in offsets:  # without an answer for the partition, the coordinator is not ready
                     break
                 await asyncio.sleep(0.1)
     finally:
         await admin.close()
-    return Published(UUID(found[place].metadata), found[place].offset) if found[place].offset >= 0 else None
+    return Published(UUID(offsets[place].metadata), offsets[place].offset) if offsets[place].offset >= 0 else None
 
 
 async def places_of(producer: AIOKafkaProducer, topic: str) -> list[TopicPartition]:
@@ -132,7 +132,7 @@ def _place(topics: FeedTopics) -> TopicPartition:
 
 
 async def is_untouched(kafka: KafkaSettings, places: list[TopicPartition]) -> bool:
-    """Whether nothing was ever written to the partitions of a topic."""
+    """Whether the partitions of a topic have never held a record."""
     return not any((await _ends(kafka, places)).values())
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from api.app import create_app
 from deploy.embedded.process import free_port
-from streams.engine.live_rules import Agreed
+from streams.engine.live_rules import LiveRules
 from streams.kafka import KafkaSettings
 from tandem import ApiError, AsyncClient, NotFound, answers
 from tests.commands import Done, command
@@ -231,7 +231,7 @@ async def test_the_commands(world: World, tmp_path: Path) -> None:
 
 
 async def test_readers_keep_up_with_what_is_agreed(kafka_settings: KafkaSettings, database_url: str) -> None:
-    connection, agreed = await asyncpg.connect(database_url), Agreed(RULES)
+    connection, agreed = await asyncpg.connect(database_url), LiveRules(RULES)
     await agreed.look(connection)
     assert agreed.rules is RULES
     now = datetime.now(UTC).isoformat()

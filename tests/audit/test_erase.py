@@ -32,8 +32,8 @@ from store.erasure import UnknownSecret, erased_by, read_secret, rewrite
 from store.rebuild import drop
 from store.session import open_engine_connection
 from streams.engine import refolding as refolding_module
-from streams.engine.erasing import stored_keys
-from streams.engine.intake import precedes
+from streams.engine.conflicts import precedes
+from streams.engine.removal import stored_keys
 from streams.kafka import KafkaSettings
 from tests.laws.histories import long_hostile_history
 from tests.support import RULES, body, counts, fresh_database, produce, project, until, worker
@@ -345,7 +345,7 @@ async def test_what_another_worker_writes_meanwhile_is_erased_as_well(
         if len(looked) == 1:
             own = await asyncpg.connect(world.url)
             [place] = await own.fetch(_ELSEWHERE, f"{kafka_settings.topic_prefix}.joint.events")
-            await produce(kafka_settings, [(place["owner_room"], place["partition"], fresh)])
+            await produce(kafka_settings, [(place["department"], place["partition"], fresh)])
             await until(lambda: _is_read(own, len(world.records) + 1))
             await own.close()
         return answer
@@ -366,8 +366,8 @@ async def test_what_another_worker_writes_meanwhile_is_erased_as_well(
 
 #: A partition of marketing's that another worker holds than the joint topic's first one.
 _ELSEWHERE = """
-    SELECT p.owner_room, p.partition FROM partitions p
-    WHERE p.owner_room = 'marketing'
+    SELECT p.department, p.partition FROM partitions p
+    WHERE p.department = 'marketing'
       AND p.worker <> (SELECT worker FROM partitions WHERE topic = $1 AND partition = 0)
     ORDER BY 2 LIMIT 1
 """

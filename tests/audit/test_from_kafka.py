@@ -14,7 +14,7 @@ from audit.rebuild import rebuild
 from audit.verify import verify_from_kafka
 from store.partitions import PlaybookChanged
 from store.rebuild import UnusableName, drop, projections_beside
-from streams.engine.rate_limit import Pace
+from streams.engine.rate_limit import RateLimit
 from streams.kafka import KafkaSettings, event_topics
 from tests.laws.histories import long_hostile_history
 from tests.plans import agree
@@ -74,7 +74,7 @@ async def test_it_goes_on_where_it_was_interrupted(kafka_settings: KafkaSettings
 def _slowly(kafka: KafkaSettings, database_url: str) -> tuple["asyncio.Task[ProjectionDigest]", asyncio.Event]:
     """A replay, and when it is told how far it is."""
     begun = asyncio.Event()
-    work = replay_from_kafka(kafka, database_url, RULES, "again", lambda *_: begun.set(), Pace(300))
+    work = replay_from_kafka(kafka, database_url, RULES, "again", lambda *_: begun.set(), RateLimit(300))
     return asyncio.create_task(work), begun
 
 

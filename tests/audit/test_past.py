@@ -15,7 +15,7 @@ from audit.past import Point, fold_at, recorded_of
 from audit.rebuild import rebuild
 from deploy.embedded.process import free_port
 from projections.fold import subject_of
-from projections.identifiers import identifier_key, key_at
+from projections.identifiers import identifier_key
 from projections.identity.register import RULINGS
 from projections.identity.workspace import Workspace
 from projections.journey.journey import Journey
@@ -25,9 +25,10 @@ from projections.views.journey import journey_view
 from projections.views.reasons import reasons_of
 from schemas.decode import decode
 from schemas.event import Event
+from store.identity import newest_key
 from store.rebuild import AnotherPoint, projections_beside
 from store.session import open_engine_connection
-from streams.engine.intake import precedes
+from streams.engine.conflicts import precedes
 from streams.kafka import KafkaSettings
 from tandem import ApiError, AsyncClient, Identifier, NotFound
 from tests.commands import Done, command
@@ -72,7 +73,7 @@ def _key(chance: random.Random, events: list[Event]) -> bytes:
 
 
 def _journey(workspace: Workspace, key: bytes) -> Journey | None:
-    newest = key_at(key, 2**62, workspace.register.releases)
+    newest = newest_key(key, workspace.register.releases)
     return workspace.journey_of(newest) or workspace.journey_of(key)
 
 

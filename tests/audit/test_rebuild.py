@@ -14,7 +14,7 @@ from audit.switch import switch
 from audit.verify import verify, verify_from_kafka
 from store import rebuild as store_module
 from store.rebuild import BeingBuilt, NoSuchProjection, UnusableName, claimed, commit_rebuilt, drop
-from streams.engine.rate_limit import Pace
+from streams.engine.rate_limit import RateLimit
 from streams.kafka import KafkaSettings
 from tests.laws.histories import long_hostile_history
 from tests.support import RULES, body, expected_digest, produce, project, stored_digest
@@ -83,7 +83,7 @@ async def test_a_projection_cannot_have_any_name(database_url: str, name: str) -
 async def test_somebody_elses_schema_is_left_alone(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     await connection.execute("CREATE SCHEMA warehouse; CREATE TABLE warehouse.stock (item text)")
-    with pytest.raises(UnusableName, match="no projection"):
+    with pytest.raises(UnusableName, match="not a projection"):
         await rebuild(database_url, RULES, "warehouse", lambda *_: None)
     with pytest.raises(NoSuchProjection):
         await drop(connection, "warehouse")
@@ -100,12 +100,12 @@ async def test_at_a_pace_it_goes_on_evenly_and_writes_now_and_then(
     monkeypatch.setattr(rebuild_module, "_PACED_SECONDS", 0.5)
     heard, places = [0], list[int]()
 
-    async def commit(*arguments: Any) -> None:
-        places.append(arguments[-1].events)
-        await commit_rebuilt(*arguments)
+    async def commit(writer: asyncpg.Connection, **written: Any) -> None:
+        places.append(written["position"].events)
+        await commit_rebuilt(writer, **written)
 
     monkeypatch.setattr(rebuild_module, "commit_rebuilt", commit)
-    found = await rebuild(database_url, RULES, "beside", lambda done, _: heard.append(done), Pace(300))
+    found = await rebuild(database_url, RULES, "beside", lambda done, _: heard.append(done), RateLimit(300))
     assert found.sha256 == await stored_digest(database_url)
     assert max(after - before for before, after in pairwise(heard)) < 400, "a second's, and the rest of a block"
     assert len(places) >= 3
@@ -145,13 +145,13 @@ def _die_at_every(monkeypatch: pytest.MonkeyPatch, *, commits: int) -> list[int]
     """Let every so many-th commit fail: before it, what was read ahead and folded is lost."""
     count, kills = 0, list[int]()
 
-    async def commit(*arguments: Any) -> None:
+    async def commit(writer: asyncpg.Connection, **written: Any) -> None:
         nonlocal count
         count += 1
         if count % commits == 0:
             kills.append(count)
             raise _Killed
-        await commit_rebuilt(*arguments)
+        await commit_rebuilt(writer, **written)
 
     monkeypatch.setattr(rebuild_module, "commit_rebuilt", commit)
     return kills

@@ -90,7 +90,7 @@ async def test_it_takes_the_place_with_all_that_came_meanwhile(
 
 
 def _expected(bodies: list[bytes], parts: list[list[tuple[str, bytes]]]) -> str:
-    from streams.engine.intake import precedes
+    from streams.engine.conflicts import precedes
 
     winner = bodies[0] if precedes(bodies[0], bodies[1]) else bodies[1]
     return expected_digest([("marketing", winner), *[one for part in parts for one in part]])
@@ -208,7 +208,7 @@ async def test_what_cannot_be_switched(kafka_settings: KafkaSettings, database_u
     with pytest.raises(NoSuchProjection):
         await switch(database_url, RULES, "nothing", lambda *_: None)
     await rebuild(database_url, RULES, "past", lambda *_: None, point=Point(at=2**60))
-    with pytest.raises(NotSwitchable, match="is of the past"):
+    with pytest.raises(NotSwitchable, match="shows the past"):
         await switch(database_url, RULES, "past", lambda *_: None)
     await replay_from_kafka(kafka_settings, database_url, RULES, "logged", lambda *_: None)
     with pytest.raises(NotSwitchable, match="was read from Kafka"):

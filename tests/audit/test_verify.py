@@ -186,10 +186,10 @@ async def test_it_writes_as_memory_runs_short_and_not_before(
 ) -> None:
     written = 0
 
-    async def commit(*arguments: Any) -> None:
+    async def commit(writer: asyncpg.Connection, **rows: Any) -> None:
         nonlocal written
         written += 1
-        await commit_rebuilt(*arguments)
+        await commit_rebuilt(writer, **rows)
 
     monkeypatch.setattr(rebuild_module, "commit_rebuilt", commit)
     assert (await _verify(database)).sound

@@ -69,4 +69,4 @@ async def test_an_auditor_s_day(kafka_settings: KafkaSettings, database_url: str
     wrong = await audit("report", "--from", "2020-01-01", "-o", str(tmp_path / "wrong.html"))
     assert (wrong.code, "something is WRONG" in wrong.out) == (1, True), wrong
     _write(str(tmp_path / "checkpoints.jsonl"), "nothing\n")
-    assert "line 1: this is no checkpoint" in (await audit("verify")).out
+    assert "line 1: this is not a checkpoint" in (await audit("verify")).out

@@ -20,7 +20,7 @@ imports:
   - files: "leads.csv"
     events:
       - type: lead_captured
-        owner: marketing
+        department: marketing
         source: forms
         id: [id]
         occurred_at: {column: day, format: "%Y-%m-%d", timezone: UTC}

@@ -17,7 +17,7 @@ from schemas.decode import decode
 from store.archive import read_all
 from store.commit import Batch, commit_batch, write_journeys
 from store.session import open_engine_connection, open_writer
-from streams.engine import projector
+from streams.engine import caution, committing
 from streams.kafka import KafkaSettings
 from tests.laws.histories import long_hostile_history
 from tests.support import RULES, body, counts, expected_digest, produce, project, stored_digest, until, worker
@@ -53,8 +53,8 @@ async def test_merges_in_opposite_order_on_two_workers(
     kafka_settings: KafkaSettings, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fault 27: two partitions merge the same people in opposite order; small batches make the workers meet."""
-    monkeypatch.setattr(projector, "BATCH_RECORDS", 16)
-    monkeypatch.setattr(projector, "_SMALLEST_BATCH", 2)
+    monkeypatch.setattr(caution, "BATCH_RECORDS", 16)
+    monkeypatch.setattr(caution, "SMALLEST_BATCH", 2)
     singles, left, right = _crossing_merges()
     connection = await asyncpg.connect(database_url)
     with structlog.testing.capture_logs() as logs:
@@ -207,8 +207,8 @@ async def test_a_hostile_history_in_any_partitions_equals_the_fold_and_the_archi
     kafka_settings: KafkaSettings, database_url: str, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
     """Rulings, releases, shared devices: live, in small batches on one or two workers, and from the archive."""
-    monkeypatch.setattr(projector, "BATCH_RECORDS", 24)
-    monkeypatch.setattr(projector, "_SMALLEST_BATCH", 2)
+    monkeypatch.setattr(caution, "BATCH_RECORDS", 24)
+    monkeypatch.setattr(caution, "SMALLEST_BATCH", 2)
     history = long_hostile_history(600, seed=5)
     chance = random.Random(workers)
     records = [(owner, chance.randrange(3), value) for owner, value in chance.sample(history, len(history))]
@@ -221,8 +221,10 @@ async def test_a_hostile_history_in_any_partitions_equals_the_fold_and_the_archi
             await until(lambda: _both_hold(connection))
         await produce(kafka_settings, records)
         await until(lambda: _read(connection, len(records)))
-    owner_of = {row["partition_id"]: row["owner_room"] for row in await connection.fetch("SELECT * FROM partitions")}
-    archived = [(owner_of[event.partition_id], event.value) async for event in read_all(connection)]
+    department_of = {
+        row["partition_id"]: row["department"] for row in await connection.fetch("SELECT * FROM partitions")
+    }
+    archived = [(department_of[event.partition_id], event.value) async for event in read_all(connection)]
     await connection.close()
     assert len(archived) == len(history)
     digest = await stored_digest(database_url)
@@ -292,5 +294,5 @@ async def _commit_after(monkeypatch: pytest.MonkeyPatch, deed: Callable[[Batch],
             done.append(True)
         return await commit_batch(connection, batch)
 
-    monkeypatch.setattr(projector, "commit_batch", commit)
+    monkeypatch.setattr(committing, "commit_batch", commit)
     return done

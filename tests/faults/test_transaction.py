@@ -9,8 +9,8 @@ from unittest.mock import patch
 import asyncpg
 import pytest
 
-import streams.engine.projector as projector_module
 from store.commit import Batch, Fenced, commit_batch
+from streams.engine import caution, committing
 from streams.kafka import KafkaSettings
 from tests.support import body, counts, expected_digest, produce, project, stored_digest, until, worker
 
@@ -80,7 +80,7 @@ def crash_once(step: int, after: bool) -> Iterator[list[str]]:
         crashed = True
         return await commit_batch(Crashing(connection, step, after, steps), batch)  # type: ignore[arg-type]
 
-    with patch.object(projector_module, "commit_batch", commit):
+    with patch.object(committing, "commit_batch", commit):
         yield steps
 
 
@@ -149,7 +149,7 @@ async def test_a_worker_that_lost_its_partition_writes_nothing(
             raise
 
     connection = await asyncpg.connect(database_url)
-    with patch.object(projector_module, "commit_batch", commit):
+    with patch.object(committing, "commit_batch", commit):
         async with worker(kafka_settings, database_url):
             await asleep.wait()
             # what a takeover does: raise the epoch
@@ -176,7 +176,7 @@ async def test_terminated_connections_are_opened_again(kafka_settings: KafkaSett
     async def held() -> bool:
         return bool(await connection.fetchval("SELECT count(*) FROM partitions WHERE worker IS NOT NULL"))
 
-    with patch.object(projector_module, "BATCH_RECORDS", 25):
+    with patch.object(caution, "BATCH_RECORDS", 25):
         async with worker(kafka_settings, database_url) as task:
             await until(held)
 
@@ -213,7 +213,7 @@ async def test_duplicates_have_one_effect_and_are_counted(
     ]
     records.sort(key=lambda record: hash((record[1], record[2][20:60])) % 1000)
     await produce(kafka_settings, records)
-    with patch.object(projector_module, "BATCH_RECORDS", batch_records):
+    with patch.object(caution, "BATCH_RECORDS", batch_records):
         counted = await project(kafka_settings, database_url, len(records))
     assert counted == {
         "read": len(records),
@@ -242,7 +242,7 @@ async def test_a_database_fault_that_passes_makes_no_dead_letter(
             raise faults.pop()
         return await commit_batch(connection, batch)
 
-    with patch.object(projector_module, "commit_batch", commit):
+    with patch.object(committing, "commit_batch", commit):
         counted = await project(kafka_settings, database_url, len(BODIES))
     assert faults == []
     assert counted["dead"] == 0

@@ -179,15 +179,21 @@ MUTANTS = {
         ("tests/streams/test_preparation.py::test_what_is_not_committed_yet_stays_in_memory",),
     ),
     "late events bring an erased person back": Mutant(
-        (("streams/engine/preparation.py", "        if self._workspace.register.erased:\n", "        if False:\n"),),
+        (
+            (
+                "streams/engine/preparation.py",
+                "        if self._cache.workspace.register.erased:\n",
+                "        if False:\n",
+            ),
+        ),
         ("tests/audit/test_erase.py::test_nobody_is_brought_back_by_what_comes_late_or_again",),
     ),
     "an erasure does not ask who came meanwhile": Mutant(
-        (("store/commit.py", "if await somebody_came(connection, batch.erasing, first):", "if False:"),),
+        (("store/commit.py", "if await somebody_came(connection, batch.removal, first):", "if False:"),),
         ("tests/audit/test_erase.py::test_what_another_worker_writes_meanwhile_is_erased_as_well",),
     ),
     "what is erased stays in the archive": Mutant(
-        (("store/commit.py", "await take_out(connection, batch.erasing, batch_id)", "pass"),),
+        (("store/commit.py", "await take_out(connection, batch.removal, batch_id)", "pass"),),
         ("tests/audit/test_erase.py::test_nothing_is_left_and_everybody_else_is_as_before",),
     ),
     "an erasure forgets that a device is shared": Mutant(
@@ -207,11 +213,11 @@ MUTANTS = {
         ("tests/api/test_changes.py::test_what_comes_between_the_last_page_and_the_hub_is_told",),
     ),
     "the conflict's first arrival wins": Mutant(
-        (("streams/engine/preparation.py", "elif precedes(archived.value, candidate.value):", "elif True:"),),
+        (("streams/engine/conflicts.py", "if precedes(known, body):", "if True:"),),
         ("tests/streams/test_projector.py::test_conflicting_bodies_give_the_same_winner_in_either_order",),
     ),
     "a ruling that has lost its id still holds": Mutant(
-        (("streams/engine/refolding.py", "        self._take_back(old)\n", ""),),
+        (("streams/engine/refolding.py", "        retract_joint(workspace, old, self._rules)\n", ""),),
         (
             "tests/streams/test_joint_conflicts.py::"
             "test_the_winner_counts_whenever_it_comes[winner second-joined, others joined]",

@@ -9,7 +9,7 @@ import pytest
 from audit.rebuild import rebuild
 from audit.switch import switch
 from audit.verify import verify
-from streams.engine.intake import precedes
+from streams.engine.conflicts import precedes
 from streams.kafka import KafkaSettings
 from tests.plans import approve, propose
 from tests.support import RULES, body, expected_digest, produce, project, stored_digest, swept, until, worker

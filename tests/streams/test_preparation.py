@@ -7,12 +7,13 @@ import pytest
 
 from projections.journey.row import JourneyRow
 from store.archive import LogRecord
-from store.partitions import owners
+from store.partitions import read_departments
 from store.session import closing, open_engine_connection
 from streams.engine import cache as cache_module
+from streams.engine.effects import Effects
 from streams.engine.look_ahead import LookAhead
-from streams.engine.preparation import Effects, Preparation
-from streams.engine.reader_process import Reader
+from streams.engine.preparation import Preparation
+from streams.engine.reader_process import BatchReader
 from streams.kafka import KafkaSettings
 from tests.laws.histories import long_hostile_history
 from tests.support import RULES, body, expected_digest, produce, project, stored_digest
@@ -24,8 +25,8 @@ def preparing(
     connection: asyncpg.Connection, departments: dict[int, str]
 ) -> Callable[[int, int, bytes], Awaitable[Effects]]:
     """Folds one record (partition id, offset, value) after the other, each a batch; nothing is committed."""
-    look_ahead = LookAhead(connection, Reader(RULES), departments)
-    preparation = Preparation(connection, None, RULES, departments)
+    look_ahead = LookAhead(connection, BatchReader(RULES), departments)
+    preparation = Preparation(cache_module.Cache(connection, RULES, None), None, departments)
 
     async def prepare(partition_id: int, offset: int, value: bytes) -> Effects:
         record = LogRecord(partition_id, offset, 0, None, value)
@@ -57,17 +58,17 @@ async def test_hand_offs_that_are_as_they_were_are_not_written_again(
     await produce(kafka_settings, [("marketing", 0, body(0, "lead_qualified", who=u1))])
     await project(kafka_settings, database_url, 1)
     async with closing(await open_engine_connection(database_url)) as connection:
-        known = await owners(connection)
-        of = {owner: partition_id for partition_id, owner in known.items()}
+        known = await read_departments(connection)
+        of = {department: partition_id for partition_id, department in known.items()}
         prepare = preparing(connection, known)
 
-        async def effects(number: int, owner: str, value: bytes) -> tuple[int, int, int]:
-            found = await prepare(of[owner], number, value)
+        async def effects(number: int, department: str, value: bytes) -> tuple[int, int, int]:
+            found = await prepare(of[department], number, value)
             return len(found.rows), len(found.with_handoffs), len(found.had_handoffs)
 
         for number in (10, 11):  # just loaded, and in memory
             assert await effects(number, "marketing", body(number, who=u1, occurred_at=at)) == (1, 0, 0)
-        accepted = body(20, "lead_accepted", who=u1, occurred_at=at, data={"owner": "rosa"})
+        accepted = body(20, "lead_accepted", who=u1, occurred_at=at, data={"department": "rosa"})
         assert await effects(20, "sales", accepted) == (1, 1, 1)
         assert await effects(21, "marketing", body(21, "lead_qualified", who={"user_id": "u2"})) == (1, 1, 0)
 
@@ -77,8 +78,8 @@ async def test_a_cache_that_is_too_small_changes_nothing(
 ) -> None:
     monkeypatch.setattr(cache_module, "CACHED_JOURNEYS", 3)
     monkeypatch.setattr(cache_module, "CACHED_MOMENTS", 8)
-    monkeypatch.setattr("streams.engine.projector.BATCH_RECORDS", 16)
+    monkeypatch.setattr("streams.engine.caution.BATCH_RECORDS", 16)
     history = long_hostile_history(_EVENTS, seed=11)
-    await produce(kafka_settings, [(owner, n % 3, value) for n, (owner, value) in enumerate(history)])
+    await produce(kafka_settings, [(department, n % 3, value) for n, (department, value) in enumerate(history)])
     await project(kafka_settings, database_url, _EVENTS)
     assert await stored_digest(database_url) == expected_digest(history)

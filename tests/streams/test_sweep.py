@@ -12,7 +12,7 @@ from audit.rebuild import rebuild
 from projections.playbook.terms import DAY
 from store import commit as commit_module
 from store.proposals import move_sweep
-from streams.engine import projector as projector_module
+from streams.engine import work_session
 from streams.kafka import KafkaSettings
 from tests.plans import TEXT, agree, at_micros
 from tests.support import RULES, body, expected_digest, produce, project, stored_digest, swept, until, worker
@@ -52,8 +52,8 @@ async def test_stored_journeys_follow_the_terms_agreed(
     kafka_settings: KafkaSettings, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Crashes in the middle of the sweep, and events meanwhile: the digest is that of the fold, the feed is a chain."""
-    monkeypatch.setattr(projector_module, "_SWEPT_AT_ONCE", 7)
-    monkeypatch.setattr(projector_module, "_IDLE_PAGES", 1)
+    monkeypatch.setattr(work_session, "_SWEPT_AT_ONCE", 7)
+    monkeypatch.setattr(work_session, "_IDLE_PAGES", 1)
     first, later = _customers(60), [("marketing", body(1_000 + n, who={"user_id": f"u{n}"})) for n in range(30)]
     plan = agree(1, at_micros(_NOW - 20 * DAY), _SHORTER)
     await produce(kafka_settings, [(owner, n % 3, value) for n, (owner, value) in enumerate(first)])

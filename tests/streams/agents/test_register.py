@@ -383,7 +383,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: str, messa
 
 
 def test_a_name_that_is_none_is_said(tmp_path: Path) -> None:
-    with pytest.raises(AgentsUnusable, match="no file and none of crm, alerts"):
+    with pytest.raises(AgentsUnusable, match="neither a file nor one of crm, alerts"):
         load([str(tmp_path / "missing.py")])
 
 

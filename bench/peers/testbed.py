@@ -5,7 +5,7 @@ from uuid import uuid4
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from bench.services import Place, Servers
+from bench.services import Servers, Testbed
 from store.migrate import create_database
 from streams.kafka import KafkaSettings, ensure_topics, event_topics
 
@@ -22,32 +22,32 @@ _TABLES = """
 """
 
 
-def name_of(place: Place) -> str:
+def name_of(testbed: Testbed) -> str:
     """No other run has it: consumer groups, logs and state are named after it."""
-    return place.kafka.topic_prefix
+    return testbed.kafka.topic_prefix
 
 
-def input_of(place: Place) -> str:
+def input_of(testbed: Testbed) -> str:
     """The topic that the workload lies in."""
-    return event_topics(place.kafka)["marketing"]
+    return event_topics(testbed.kafka)["marketing"]
 
 
-def output_of(place: Place) -> str:
+def output_of(testbed: Testbed) -> str:
     """The topic that a peer may publish journeys to."""
-    return f"{name_of(place)}.journeys"
+    return f"{name_of(testbed)}.journeys"
 
 
-async def make_peer_place(on: Servers) -> Place:
+async def make_peer_testbed(on: Servers) -> Testbed:
     """Fresh topics and a fresh database with empty tables."""
     name = f"peer_{uuid4().hex[:8]}"
     url = await create_database(on.postgres, name)
     connection = await asyncpg.connect(url)
     await connection.execute(_TABLES)
     await connection.close()
-    place = Place(KafkaSettings(bootstrap=on.bootstrap, topic_prefix=name), url, on.folder)
-    await ensure_topics(place.kafka)
-    admin = AIOKafkaAdminClient(**place.kafka.client_options())
+    testbed = Testbed(KafkaSettings(bootstrap=on.bootstrap, topic_prefix=name), url, on.folder)
+    await ensure_topics(testbed.kafka)
+    admin = AIOKafkaAdminClient(**testbed.kafka.client_options())
     await admin.start()
-    await admin.create_topics([NewTopic(output_of(place), place.kafka.partitions, 1)])
+    await admin.create_topics([NewTopic(output_of(testbed), testbed.kafka.partitions, 1)])
     await admin.close()
-    return place
+    return testbed
