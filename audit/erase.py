@@ -14,13 +14,15 @@ import asyncpg
 import orjson
 
 from projections.identifiers import identifier_key, key_at, later_key
-from projections.identity.erasure import ERASURE, Erased, Erasure, hidden, name_of_secret
+from projections.identity.erasure import ERASURE, Erased, Erasure, keyed_hash, name_of_secret
 from projections.identity.workspace import Workspace
-from projections.journey.journey import CONTESTED, Journey, Known
-from projections.journey.moments import SESSION_GAP
-from projections.playbook.model import Rules
+from projections.journey.journey import Journey
+from projections.journey.links import CONTESTED, Known
+from projections.journey.sessions import SESSION_GAP
+from projections.playbook.rules import Rules
 from projections.text import time_text
 from schemas.errors import TandemError
+from schemas.times import NEVER
 from store.archive import DamagedBlock, open_block
 from store.erasure import all_blocks, erased_by, make_secret, tables_with
 from store.identity import load_tied
@@ -66,7 +68,7 @@ async def plan(
     """
     workspace = await load_tied(connection, rules, [key])
     register = workspace.register
-    newest = key_at(key, 2**62, register.releases)
+    newest = key_at(key, NEVER, register.releases)
     journey = workspace.journey_of(newest)
     if journey is None:
         raise NotErasable(f"no event has named {named}: nothing is stored of it")
@@ -89,7 +91,7 @@ async def plan(
     data = {
         "secret": name_of_secret(secret),
         "subjects": [_subject(secret, journey.identifiers[one], register.releases) for one in subjects],
-        "shared": [hidden(secret, _base(workspace, one)) for one in sorted(devices)],
+        "shared": [keyed_hash(secret, _base(workspace, one)) for one in sorted(devices)],
         "events": [f"{one.event.id.hex()} {one.event.source}" for one in loose],
     }
     erased = Erased(secret)
@@ -111,7 +113,7 @@ def _subject(secret: bytes, known: Known, releases: Mapping[bytes, list[int]]) -
     """What stands for an identifier, and since when it is the person's."""
     base = identifier_key(known.type, known.value)
     since = next((at for at in releases.get(base, ()) if later_key(base, at) == known.key), None)
-    return hidden(secret, base) + ("" if since is None else f"@{since}")
+    return keyed_hash(secret, base) + ("" if since is None else f"@{since}")
 
 
 def _base(workspace: Workspace, key: bytes) -> bytes:

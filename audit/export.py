@@ -7,10 +7,11 @@ import asyncpg
 import orjson
 
 from projections.identifiers import key_at
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from projections.text import id_text, time_text
 from projections.views.journey import journey_view
 from schemas.errors import TandemError
+from schemas.times import NEVER
 from store.identity import load_tied, places_of
 from store.partitions import owners
 from store.reads import ReadFilter, list_reads
@@ -33,7 +34,7 @@ async def export_person(
     """
     workspace = await load_tied(connection, rules, [key])
     releases = workspace.register.releases
-    journey = workspace.journey_of(key_at(key, 2**62, releases))
+    journey = workspace.journey_of(key_at(key, NEVER, releases))
     if journey is None:
         raise NobodyNamed(f"no event has named {named}: nothing is stored of it")
     stored = await stored_naming(connection, [journey], await owners(connection), rules, nobodys=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from aiokafka import TopicPartition
 
 from audit.digest import ProjectionDigest, projection_digest
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from schemas.errors import TandemError
 from store.rebuild import claimed
 from store.replay import begin, ends_of, progress, progressed

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import NamedTuple
 
 import asyncpg
@@ -17,8 +18,8 @@ from audit.digest import ProjectionDigest, projection_digest
 from audit.past import NOW, Point
 from projections.identity.erasure import ERASURE
 from projections.identity.register import ABOUT_IDENTITY
-from projections.playbook.model import Rules
-from projections.playbook.proposals import ABOUT_PLAYBOOK
+from projections.playbook.events import ABOUT_PLAYBOOK
+from projections.playbook.rules import Rules
 from schemas.canonical import body_hash
 from schemas.decode import decode_again
 from store.archive import Archived, DamagedBlock, LogRecord, open_block
@@ -281,7 +282,7 @@ def _live(reading: Reading, lost: Losers, at: int | None) -> list[Found]:
 
 async def _commit(writer: asyncpg.Connection, effects: Effects, place: Place) -> None:
     harvest = effects.harvest
-    entries = harvest.entries._replace(renewed=False)  # whatever is written follows the terms agreed
+    entries = replace(harvest.entries, terms_changed=False)  # whatever is written follows the terms agreed
     await commit_rebuilt(
         writer,
         effects.rows,

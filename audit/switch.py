@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from schemas.decode import decode, decode_again
 from store.archive import open_block
 from store.loading import load_register

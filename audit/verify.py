@@ -12,7 +12,7 @@ from audit.digest import projection_digest
 from audit.from_kafka import read_log
 from audit.rebuild import fold_archive
 from projections.journey.journey import UnknownStateFormat, decode_journey
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from projections.text import id_text, time_text
 from store.archive import DamagedBlock
 from store.rebuild import claimed, forget, place_of

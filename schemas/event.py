@@ -2,6 +2,9 @@
 
 import msgspec
 
+#: Law 2's order of events: occurred_at in microseconds since 1970 UTC, event id, source.
+Order = tuple[int, bytes, str]
+
 
 class Event(msgspec.Struct, frozen=True, gc=False):
     """One fact, checked against its contract and upcast to its type's current version."""
@@ -16,3 +19,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     consent: dict[str, bool]
     #: the Struct of the type's current version; a dict for custom types
     data: object
+
+    @property
+    def order(self) -> Order:
+        """The event's place in law 2's order."""
+        return (self.occurred_at, self.id, self.source)

@@ -9,6 +9,9 @@ from schemas.rejection import Rejection
 EARLIEST = 0
 LATEST = 4_102_444_800_000_000  #: 2100-01-01T00:00:00Z, exclusive
 
+DAY = 86_400_000_000  #: microseconds
+BEGINNING, NEVER = -(2**62), 2**62  #: before all times, and after them
+
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 _TAILS = frozenset({"Z", "+00:00"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from cli.client import AsJson, DataDir
+from projections.playbook.rules import load_rules
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -236,7 +237,6 @@ def report(
     from cli.errors import UserError
     from cli.render.report_page import report_page
     from cli.settings import load_settings
-    from projections.playbook.model import DEFAULT_PLAYBOOK, compile_rules, load_playbook
     from store.report import Span
 
     now = datetime.now(UTC)
@@ -247,7 +247,7 @@ def report(
         raise UserError(f"{output}: name it .html for people, or .json for programs")
     signed, unread = _read(checkpoints, public_key, data_dir)
     settings = load_settings(data_dir)
-    rules = compile_rules(load_playbook(settings.playbook or DEFAULT_PLAYBOOK))
+    rules = load_rules(settings.playbook)
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("recomputing", total=None)

@@ -9,6 +9,7 @@ import typer
 
 from cli.client import AsJson, DataDir, person_key
 from cli.commands.audit import signed_document
+from projections.playbook.rules import load_rules
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -52,11 +53,10 @@ def erase(
 
     from audit.erase import erasure_event
     from cli.settings import load_settings
-    from projections.playbook.model import DEFAULT_PLAYBOOK, compile_rules, load_playbook
 
     settings = load_settings(data_dir)
     key = person_key(identifier)
-    rules = compile_rules(load_playbook(settings.playbook or DEFAULT_PLAYBOOK))
+    rules = load_rules(settings.playbook)
     at = int(datetime.now(UTC).timestamp() * 1_000_000)
     planned = asyncio.run(_plan(settings, rules, key, identifier, at))
     _tell(planned, quiet=as_json)

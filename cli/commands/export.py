@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.client import DataDir, person_key
+from projections.playbook.rules import load_rules
 
 if TYPE_CHECKING:
     from cli.settings import Settings
@@ -51,10 +52,9 @@ async def _export(settings: "Settings", key: bytes, named: str) -> dict[str, Any
     from datetime import UTC, datetime
 
     from audit.export import export_person
-    from projections.playbook.model import DEFAULT_PLAYBOOK, compile_rules, load_playbook
     from store.session import closing, open_engine_connection
 
-    rules = compile_rules(load_playbook(settings.playbook or DEFAULT_PLAYBOOK))
+    rules = load_rules(settings.playbook)
     at = int(datetime.now(UTC).timestamp() * 1_000_000)
     async with closing(await open_engine_connection(settings.database_url)) as connection:
         return await export_person(connection, rules, key, named, at)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.client import AsJson, DataDir, time_of
+from projections.playbook.rules import load_rules
 
 if TYPE_CHECKING:
     from audit.past import Point
@@ -69,12 +70,11 @@ def replay(
     from cli.errors import UserError
     from cli.settings import load_settings
     from cli.stack.processes import log_to_stderr
-    from projections.playbook.model import DEFAULT_PLAYBOOK, compile_rules, load_playbook
     from streams.engine.gc_tuning import look_seldom
     from streams.engine.rate_limit import Pace
 
     settings = load_settings(data_dir)
-    rules = compile_rules(load_playbook(playbook or settings.playbook or DEFAULT_PLAYBOOK))
+    rules = load_rules(playbook or settings.playbook)
     look_seldom()
     pace = None if rate is None else Pace(rate)
     point = _point(at, known_at)
@@ -143,11 +143,10 @@ def verify(
     from audit.verify import verify, verify_from_kafka
     from cli.settings import load_settings
     from cli.stack.processes import log_to_stderr
-    from projections.playbook.model import DEFAULT_PLAYBOOK, compile_rules, load_playbook
     from streams.engine.gc_tuning import look_seldom
 
     settings = load_settings(data_dir)
-    rules = compile_rules(load_playbook(settings.playbook or DEFAULT_PLAYBOOK))
+    rules = load_rules(settings.playbook)
     look_seldom()
     console = Console(stderr=True)
     with Progress(console=console, disable=as_json or not console.is_terminal, transient=True) as bar:
@@ -217,10 +216,9 @@ def switch(
 
     from audit.switch import switch
     from cli.settings import load_settings
-    from projections.playbook.model import DEFAULT_PLAYBOOK, compile_rules, load_playbook
 
     settings = load_settings(data_dir)
-    rules = compile_rules(load_playbook(playbook or settings.playbook or DEFAULT_PLAYBOOK))
+    rules = load_rules(playbook or settings.playbook)
     console = Console(stderr=True)
     with console.status("catching up") as status:
 

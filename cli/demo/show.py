@@ -27,7 +27,7 @@ from cli.stack import supervisor
 from cli.stack.status import Status, look
 from deploy.embedded.process import free_port
 from projections.memory import digest_of_workspace, fold_events
-from projections.playbook.model import DEFAULT_PLAYBOOK, compile_rules, load_playbook
+from projections.playbook.rules import load_rules
 from schemas.decode import decode
 from schemas.event import Event
 from store.session import open_engine_connection
@@ -167,7 +167,7 @@ async def _adds_up(settings: Settings, facts: Sequence[Fact], found: Status, con
         stored = await projection_digest(connection)
     finally:
         await connection.close()
-    rules = compile_rules(load_playbook(settings.playbook or DEFAULT_PLAYBOOK))
+    rules = load_rules(settings.playbook)
     expected = digest_of_workspace(fold_events(_events(facts), rules))
     same = stored.sha256 == expected
     console.print(

@@ -10,9 +10,9 @@ from operator import attrgetter
 import msgspec
 
 from projections.fold import facts_of
-from projections.journey.journey import Fact
+from projections.journey.facts import Fact
 from projections.journey.moments import Moment, moment_of
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from projections.subjects import Subject
 from store.archive import Block, LogRecord, blocks_of, bucket_of, open_block
 from store.commit import DeadLetter, EventRow, copy_of

@@ -8,7 +8,7 @@ from projections.identifiers import identifier_key, normalise
 from projections.identity.erasure import Erased
 from projections.identity.register import RELEASE
 from projections.journey.journey import Journey
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from projections.subjects import Subject, identify
 from schemas.decode import decode, decode_again
 from schemas.event import Event
@@ -97,7 +97,7 @@ def is_erased(erased: Erased, event: Event, rules: Rules) -> bool:
         return False
     region = rules.phone_regions.get(event.source) if rules.phone_regions else None
     subject = identify(event.identities, region, event.type)
-    return erased.takes((event.id, event.source), event.occurred_at, subject)
+    return erased.covers((event.id, event.source), event.occurred_at, subject.persons if subject else ())
 
 
 async def what_to_erase(

@@ -9,7 +9,7 @@ from hashlib import blake2b
 import msgspec
 
 from projections.fold import subject_of
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from projections.subjects import Subject
 from schemas.canonical import body_hash, canonical
 from schemas.decode import decode

@@ -10,12 +10,12 @@ import asyncpg
 from projections.attribution.corrections import Credit, corrections, credit_of
 from projections.fold import take
 from projections.identity.erasure import ERASURE, erasure_of
-from projections.identity.register import RELEASE, Register, nothing_new
+from projections.identity.register import RELEASE, Entries, Register
 from projections.identity.workspace import Consulted, Gone, Harvest
 from projections.journey.journey import Journey, Stored
 from projections.journey.row import JourneyRow, row_of
-from projections.playbook.model import Rules
-from projections.playbook.proposals import ABOUT_PLAYBOOK, said_of
+from projections.playbook.events import ABOUT_PLAYBOOK, playbook_event_of
+from projections.playbook.rules import Rules
 from projections.subjects import Subject
 from projections.views.feed import DETAILED
 from schemas.decode import decode
@@ -77,7 +77,7 @@ class Effects:
         self.superseded: list[EventRow] = []
         self.duplicates: Counter[int] = Counter()
         self.dead_letters: list[DeadLetter] = []
-        self.harvest = Harvest([], [], [], nothing_new(), Consulted([], []))
+        self.harvest = Harvest([], [], [], Entries(), Consulted([], []))
         self.rows: list[JourneyRow] = []
         self.changes: list[Change] = []
         #: what is stored of the events: it may take until the journeys have been folded
@@ -143,7 +143,7 @@ class Preparation:
         old |= set(known) - superseding
         for found in fresh:
             if found.moment.type in ABOUT_PLAYBOOK:
-                self._workspace.agree(said_of(self._candidate(ahead.records, found).event))
+                self._workspace.record(playbook_event_of(self._candidate(ahead.records, found).event))
         for found in releases:
             await self.refolding.release(self._candidate(ahead.records, found))
         await self._cache.load(reading.subjects)
@@ -323,7 +323,7 @@ class Preparation:
                 taken = is_erased(register.erased, event, self._rules)
             else:
                 key = (moment.id, moment.source)
-                taken = register.erased.takes(key, moment.at, subjects[found.subject])
+                taken = register.erased.covers(key, moment.at, subjects[found.subject].persons)
             if taken:
                 gone.add(place)
         records = {(record.partition_id, record.offset): record for record in ahead.records} if gone else {}

@@ -16,7 +16,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from schemas.errors import TandemError
 from store.archive import LogRecord
 from store.commit import Advance, Batch, Fenced, Hole, Stale, commit_batch

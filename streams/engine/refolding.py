@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 
-from projections.fold import apply, erase, released, rule, subject_of, take_out
+from projections.fold import apply, detach_all, erase, release, rule, subject_of
 from projections.identifiers import key_at, later_key
 from projections.identity.erasure import ERASURE, Erasure, erasure_of
 from projections.identity.register import ABOUT_IDENTITY, RELEASE, RULINGS
 from projections.journey.journey import Journey
-from projections.playbook.model import Rules
-from projections.playbook.proposals import ABOUT_PLAYBOOK, said_of
-from projections.subjects import Subject, renewed
+from projections.playbook.events import ABOUT_PLAYBOOK, playbook_event_of
+from projections.playbook.rules import Rules
+from projections.subjects import Subject, subject_at
 from schemas.decode import decode
 from schemas.event import Event
 from store.archive import read_block
@@ -47,7 +47,7 @@ class Refolding:
         journeys: dict[bytes, Journey] = {}
         for home in {workspace.home[key] for key in keys if key in workspace.home}:
             journeys |= workspace.everybody_tied_to(home)
-        members = take_out(workspace, journeys)
+        members = detach_all(workspace, journeys)
         stored = await self._stored(journeys.values())
         erased = workspace.register.erased  # in this batch, perhaps: then the archive still has it
         events = [
@@ -71,7 +71,7 @@ class Refolding:
         if any(self._named_since(key, candidate.event.occurred_at) for key in keys):
             await self._cache.load_tied(keys)
         before = dict(workspace.journeys)
-        members = released(workspace, candidate.event, candidate.subject)
+        members = release(workspace, candidate.event, candidate.subject)
         if members:
             journeys = [one for one in before.values() if not members.isdisjoint(one.identifiers)]
             stored = await self._stored(journeys)
@@ -90,7 +90,7 @@ class Refolding:
     async def erase(self, erasure: Erasure) -> Erasing:
         """Fold everybody again who is tied to an erased person, and note what is taken out of the database."""
         workspace, register = self._workspace, self._workspace.register
-        one, seen = register.erased.of_one(erasure), await head(self._connection)
+        one, seen = register.erased.only(erasure), await head(self._connection)
         keys, shared = await stored_keys(self._connection, one, register.releases)
         listed = await self._named_in(erasure.events)
         await self._cache.load_tied({*keys, *shared, *listed})
@@ -126,7 +126,7 @@ class Refolding:
                 event = decode(archived.value, self._owners[archived.partition_id])
                 subject = subject_of(event, self._rules) if (event.id, event.source) in wanted else None
                 if subject is not None:
-                    own = renewed(subject, event.occurred_at, self._workspace.register.releases)
+                    own = subject_at(subject, event.occurred_at, self._workspace.register.releases)
                     found |= {person.key for person in own.persons}
         return found
 
@@ -140,7 +140,7 @@ class Refolding:
                     f"an erasure was made with the secret {erasure.secret}, and this database has none: restore the "
                     "table `secrets` from a backup. Until then nothing is applied: nobody could say whom it is about"
                 )
-            erased.learn(secret)
+            erased.set_secret(secret)
         return erased.secret_name == erasure.secret
 
     async def refold(self, events: list[Event], losers: list[Event], until_batch: int) -> None:
@@ -158,14 +158,14 @@ class Refolding:
         keys = {key for event, subject in subjects for key in _keys_of(event, subject, releases)}
         named = set(keys)
         for erasure in [erasure_of(event) for event in events if event.type == ERASURE]:
-            for found in await stored_keys(self._connection, register.erased.of_one(erasure), releases):
+            for found in await stored_keys(self._connection, register.erased.only(erasure), releases):
                 keys |= set(found)
             keys |= await self._named_in(erasure.events)
         await self._cache.load_tied(keys)
         everybody: dict[bytes, Journey] = {}
         for key in sorted(keys & workspace.home.keys()):
             everybody |= workspace.everybody_tied_to(workspace.home[key])
-        members = take_out(workspace, everybody) | named
+        members = detach_all(workspace, everybody) | named
         events = [event for event in events if event not in losers]
         winners = {(event.id, event.source) for event in events}
         for loser in losers:
@@ -183,16 +183,16 @@ class Refolding:
         workspace, register = self._workspace, self._workspace.register
         order = (event.occurred_at, event.id, event.source)
         if event.type in ABOUT_PLAYBOOK:
-            workspace.unsay(order)
+            workspace.retract(order)
         elif event.type in RULINGS:
             gone = [ruling for ruling in register.rulings if ruling.order == order]
-            register.unrule(gone)
+            register.retract_rulings(gone)
             for key in [key for ruling in gone for key in ruling.keys]:
-                workspace.disturb(key_at(key, event.occurred_at, register.releases), afresh=True)
+                workspace.mark_dirty(key_at(key, event.occurred_at, register.releases), afresh=True)
         elif event.type == RELEASE and (subject := subject_of(event, self._rules)) is not None:
             for person in subject.persons:
-                register.unrelease(person.key, event.occurred_at)
-                workspace.disturb(person.key, afresh=True)
+                register.retract_release(person.key, event.occurred_at)
+                workspace.mark_dirty(person.key, afresh=True)
 
     def _take_joint(self, events: list[Event]) -> None:
         """Take what holds whatever journey it is about; whom it concerns is folded again by the caller."""
@@ -200,7 +200,7 @@ class Refolding:
         for event in events:
             subject, order = subject_of(event, self._rules), (event.occurred_at, event.id, event.source)
             if event.type in ABOUT_PLAYBOOK:
-                workspace.agree(said_of(event))
+                workspace.record(playbook_event_of(event))
             elif event.type == ERASURE and not (erasure := erasure_of(event)).nobody:
                 register.erase(erasure)
             elif subject is not None and event.type in RULINGS:
@@ -209,7 +209,7 @@ class Refolding:
                 for person in subject.persons:
                     if register.release(person.key, event.occurred_at):
                         for key in {person.key, later_key(person.key, event.occurred_at)}:
-                            workspace.disturb(key, afresh=True)
+                            workspace.mark_dirty(key, afresh=True)
 
     async def _stored(self, journeys: Iterable[Journey]) -> list[ArchivedEvent]:
         return await stored_naming(self._connection, journeys, self._owners, self._rules)
@@ -227,7 +227,7 @@ class Refolding:
         for one in stored:
             if one.subject is None:
                 continue
-            if renewed(one.subject, one.event.occurred_at, releases).persons[0].key not in members:
+            if subject_at(one.subject, one.event.occurred_at, releases).persons[0].key not in members:
                 continue
             known = found.get(one.key)
             if known is None or precedes(one.archived.value, known.archived.value):

@@ -25,6 +25,7 @@ from projections.views.journey import journey_view
 from projections.views.reasons import reasons_of
 from schemas.decode import decode
 from schemas.event import Event
+from schemas.times import NEVER
 from store.rebuild import AnotherPoint, projections_beside
 from store.session import open_engine_connection
 from streams.engine.intake import precedes
@@ -72,7 +73,7 @@ def _key(chance: random.Random, events: list[Event]) -> bytes:
 
 
 def _journey(workspace: Workspace, key: bytes) -> Journey | None:
-    newest = key_at(key, 2**62, workspace.register.releases)
+    newest = key_at(key, NEVER, workspace.register.releases)
     return workspace.journey_of(newest) or workspace.journey_of(key)
 
 

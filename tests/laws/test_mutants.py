@@ -392,7 +392,7 @@ MUTANTS = {
         ("tests/store/test_handoffs.py::test_the_corrections_of_credit_add_up_to_the_credit_as_it_is",),
     ),
     "stored journeys do not follow a new playbook": Mutant(
-        (("store/commit.py", "    if entries.renewed:\n        await begin_sweep(connection)\n", ""),),
+        (("store/commit.py", "    if entries.terms_changed:\n        await begin_sweep(connection)\n", ""),),
         ("tests/streams/test_sweep.py::test_two_workers_and_a_rebuild_agree",),
     ),
 }

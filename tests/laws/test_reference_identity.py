@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from projections.identity.workspace import Workspace
 from projections.memory import fold_events
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from schemas.event import Event
 from tests.laws.histories import decoded, hostile_histories
 from tests.laws.reference_identity import Limits, ReferencePerson, reference

@@ -16,10 +16,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from projections.playbook.business_hours import DAY, Calendar, compile_calendar, deadline, open_between
+from projections.playbook.business_hours import Calendar, compile_calendar, deadline, open_between
 from projections.playbook.model import DEFAULT_PLAYBOOK, InvalidPlaybook, load_playbook
 from projections.playbook.teams import Team, compile_calendars
 from projections.playbook.zones import UnknownZone
+from schemas.times import DAY
 
 ROOT = Path(__file__).parents[2]
 MINUTE = 60_000_000

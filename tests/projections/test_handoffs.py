@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from projections.identity.workspace import Workspace
 from projections.journey.handoffs import STATES, Handoff, breaches_at, handoff_id, happenings
-from projections.journey.lifecycle import advance, ahead, copy_of
+from projections.journey.life import copy_of
+from projections.journey.lifecycle import advance, ahead
 from projections.journey.row import row_of
 from projections.memory import fold_events
-from projections.playbook.model import DEFAULT_PLAYBOOK, InvalidPlaybook, Playbook, Rules, compile_rules
+from projections.playbook.model import DEFAULT_PLAYBOOK, InvalidPlaybook, Playbook
+from projections.playbook.rules import Rules, compile_rules
 from projections.playbook.strict_yaml import read_model
 from projections.text import time_text
 from projections.views.journey import journey_view

@@ -14,12 +14,13 @@ from projections.identity.workspace import Workspace
 from projections.journey.journey import Journey
 from projections.journey.membership import memberships
 from projections.memory import MemoryFold, fold_events
-from projections.playbook.model import Excluded, Rules, compile_rules, load_playbook
-from projections.playbook.terms import DAY
+from projections.playbook.model import Excluded, load_playbook
+from projections.playbook.rules import Rules, compile_rules
 from projections.views.journey import journey_view
 from schemas.decode import decode
 from schemas.event import Event
 from schemas.rejection import Rejection
+from schemas.times import DAY
 from tests.support import RULES, body
 
 

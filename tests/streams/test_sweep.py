@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from audit.rebuild import rebuild
-from projections.playbook.terms import DAY
+from schemas.times import DAY
 from store import commit as commit_module
 from streams.engine import projector as projector_module
 from streams.kafka import KafkaSettings
