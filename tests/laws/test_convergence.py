@@ -5,6 +5,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from projections.identity.limits import Limits
 from projections.identity.register import Register
 from projections.identity.workspace import Workspace
 from projections.journey.lifecycle import derive
@@ -20,9 +21,8 @@ RULES = load_rules()
 #: Limits so low that small histories break them.
 STRICT = replace(
     RULES,
-    limits={"user_id": 1, "crm_contact": 1, "email": 1, "phone": 1, "anonymous_id": 2},
-    windows={"email": 2 * DAY},
-    breaker=3,
+    limits=Limits({"user_id": 1, "crm_contact": 1, "email": 1, "phone": 1, "anonymous_id": 2}, {"email": 2 * DAY}),
+    max_links=3,
     first_traits=frozenset({"name"}),
     trait_sources={"plan": ("crm", "web")},
 )

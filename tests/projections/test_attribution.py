@@ -15,7 +15,6 @@ from projections.attribution.report import By
 from projections.journey.moments import Moment
 from projections.memory import fold_events
 from projections.playbook.model import (
-    DAY,
     DEFAULT_PLAYBOOK,
     AttributionModel,
     AttributionRules,
@@ -23,6 +22,7 @@ from projections.playbook.model import (
     UShape,
     load_playbook,
 )
+from schemas.times import DAY
 from tests.credit import PLAIN, attributed, credit, moment, sums, touch, won
 from tests.laws.histories import decoded, histories
 from tests.support import RULES
