@@ -319,7 +319,7 @@ WORKDAY = {"timezone": "UTC", "hours": {"mon": ["09:00-17:00"]}}
         ({"hours": {}}, "never open"),
         ({"hours": {"mon": []}}, "never open"),
         ({"hours": {"monday": ["09:00-17:00"]}}, "hours.monday"),
-        ({"hours": {"mon": ["9-17"]}}, "hours.*'9-17' is not an interval: write them as 09:00-17:00"),
+        ({"hours": {"mon": ["9-17"]}}, "hours.*'9-17' is not an interval: write it as 09:00-17:00"),
         ({"hours": {"mon": ["09:00-24:30"]}}, "hours.*24:30' is not an interval"),
         ({"hours": {"mon": ["09:00-09:00"]}}, "hours.*'09:00-09:00'.*ends where it begins"),
         ({"hours": {"mon": ["13:00-17:00", "09:00-13:01"]}}, "hours.*overlap on mon: 13:00-17:00, 09:00-13:01"),
