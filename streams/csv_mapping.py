@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from projections.playbook.strict_yaml import load_model
-from schemas.catalogue import Owner
+from schemas.departments import TopicDepartment
 from schemas.envelope import TYPE_PATTERN, IdentityType
 from schemas.errors import TandemError
 from schemas.ids import event_id
@@ -76,7 +76,7 @@ class EventRule(_Strict):
 
     type: Annotated[str, Field(pattern=TYPE_PATTERN)]
     version: int = 1
-    owner: Owner
+    owner: TopicDepartment
     source: Annotated[str, Field(min_length=1, max_length=256)]
     id: Annotated[list[str], Field(min_length=1)]  #: columns that identify the fact at its source
     occurred_at: When

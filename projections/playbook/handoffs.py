@@ -2,17 +2,17 @@
 
 import re
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from projections.milestones import MILESTONES
+from schemas.departments import Department
 
 _SPAN = re.compile(r"([1-9][0-9]{0,4})(m|h)")
 _MICROSECONDS = {"m": 60_000_000, "h": 3_600_000_000}
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=64)]
-Department = Literal["marketing", "sales"]
 
 
 def span_of(text: str) -> int:

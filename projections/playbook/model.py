@@ -3,7 +3,7 @@
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
 import orjson
 import yaml
@@ -15,11 +15,10 @@ from projections.playbook.handoffs import HandoffKind
 from projections.playbook.strict_yaml import load_model
 from projections.playbook.teams import Team, TeamName
 from projections.playbook.windows import HIDEABLE
+from schemas.departments import Department
 from schemas.errors import TandemError
 
 StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
-Department = Literal["marketing", "sales"]
-DEPARTMENTS: tuple[Department, ...] = get_args(Department)
 #: sections that only readers use: they may change under a projection
 _FOR_READERS = {"attribution", "concerns", "windows"}
 AttributionModel = Literal["first", "last", "linear", "u-shaped", "w-shaped", "time-decay", "markov", "shapley"]

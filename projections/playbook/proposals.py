@@ -11,9 +11,10 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from projections.playbook.events import APPROVED, COMMENTED, PROPOSED, REJECTED, PlaybookEvent
-from projections.playbook.model import DEPARTMENTS, InvalidPlaybook, Playbook
+from projections.playbook.model import InvalidPlaybook, Playbook
 from projections.playbook.rules import Rules, Terms, compile_terms, shortest_silences
 from projections.playbook.strict_yaml import read_model
+from schemas.departments import DEPARTMENTS
 from schemas.event import Order
 from schemas.rejection import Rejection
 from schemas.times import parse_time

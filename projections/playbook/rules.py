@@ -18,7 +18,6 @@ from projections.playbook.business_hours import compile_calendar
 from projections.playbook.handoff_terms import HandoffTerms, compile_handoffs
 from projections.playbook.model import (
     DEFAULT_PLAYBOOK,
-    DEPARTMENTS,
     AttributionRules,
     IdentityRules,
     LimitWindow,
@@ -27,6 +26,7 @@ from projections.playbook.model import (
     load_playbook,
 )
 from projections.playbook.windows import HIDEABLE, Window
+from schemas.departments import DEPARTMENTS
 from schemas.times import BEGINNING, DAY
 
 
