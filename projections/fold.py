@@ -1,17 +1,15 @@
 """The fold: events into journeys, one at a time, in any order."""
 
 from collections.abc import Iterable, Sequence
-from functools import cache
-from typing import Any
 
 import msgspec
 
-from projections.identifiers import ANONYMOUS, Identifier, key_at, later_key
+from projections.identifiers import Identifier, key_at, later_key
 from projections.identity.erasure import ERASURE, Erasure
 from projections.identity.register import ABOUT_IDENTITY, RULINGS, AffectedIdentifier, Register, Ruling
 from projections.identity.resolve import KNOWN_BY
 from projections.identity.workspace import Workspace
-from projections.journey.facts import Fact
+from projections.journey.facts import Fact, facts_of
 from projections.journey.journey import Journey
 from projections.journey.lifecycle import add_moment
 from projections.journey.links import QUARANTINED, UNJUDGED, Known, Link
@@ -137,9 +135,8 @@ def erase(workspace: Workspace, erasure: Erasure, listed: Iterable[bytes]) -> se
     register.erased.add(erasure)
     tied: dict[bytes, Journey] = {}
     own, shared = register.erased.only(erasure).among(workspace.home, register.releases)
-    for key in sorted(
-        {*own, *shared, *listed} & workspace.home.keys()
-    ):  # before rulings about the person are retracted
+    # before rulings about the person are retracted: they tie, too
+    for key in sorted({*own, *shared, *listed} & workspace.home.keys()):
         tied |= workspace.everybody_tied_to(workspace.home[key])
     for ruling in register.erase(erasure):
         for key in ruling.keys:
@@ -326,24 +323,3 @@ def _quarantine_if_shared(workspace: Workspace, person: Identifier) -> None:
             workspace.mark_dirty(key, afresh=True)
         for link in own:
             _record_bond(workspace.register, link)
-
-
-@cache
-def _may_state_facts(kind: type) -> bool:
-    """Whether data of this class may state facts."""
-    return hasattr(kind, "owner") or hasattr(kind, "traits")
-
-
-def facts_of(event: Event, subject: Subject) -> Sequence[Fact]:
-    """The facts that the event states, by anchor: after a split they stay with the anchor's person."""
-    data: Any = event.data
-    if not event.consent and not _may_state_facts(data.__class__):
-        return ()
-    order, anchor = event.order, subject.anchor
-    key, device = anchor.key, anchor.type == ANONYMOUS
-    facts = [Fact(key, "consent", purpose, *order, granted, device) for purpose, granted in event.consent.items()]
-    owner = getattr(data, "owner", None)
-    if owner is not None:
-        facts.append(Fact(key, "owner", "", *order, owner, device))
-    traits = (getattr(data, "traits", None) or {}).items()
-    return facts + [Fact(key, "trait", name, *order, value, device) for name, value in traits]

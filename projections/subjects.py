@@ -55,8 +55,18 @@ def _identify(identities: tuple[tuple[str, str], ...], region: str | None, weigh
     authority = _authority(persons, weight)
     named = first is not device
     if named and device is not None and authority == FORM:
-        return Subject(persons, device, device, first, account, authority, named)
-    return Subject(persons, first, device, None, account, authority, named)
+        anchor, claimed = device, first
+    else:
+        anchor, claimed = first, None
+    return Subject(
+        persons=persons,
+        anchor=anchor,
+        device=device,
+        claimed=claimed,
+        account=account,
+        authority=authority,
+        named=named,
+    )
 
 
 def _authority(persons: tuple[Identifier, ...], weight: int) -> int:

@@ -284,7 +284,13 @@ class Workspace:
             journey.rev += 1
         self._touched, self._gone, self._moved, self._judged = set(), {}, {}, set()
         self._left = {move.key for move in moved if move.now is None}
-        return Harvest(touched, gone, [move for move in moved if move.before != move.now], entries, consulted)
+        return Harvest(
+            touched=touched,
+            gone=gone,
+            moved=[move for move in moved if move.before != move.now],
+            entries=entries,
+            consulted=consulted,
+        )
 
     def _consulted(self, touched: list[Journey], entries: Entries) -> Consulted:
         keys = self.register.concerned(entries)

@@ -9,8 +9,7 @@ from operator import attrgetter
 
 import msgspec
 
-from projections.fold import facts_of
-from projections.journey.facts import Fact
+from projections.journey.facts import Fact, facts_of
 from projections.journey.moments import Moment, moment_of
 from projections.playbook.rules import Rules
 from projections.subjects import Subject
