@@ -25,7 +25,7 @@ from api.http.problems import on_http_error, on_invalid_request, on_unexpected
 from api.routes import attribution, changes, handoffs, health, identity, past, playbook, reads, what_if
 from api.routes import events as ingest
 from api.routes import journeys as queries
-from projections.playbook.model import DEFAULT_PLAYBOOK, compile_rules, load_playbook
+from projections.playbook.rules import load_rules
 from schemas.errors import TandemError
 from store.session import give_raw_uuids, open_connection
 from store.status import has_tables
@@ -62,7 +62,7 @@ def create_app(
 
     Without `access` it is off: whoever asks from this machine may do everything, and nobody else anything.
     """
-    first = compile_rules(load_playbook(playbook_path or DEFAULT_PLAYBOOK))
+    first = load_rules(playbook_path)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -10,7 +10,7 @@ from fastapi import Request
 from api.access.caller import Access
 from api.feed.hub import Hub
 from api.http.lookup import Lookup
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from streams.engine.live_rules import LiveRules
 from streams.gateway import Gateway
 

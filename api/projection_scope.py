@@ -9,8 +9,8 @@ from fastapi import Query
 from starlette.exceptions import HTTPException
 
 from api.context import Context
-from projections.playbook.model import Rules
 from projections.playbook.proposals import agreed_rules
+from projections.playbook.rules import Rules
 from projections.text import micros
 from store.proposals import read_said
 from store.rebuild import NoSuchProjection, look_at

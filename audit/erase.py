@@ -15,11 +15,12 @@ import orjson
 
 from audit.progress import Progress
 from projections.identifiers import identifier_key, key_at, later_key
-from projections.identity.erasure import ERASURE, Erased, Erasure, hidden, name_of_secret
+from projections.identity.erasure import ERASURE, Erased, Erasure, keyed_hash, name_of_secret
 from projections.identity.workspace import Workspace
-from projections.journey.journey import CONTESTED, Journey, Known
-from projections.journey.moments import SESSION_GAP
-from projections.playbook.model import Rules
+from projections.journey.journey import Journey
+from projections.journey.links import CONTESTED, Known
+from projections.journey.sessions import SESSION_GAP
+from projections.playbook.rules import Rules
 from projections.text import time_text
 from schemas.errors import TandemError
 from store.archive import DamagedBlock, open_block
@@ -92,7 +93,7 @@ async def plan(
     data = {
         "secret": name_of_secret(secret),
         "subjects": [_subject(secret, journey.identifiers[one], register.releases) for one in subjects],
-        "shared": [hidden(secret, _base(workspace, one)) for one in sorted(devices)],
+        "shared": [keyed_hash(secret, _base(workspace, one)) for one in sorted(devices)],
         "events": [f"{one.event.id.hex()} {one.event.source}" for one in loose],
     }
     erased = Erased(secret)
@@ -124,7 +125,7 @@ def _subject(secret: bytes, known: Known, releases: Mapping[bytes, list[int]]) -
     """The hash of an identifier, and since when it is the person's."""
     base = identifier_key(known.type, known.value)
     since = next((at for at in releases.get(base, ()) if later_key(base, at) == known.key), None)
-    return hidden(secret, base) + ("" if since is None else f"@{since}")
+    return keyed_hash(secret, base) + ("" if since is None else f"@{since}")
 
 
 def _base(workspace: Workspace, key: bytes) -> bytes:

@@ -7,7 +7,7 @@ import asyncpg
 import orjson
 
 from projections.identifiers import key_at
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from projections.text import id_text, time_text
 from projections.views.journey import journey_view
 from schemas.errors import TandemError

@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 
 from audit.digest import ProjectionDigest, projection_digest
 from audit.progress import Progress
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from schemas.errors import TandemError
 from store.rebuild import claimed
 from store.replay import begin, ends_of, note_progress, replay_progress

@@ -17,8 +17,8 @@ from projections.identity.erasure import Erased
 from projections.identity.register import Register
 from projections.identity.workspace import Workspace
 from projections.memory import MemoryFold
-from projections.playbook.model import Rules
 from projections.playbook.proposals import agreed_rules
+from projections.playbook.rules import Rules
 from projections.text import micros, time_text
 from schemas.canonical import body_hash
 from schemas.decode import decode

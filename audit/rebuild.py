@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import NamedTuple
 
 import asyncpg
@@ -18,8 +19,8 @@ from audit.past import NOW, Point
 from audit.progress import Progress
 from projections.identity.erasure import ERASURE
 from projections.identity.register import ABOUT_IDENTITY, Entries
-from projections.playbook.model import Rules
-from projections.playbook.proposals import ABOUT_PLAYBOOK
+from projections.playbook.events import ABOUT_PLAYBOOK
+from projections.playbook.rules import Rules
 from schemas.canonical import body_hash
 from schemas.decode import decode_again
 from store.archive import Archived, DamagedBlock, LogRecord, open_block
@@ -299,7 +300,7 @@ def _live(batch: ReadBatch, lost: Losers, at: int | None) -> list[BatchEvent]:
 
 
 async def _commit(writer: asyncpg.Connection, effects: Effects, position: RebuildPosition) -> None:
-    entries = effects.harvest.entries._replace(renewed=False)  # whatever is written follows the terms agreed
+    entries = replace(effects.harvest.entries, terms_changed=False)  # whatever is written follows the terms agreed
     await write_effects(writer, effects, entries, position)
 
 

@@ -10,8 +10,8 @@ from audit.chain import Finding, prove
 from audit.checkpoints import Checkpoint
 from audit.progress import Progress
 from audit.verify import verify
-from projections.playbook.model import Rules
 from projections.playbook.proposals import proposals_of
+from projections.playbook.rules import Rules
 from projections.views.playbook import proposal_view
 from store.proposals import read_said
 from store.report import Span, days, dead_by_reason, erasures, read_days, readers
@@ -90,5 +90,5 @@ async def _playbook(connection: asyncpg.Connection, rules: Rules, span: Span) ->
     return [
         proposal_view(one, end)
         for one in proposals_of(await read_said(connection), rules.playbook)
-        if start <= one.said.order[0] < end or (one.since is not None and start <= one.since < end)
+        if start <= one.event.order[0] < end or (one.since is not None and start <= one.since < end)
     ]

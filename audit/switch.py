@@ -11,7 +11,7 @@ import asyncpg
 
 from audit.progress import Progress
 from audit.rebuild import write_effects
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from schemas.decode import decode, decode_again
 from store.archive import open_block
 from store.loading import load_register

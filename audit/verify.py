@@ -13,7 +13,7 @@ from audit.from_kafka import read_log
 from audit.progress import Progress
 from audit.rebuild import fold_archive
 from projections.journey.journey import UnknownStateFormat, decode_journey
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from projections.text import id_text, time_text
 from store.archive import DamagedBlock
 from store.rebuild import claimed, forget, position_of

@@ -16,8 +16,9 @@ import msgspec
 import orjson
 
 from audit.progress import Progress
-from projections.playbook.model import InvalidPlaybook, Playbook, Rules, compile_rules
+from projections.playbook.model import InvalidPlaybook, Playbook
 from projections.playbook.proposals import agreed_rules, read_proposal
+from projections.playbook.rules import Rules, compile_rules
 from projections.playbook.strict_yaml import read_model
 from projections.what_if import WhatIf, rules_with
 from schemas.errors import TandemError

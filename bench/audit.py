@@ -26,7 +26,7 @@ from bench.services import Servers, make_testbed
 from bench.workload import Workload, generate
 from deploy.embedded.process import free_port
 from projections.memory import digest_of_workspace, fold_events
-from projections.playbook.model import Rules, compile_rules, load_playbook
+from projections.playbook.rules import Rules, load_rules
 from schemas.decode import decode
 from store.rebuild import drop
 from store.session import open_connection, open_engine_connection
@@ -94,7 +94,7 @@ def _tree_without(target: Path) -> Path:
 async def proofs(on: Servers, history: int, seed: int) -> dict[str, float]:
     testbed = await make_testbed(on)
     caught = await catch_up(testbed, generate(Workload(history, _CUSTOMERS, seed)))
-    rules = compile_rules(load_playbook())
+    rules = load_rules()
     look_seldom()  # as the commands do
     figures: dict[str, float] = {"audit_events": history, "audit_catch_up_s": round(history / caught.events_per_s, 1)}
     with testbed.running("serve", "--port", str(port := free_port())):
@@ -151,7 +151,7 @@ async def everything(on: Servers, seed: int) -> dict[str, float]:
         while await connection.fetchval("SELECT swept_until IS NOT NULL FROM projection"):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     figures: dict[str, float] = {"hard_events": len(history), "hard_live_s": time.perf_counter() - started}
-    rules = compile_rules(load_playbook())
+    rules = load_rules()
     killed = 0
     for seconds in _KILLED_AFTER:
         with testbed.running("replay", "--into", "killed") as process:

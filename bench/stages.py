@@ -18,7 +18,7 @@ from bench.workload import Record, Workload, generate
 from projections.fold import apply, subject_of
 from projections.identity.workspace import Workspace
 from projections.journey.row import row_of
-from projections.playbook.model import Rules, compile_rules, load_playbook
+from projections.playbook.rules import Rules, load_rules
 from schemas.canonical import body_hash
 from schemas.decode import decode
 from store.archive import LogRecord
@@ -91,7 +91,7 @@ def main() -> None:
     args = parser.parse_args()
     records = list(generate(Workload(args.events, args.customers, args.seed)))
     gc.disable()  # the worker's thresholds keep it rare
-    stages, written = run(records, args.batch, compile_rules(load_playbook()))
+    stages, written = run(records, args.batch, load_rules())
     table = Table("stage (indented: a part of intake)", "us an event")
     for name, seconds in stages.items():
         table.add_row(name, f"{1e6 * seconds / args.events:.2f}")

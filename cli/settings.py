@@ -13,7 +13,7 @@ from streams.kafka import KafkaSettings
 
 if TYPE_CHECKING:
     from api.access.caller import AccessSettings
-    from projections.playbook.model import Rules
+    from projections.playbook.rules import Rules
 
 STACK_FILE = "stack.json"
 _SECURITY = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -234,9 +234,9 @@ def playbook_path(environ: Mapping[str, str] = os.environ) -> Path | None:
 
 def load_rules(settings: Settings, playbook: Path | None = None) -> "Rules":
     """The rules of a playbook: the one given, else the settings', else the built-in one. Raises InvalidPlaybook."""
-    from projections.playbook.model import DEFAULT_PLAYBOOK, compile_rules, load_playbook
+    from projections.playbook import rules
 
-    return compile_rules(load_playbook(playbook or settings.playbook or DEFAULT_PLAYBOOK))
+    return rules.load_rules(playbook or settings.playbook)
 
 
 def secret(name: str, environ: Mapping[str, str] = os.environ) -> str | None:

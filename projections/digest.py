@@ -1,7 +1,7 @@
-"""The digest of a projection: one number for all journeys, whatever order they are read in.
+"""The digest of a projection: one number for all journeys, in whatever order they are read.
 
 The sum modulo 2^256 of SHA-256(journey id, length of the state, state) over all journeys. Equal projections have equal
-digests; the digest is for finding divergence, not for proof against someone who can choose states.
+digests. The digest finds divergence; it proves nothing against somebody who can choose states.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ class Digest:
         self._sum = 0
 
     def add(self, journey_id: bytes, state: bytes) -> None:
-        """Count one journey in."""
+        """Add one journey."""
         self.journeys += 1
         hashed = sha256(journey_id + len(state).to_bytes(8, "big") + state).digest()
         self._sum = (self._sum + int.from_bytes(hashed, "big")) % _MODULUS

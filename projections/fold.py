@@ -1,27 +1,28 @@
-"""The fold: events into journeys, one event at a time, whatever order they come in."""
+"""The fold: events into journeys, one at a time, in any order."""
 
 from collections.abc import Iterable, Sequence
-from functools import cache
-from typing import Any
 
 import msgspec
 
-from projections.identifiers import ANONYMOUS, Identifier, key_at, later_key
+from projections.identifiers import Identifier, key_at, later_key
 from projections.identity.erasure import ERASURE, Erasure
-from projections.identity.register import ABOUT_IDENTITY, RULINGS, Register, Ruling, Victim
-from projections.identity.resolve import KNOWN_BY, within_limits
+from projections.identity.register import ABOUT_IDENTITY, RULINGS, AffectedIdentifier, Register, Ruling
+from projections.identity.resolve import KNOWN_BY
 from projections.identity.workspace import Workspace
-from projections.journey.journey import BREAKER, UNJUDGED, Fact, Journey, Known, Link, Order
+from projections.journey.facts import Fact, facts_of
+from projections.journey.journey import Journey
+from projections.journey.lifecycle import add_moment
+from projections.journey.links import QUARANTINED, UNJUDGED, Known, Link
 from projections.journey.moments import Moment, moment_of
-from projections.playbook.model import Rules
-from projections.playbook.proposals import ABOUT_PLAYBOOK
-from projections.subjects import FORM, Subject, identify, renewed
-from schemas.event import Event
+from projections.playbook.events import ABOUT_PLAYBOOK
+from projections.playbook.rules import Rules
+from projections.subjects import FORM, Subject, identify, subject_at
+from schemas.event import Event, Order
 from schemas.rejection import Rejection
 
 
 def subject_of(event: Event, rules: Rules) -> Subject | None:
-    """Whom the event is about; None where it is not folded: nobody's, or excluded by the playbook.
+    """Whom the event is about; None where it is not folded: it is about nobody, or the playbook excludes it.
 
     Raises Rejection `missing_identity`.
     """
@@ -36,11 +37,11 @@ def subject_of(event: Event, rules: Rules) -> Subject | None:
         raise Rejection(
             "missing_identity",
             "identities",
-            "no identifier names a person: they are absent, blocked (such as null, 0, test) or unreadable; "
-            "an account alone does not say whose journey it is",
+            "no identifier names a person: each is absent, blocked (such as null, 0, test) or unreadable; "
+            "an account alone names no person",
         )
     if event.type in RULINGS and len(subject.persons) < 2:
-        raise Rejection("missing_identity", "identities", "a ruling is about two or more identifiers: name them")
+        raise Rejection("missing_identity", "identities", "a ruling is about two identifiers or more: name them")
     return subject
 
 
@@ -51,25 +52,25 @@ def _excluded(event: Event, subject: Subject | None, rules: Rules) -> bool:
 
 
 def apply(workspace: Workspace, event: Event, subject: Subject) -> None:
-    """Fold one event that was not folded before, releases excepted: for them see `released`.
+    """Fold one event that was not folded before. For releases see `release`.
 
-    All journeys that the event's identifiers belong to, and those tied to them, must be in the workspace.
+    The journeys of the event's identifiers, and those tied to them, must be in the workspace.
     """
     take(workspace, subject, moment_of(event, subject), facts_of(event, subject))
 
 
 def take(workspace: Workspace, subject: Subject, moment: Moment, facts: Sequence[Fact]) -> None:
-    """Fold what one event comes to, as `apply` does. The moment is the journey's from then on."""
+    """Fold what one event amounts to, as `apply` does. The moment belongs to the journey from then on."""
     order = (moment.at, moment.id, moment.source)
     register = workspace.register
     if moment.type in RULINGS:
         rule(workspace, moment.type, subject, order)
         return
     if register.releases:
-        later = renewed(subject, moment.at, register.releases)
+        later = subject_at(subject, moment.at, register.releases)
         if later is not subject:
             subject = later
-            moment.concern(subject)
+            moment.set_subject(subject)
             facts = [msgspec.structs.replace(fact, anchor=subject.anchor.key) for fact in facts]
     if not _nothing_new(workspace, subject, order):
         _connect(workspace, subject, order)
@@ -82,12 +83,12 @@ def take(workspace: Workspace, subject: Subject, moment: Moment, facts: Sequence
             facts = ()
     journey = workspace.journeys[workspace.home[moment.anchor]]
     if journey.component is not None and moment.device is not None and _is_contested(workspace, moment.device):
-        journey = workspace.loose(moment.device)
+        journey = workspace.unassigned(moment.device)
     else:
         workspace.touch(journey)
     for fact in facts:
-        journey.learn(fact, workspace.rules)
-    journey.add(moment, workspace.rules)
+        journey.learn(fact, workspace.rules.first_traits)
+    add_moment(journey, moment, workspace.rules)
 
 
 def _is_contested(workspace: Workspace, device: bytes) -> bool:
@@ -96,59 +97,60 @@ def _is_contested(workspace: Workspace, device: bytes) -> bool:
 
 
 def rule(workspace: Workspace, type_: str, subject: Subject, order: Order) -> None:
-    """Take a ruling, and have everybody judged again whom it concerns."""
+    """Apply a ruling: everybody it concerns is judged again."""
     keys = tuple(sorted(person.key for person in subject.persons))
     for key in workspace.register.rule(Ruling(order, RULINGS[type_], keys)):
-        workspace.disturb(key, afresh=True)
+        workspace.mark_dirty(key, afresh=True)
 
 
-def released(workspace: Workspace, event: Event, subject: Subject) -> set[bytes]:
-    """Take a release. Returns the identifiers whose events must be folded again: their journeys are gone.
+def release(workspace: Workspace, event: Event, subject: Subject) -> set[bytes]:
+    """Apply a release. Returns the identifiers whose events must be folded again: their journeys are detached.
 
-    That is nobody, unless an event at or after the release has named the identifier already. Then it is everybody who
-    is tied to it, by links in quarantine as well: all of them must be in the workspace.
+    There are none unless an event at or after the release has named the identifier already. Then it is everybody tied
+    to it, by links in quarantine too: all of them must be in the workspace.
     """
     workspace.judge()
     register, at = workspace.register, event.occurred_at
-    found: dict[bytes, Journey] = {}
+    tied: dict[bytes, Journey] = {}
     for person in subject.persons:
         before = key_at(person.key, at, register.releases)
         journey = workspace.journey_of(before)
         if journey is not None and journey.identifiers[before].last >= at:
-            found |= workspace.everybody_tied_to(journey.journey_id)
+            tied |= workspace.everybody_tied_to(journey.journey_id)
         # rulings after the release are about another identifier now
         for key in {before, person.key, later_key(person.key, at)} | register.partners.get(before, set()):
-            workspace.disturb(key, afresh=True)
+            workspace.mark_dirty(key, afresh=True)
         register.release(person.key, at)
-    return take_out(workspace, found)
+    return detach_all(workspace, tied)
 
 
 def erase(workspace: Workspace, erasure: Erasure, listed: Iterable[bytes]) -> set[bytes]:
-    """Take an erasure. Returns the identifiers whose events must be folded again, without those that are erased.
+    """Apply an erasure. Returns the identifiers whose events, without the erased ones, must be folded again.
 
-    `listed`: identifiers of events that the erasure names by their ids. All must be in the workspace whom any link ties
-    to them or to the person, links in quarantine too.
+    `listed`: identifiers of the events that the erasure names. Everybody tied to them or to the person by any link,
+    in quarantine too, must be in the workspace.
     """
     workspace.judge()
     register = workspace.register
     register.erased.add(erasure)
-    found: dict[bytes, Journey] = {}
-    own, shared = register.erased.of_one(erasure).among(workspace.home, register.releases)
-    for key in sorted({*own, *shared, *listed} & workspace.home.keys()):  # while rulings about the person still tie
-        found |= workspace.everybody_tied_to(workspace.home[key])
+    tied: dict[bytes, Journey] = {}
+    own, shared = register.erased.only(erasure).among(workspace.home, register.releases)
+    # before rulings about the person are retracted: they tie, too
+    for key in sorted({*own, *shared, *listed} & workspace.home.keys()):
+        tied |= workspace.everybody_tied_to(workspace.home[key])
     for ruling in register.erase(erasure):
         for key in ruling.keys:
-            workspace.disturb(key_at(key, ruling.order[0], register.releases), afresh=True)
-    return take_out(workspace, found)
+            workspace.mark_dirty(key_at(key, ruling.order[0], register.releases), afresh=True)
+    return detach_all(workspace, tied)
 
 
-def take_out(workspace: Workspace, journeys: dict[bytes, Journey]) -> set[bytes]:
-    """Take journeys out of the workspace, to fold their events again. Returns their identifiers.
+def detach_all(workspace: Workspace, journeys: dict[bytes, Journey]) -> set[bytes]:
+    """Detach journeys, to fold their events again. Returns their identifiers.
 
-    The journeys must be all that any link ties together: what is in quarantine is judged afresh.
+    They must be all journeys that any link ties together: quarantine is judged afresh.
     """
     for journey in journeys.values():
-        workspace.disown(journey)
+        workspace.detach(journey)
     members = {key for journey in journeys.values() for key in journey.identifiers}
     for key in members & workspace.register.quarantined:
         workspace.register.unquarantine(key)
@@ -156,9 +158,9 @@ def take_out(workspace: Workspace, journeys: dict[bytes, Journey]) -> set[bytes]
 
 
 def _nothing_new(workspace: Workspace, subject: Subject, order: Order) -> bool:
-    """Whether the event says nothing about identity that was not said earlier: the O(1) common case.
+    """Whether the event says nothing new about identity: the common case, in O(1).
 
-    An earlier or stronger word on a link must be kept: limits are judged by it, and `explain` names it.
+    An earlier or stronger statement of a link is new: limits are judged by it, and `explain` names it.
     """
     persons = subject.persons
     for person in persons:
@@ -176,7 +178,7 @@ def _nothing_new(workspace: Workspace, subject: Subject, order: Order) -> bool:
         return True
     first, register = persons[0].key, workspace.register
     strength = (subject.authority, *order)
-    apart = first in register.quarantined  # then the others keep its links
+    apart = first in register.quarantined  # then the others keep the links
     for person in persons[1:]:
         if apart and person.key in register.quarantined:
             since = register.bonded_since(first, person.key)
@@ -191,13 +193,13 @@ def _nothing_new(workspace: Workspace, subject: Subject, order: Order) -> bool:
 
 
 def _connect(workspace: Workspace, subject: Subject, order: Order) -> None:
-    """Note the event's identifiers and links, and have their component judged again."""
+    """Record the event's identifiers and links, and have their component judged again."""
     register = workspace.register
     persons = subject.persons
     if register.quarantined:
         persons = tuple([person for person in subject.persons if person.key not in register.quarantined])
         if len(persons) < len(subject.persons):
-            _note_quarantined(workspace, subject, order)
+            _record_quarantined(workspace, subject, order)
     homes = {workspace.home[person.key] for person in persons if person.key in workspace.home}
     if register.partners:
         homes |= set(workspace.homes_of_partners(person.key for person in persons))
@@ -206,69 +208,69 @@ def _connect(workspace: Workspace, subject: Subject, order: Order) -> None:
         if alone.component is None and _extend(workspace, alone, subject, order):
             return
     for person in persons:
-        workspace.name(person, order)
-        workspace.disturb(person.key)
+        workspace.record_identifier(person, order)
+        workspace.mark_dirty(person.key)
     for person in subject.persons[1:]:
         _tie(workspace, Link(subject.persons[0].key, person.key, subject.authority, *order))
     for person in persons:
-        _trip(workspace, person)
+        _quarantine_if_shared(workspace, person)
 
 
 def _tie(workspace: Workspace, link: Link) -> None:
-    """Keep a link with the journeys of both ends, unless it was said more strongly.
+    """Keep a link with the journeys of both ends, unless a stronger event stated it.
 
-    A journey in quarantine has no links, but those that it has until it is judged.
+    An identifier in quarantine has no links, except those that it keeps until it is judged.
     """
     quarantined, place = workspace.register.quarantined, (link.a, link.b)
     free = [end for end in place if end not in quarantined]
     if not free:
-        return  # the register keeps it
+        return  # the register keeps the bond
     known = workspace.journeys[workspace.home[free[0]]].links.get(place)
     if known is not None and known.strength <= link.strength:
         return
     journeys = [workspace.journeys[workspace.home[end]] for end in place]
     holders = [one for end, one in zip(place, journeys, strict=True) if end in free or place in one.links]
-    link.refused = UNJUDGED if len(holders) == 2 else BREAKER
+    link.refused = UNJUDGED if len(holders) == 2 else QUARANTINED
     for journey in holders:
         journey.links[place] = link
         if link.refused == UNJUDGED and journey.component is None:
             journey.component = journey.journey_id  # until it is judged
     if len(free) == 1:
-        _suffer(workspace.register, link)
+        _record_bond(workspace.register, link)
 
 
 def _extend(workspace: Workspace, journey: Journey, subject: Subject, order: Order) -> bool:
-    """Add identifiers and links that leave one person, or make a new one, under one id; False where they may not.
+    """Add identifiers and links to one person; False where the component must be judged.
 
-    A shortcut to what judging the whole component comes to, for the commonest case.
+    A shortcut for the commonest case, with the same result as judging the whole component.
     """
     fresh = [person for person in subject.persons if person.key not in journey.identifiers]
     if not _one_for_sure(workspace, journey, subject, fresh, order):
         return False
-    _note(journey, subject, order)
-    workspace.adopt(journey)
+    _record_subject(journey, subject, order)
+    workspace.attach(journey)
     return True
 
 
 def _one_for_sure(  # noqa: PLR0911 (one reason a line)
     workspace: Workspace, journey: Journey, subject: Subject, fresh: list[Identifier], order: Order
 ) -> bool:
-    """Whether no rule can object to the fresh identifiers, and the journey keeps its id."""
-    known, foes, rules = journey.identifiers, workspace.register.foes, workspace.rules
+    """Whether all is one person by any rule, and the journey keeps its id."""
+    known, separated, rules = journey.identifiers, workspace.register.separated, workspace.rules
     first = known.get(journey.journey_id)
     if first is not None and order[0] <= first.at:
-        return False  # a journey is called by its first identifier, and that may change
+        return False  # the first identifier gives the journey its id, and it may change
     if subject.authority == FORM and len(subject.persons) > 1 and known:
         return False  # a form may claim to come from a known person
     if _claimed_by_form(journey) and _is_known([*known.values(), *fresh]):
         return False  # a new link may show that the form came from somebody who was known before
-    if len(journey.links) + len(subject.persons) > rules.breaker:
+    if len(journey.links) + len(subject.persons) > rules.max_links:
         return False
-    if foes and any(foes.get(person.key) for person in subject.persons):
+    if separated and any(separated.get(person.key) for person in subject.persons):
         return False
     if workspace.register.erased.any_shared(subject.persons):
         return False  # the device is contested, whoever is linked to it
-    return not fresh or within_limits([*known.values(), *fresh], rules)
+    return not fresh or rules.limits.surely_allow([*known.values(), *fresh])
 
 
 def _is_known(identifiers: Iterable[Known | Identifier]) -> bool:
@@ -280,10 +282,10 @@ def _claimed_by_form(journey: Journey) -> bool:
     return any(link.authority == FORM for link in journey.links.values())
 
 
-def _note(journey: Journey, subject: Subject, order: Order) -> None:
-    """Keep with one journey what the event says about identity where it says it first."""
+def _record_subject(journey: Journey, subject: Subject, order: Order) -> None:
+    """Record identifiers and links with one journey, where no earlier event stated them."""
     for person in subject.persons:
-        journey.name(person, order)
+        journey.record_identifier(person, order)
     first, authority = subject.persons[0].key, subject.authority
     for person in subject.persons[1:]:
         link = journey.links.get((first, person.key))
@@ -291,53 +293,33 @@ def _note(journey: Journey, subject: Subject, order: Order) -> None:
             journey.links[first, person.key] = Link(first, person.key, authority, *order)
 
 
-def _note_quarantined(workspace: Workspace, subject: Subject, order: Order) -> None:
-    """Keep what the event says about its identifiers in quarantine: when they were named, which of them together."""
+def _record_quarantined(workspace: Workspace, subject: Subject, order: Order) -> None:
+    """Record the identifiers in quarantine: when they were named, and which of them together."""
     quarantined, first = workspace.register.quarantined, subject.persons[0].key
     for person in subject.persons:
         if person.key in quarantined:
-            workspace.name(person, order)
+            workspace.record_identifier(person, order)
             if first in quarantined and person.key != first:
-                _suffer(workspace.register, Link(first, person.key, subject.authority, *order))
+                _record_bond(workspace.register, Link(first, person.key, subject.authority, *order))
 
 
-def _suffer(register: Register, link: Link) -> None:
+def _record_bond(register: Register, link: Link) -> None:
+    """Note in the register that a link ties an identifier to one in quarantine."""
     for own, other in ((link.a, link.b), (link.b, link.a)):
         if own in register.quarantined:
-            register.suffer(Victim(own, other, link.at))
+            register.record_bond(AffectedIdentifier(own, other, link.at))
 
 
-def _trip(workspace: Workspace, person: Identifier) -> None:
-    """Quarantine an identifier if it is linked to too many others."""
+def _quarantine_if_shared(workspace: Workspace, person: Identifier) -> None:
+    """Quarantine an identifier that has more links than the playbook allows."""
     links = workspace.journeys[workspace.home[person.key]].links
-    if len(links) <= workspace.rules.breaker:
+    if len(links) <= workspace.rules.max_links:
         return
     own = [link for link in links.values() if person.key in (link.a, link.b)]
-    if len(own) > workspace.rules.breaker:
+    if len(own) > workspace.rules.max_links:
         workspace.register.quarantine(person)
-        # rulings tie nobody to it any more, either
+        # rulings no longer tie anybody to it, either
         for key in {person.key} | workspace.register.partners.get(person.key, set()):
-            workspace.disturb(key, afresh=True)
+            workspace.mark_dirty(key, afresh=True)
         for link in own:
-            _suffer(workspace.register, link)
-
-
-@cache
-def _teaches(kind: type) -> bool:
-    """Whether data of this class may hold facts."""
-    return hasattr(kind, "owner") or hasattr(kind, "traits")
-
-
-def facts_of(event: Event, subject: Subject) -> Sequence[Fact]:
-    """What the event says about the person, by anchor, so that a split takes it along."""
-    data: Any = event.data
-    if not event.consent and not _teaches(data.__class__):
-        return ()
-    order, anchor = (event.occurred_at, event.id, event.source), subject.anchor
-    key, device = anchor.key, anchor.type == ANONYMOUS
-    facts = [Fact(key, "consent", purpose, *order, granted, device) for purpose, granted in event.consent.items()]
-    owner = getattr(data, "owner", None)
-    if owner is not None:
-        facts.append(Fact(key, "owner", "", *order, owner, device))
-    traits = (getattr(data, "traits", None) or {}).items()
-    return facts + [Fact(key, "trait", name, *order, value, device) for name, value in traits]
+            _record_bond(workspace.register, link)

@@ -1,6 +1,6 @@
-"""Identifiers: which values name a person, in one normal form, and the key that each one gives.
+"""Identifiers: which values name a person, their normal form, and their keys.
 
-Rules are cases 6, 8, 9 and 10 of docs/explanation/identity.md.
+The rules are cases 6, 8, 9 and 10 of docs/explanation/identity.md.
 """
 
 import re
@@ -19,7 +19,7 @@ PERSON_TYPES: tuple[str, ...] = get_args(PersonType)
 ACCOUNT = "account"
 ANONYMOUS = "anonymous_id"
 
-#: Values that programs send where there is no id. Compared in lower case.
+#: Values that programs send where they have no id; in lower case.
 BLOCKED_VALUES = frozenset(
     {
         *("", "null", "none", "nil", "undefined", "nan", "n/a", "na", "-", "0", "-1"),
@@ -38,7 +38,7 @@ class Identifier(NamedTuple):
     rank: int
     type: str
     value: str
-    #: 16 bytes: the journey id that this identifier gives to a journey that starts with it.
+    #: 16 bytes: the id of a journey that starts with this identifier
     key: bytes
 
 
@@ -48,12 +48,12 @@ def identifier_key(type_: str, value: str) -> bytes:
 
 
 def later_key(key: bytes, released_at: int) -> bytes:
-    """The key of an identifier from a release on: it means somebody else then. Times are microseconds since 1970."""
+    """The key of an identifier after a release, when it means somebody else. Times are microseconds since 1970."""
     return _key(f"{key.hex()}@{released_at}")
 
 
 def key_at(key: bytes, at: int, releases: Mapping[bytes, list[int]]) -> bytes:
-    """The key that an identifier has at the time `at`: another one since each release."""
+    """The key that an identifier has at a time: each release gives it a new one."""
     times = releases.get(key)
     if times is None:
         return key
@@ -68,12 +68,12 @@ def _key(text: str) -> bytes:
     return bytes(digest)
 
 
-@lru_cache(maxsize=131_072)  # some 50 MB: as many identifiers as the projector keeps journeys of
+@lru_cache(maxsize=131_072)  # about 50 MB: as many identifiers as the projector keeps journeys for
 def normalise(type_: str, value: str, region: str | None = None) -> Identifier | None:
-    """The identifier that (type, value) means, or None where the value names nobody.
+    """The identifier that (type, value) means; None where the value names nobody.
 
-    None is given for blocked values, e-mail addresses without a domain, and phone numbers that cannot be
-    read. `region` is the ISO 3166 code in which a phone number without country code is read.
+    Blocked values, e-mail addresses without a domain and unreadable phone numbers name nobody. `region` is the ISO
+    3166 code by which a phone number without country code is read.
     """
     text = (value if value.isascii() else unicodedata.normalize("NFC", value)).strip()
     if text.lower() in BLOCKED_VALUES or (text[0] in "0-" and _ALL_ZERO.fullmatch(text)):
@@ -90,7 +90,7 @@ def normalise(type_: str, value: str, region: str | None = None) -> Identifier |
 
 
 def _email(text: str) -> str | None:
-    """Lower case throughout, domain as IDNA A-labels; tags and dots stay, for they may be other people."""
+    """All in lower case, the domain as IDNA A-labels. Tags and dots stay: with others it may be another person."""
     local, at, domain = text.rpartition("@")
     if not (local and at and domain) or any(c.isspace() for c in text):
         return None
@@ -104,7 +104,7 @@ def _email(text: str) -> str | None:
 
 
 def _phone(text: str, region: str | None) -> str | None:
-    """E.164, or None where the text is no possible number."""
+    """E.164; None where the text cannot be a number."""
     try:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
@@ -116,11 +116,11 @@ def _phone(text: str, region: str | None) -> str | None:
 
 
 def domain_of(email: str) -> str:
-    """What stands behind the @ of an address."""
+    """The domain of an e-mail address."""
     return email.rpartition("@")[2]
 
 
 def company_of(email: str, free_mail: frozenset[str]) -> str | None:
-    """The domain of a company address; None where anybody can have an address of that domain."""
+    """The domain of a company address; None where anybody can get an address of that domain."""
     domain = domain_of(email)
     return None if domain in free_mail else domain

@@ -1,6 +1,6 @@
-"""Which events a journey keeps one by one."""
+"""Milestones: the events that a journey keeps one by one."""
 
-#: Types of which each event counts by itself. All others, custom ones too, are grouped by day.
+#: Event types. All others, custom ones too, are grouped by day.
 MILESTONES = frozenset(
     {
         *("lead_captured", "lead_qualified", "lead_accepted", "lead_rejected", "lead_recycled"),

@@ -1,4 +1,4 @@
-"""What one event says about identity: whom it names, how strongly, and whom it counts for."""
+"""Subjects: whom one event names, with how much authority, and whom it counts for."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -6,25 +6,25 @@ from typing import NamedTuple
 
 from projections.identifiers import ACCOUNT, ANONYMOUS, Identifier, key_at, normalise
 
-#: How much an event's word on identity weighs; smaller is stronger. Rulings stand above all: see register.py.
+#: How much authority an event has about identity; smaller is stronger. Rulings outrank all: identity/register.py.
 MERGE, CRM, LOGIN, FORM = 1, 2, 3, 4
 
-#: Events of CRM systems that say which of their own records are one: they may break the limits.
+#: Events of CRM systems about which of their own records are one person: they may break limits.
 MERGES = frozenset({"contacts_merged"})
-#: Events that only the owner of an address can cause, though they name no user.
+#: Events that only the owner of an address can cause, although they name no user.
 _VERIFIED = frozenset({"email_clicked"})
 
 
 class Subject(NamedTuple):
-    """Whom an event is about, in normal form."""
+    """Whom an event is about; identifiers are in normal form."""
 
     #: each once, strongest first; the first is linked to each of the others
     persons: tuple[Identifier, ...]
-    #: whom the event counts for: the strongest, but the device where anybody may have filled in a form there
+    #: whom the event counts for: the strongest; for a form, which anybody may have filled in, the device
     anchor: Identifier
     #: the first device
     device: Identifier | None
-    #: the strongest identifier of an event that counts for the device all the same
+    #: the strongest identifier, where the event counts for the device
     claimed: Identifier | None
     account: Identifier | None
     authority: int
@@ -33,9 +33,9 @@ class Subject(NamedTuple):
 
 
 def identify(identities: tuple[tuple[str, str], ...], region: str | None, type_: str) -> Subject | None:
-    """The usable identifiers among an event's (type, value) pairs; None where no person is among them.
+    """The subject of an event's (type, value) pairs; None where they name no person.
 
-    `region` is where the event's phone numbers are from, `type_` the event's type.
+    `region`: where the event's phone numbers are from. `type_`: the event's type.
     """
     weight = MERGE if type_ in MERGES else LOGIN if type_ in _VERIFIED else FORM
     return _identify(identities, region, weight)
@@ -43,9 +43,9 @@ def identify(identities: tuple[tuple[str, str], ...], region: str | None, type_:
 
 @lru_cache(maxsize=32_768)
 def _identify(identities: tuple[tuple[str, str], ...], region: str | None, weight: int) -> Subject | None:
-    """Events of one session name the same identifiers again and again, so answers are kept."""
-    found = [normalise(type_, value, region if type_ == "phone" else None) for type_, value in identities]
-    usable = sorted({identifier for identifier in found if identifier is not None})
+    """Cached: events of one session name the same identifiers again and again."""
+    normal = [normalise(type_, value, region if type_ == "phone" else None) for type_, value in identities]
+    usable = sorted({identifier for identifier in normal if identifier is not None})
     persons = tuple([identifier for identifier in usable if identifier.type != ACCOUNT])
     if not persons:
         return None
@@ -55,8 +55,18 @@ def _identify(identities: tuple[tuple[str, str], ...], region: str | None, weigh
     authority = _authority(persons, weight)
     named = first is not device
     if named and device is not None and authority == FORM:
-        return Subject(persons, device, device, first, account, authority, named)
-    return Subject(persons, first, device, None, account, authority, named)
+        anchor, claimed = device, first
+    else:
+        anchor, claimed = first, None
+    return Subject(
+        persons=persons,
+        anchor=anchor,
+        device=device,
+        claimed=claimed,
+        account=account,
+        authority=authority,
+        named=named,
+    )
 
 
 def _authority(persons: tuple[Identifier, ...], weight: int) -> int:
@@ -68,8 +78,8 @@ def _authority(persons: tuple[Identifier, ...], weight: int) -> int:
     return LOGIN if "user_id" in types else weight
 
 
-def renewed(subject: Subject, at: int, releases: Mapping[bytes, list[int]]) -> Subject:
-    """The subject as it is at the time `at`: identifiers that were released before then are others since."""
+def subject_at(subject: Subject, at: int, releases: Mapping[bytes, list[int]]) -> Subject:
+    """The subject as of a time: an identifier that was released before then is another one since."""
     if all(person.key not in releases for person in subject.persons):
         return subject
     later = {person.key: person._replace(key=key_at(person.key, at, releases)) for person in subject.persons}

@@ -15,7 +15,7 @@ def micros(time: datetime) -> int:
 
 
 def time_text(micros: int) -> str:
-    """RFC 3339 in UTC with microseconds. Raises OverflowError outside of the years 1 to 9999."""
+    """RFC 3339 in UTC with microseconds. Raises OverflowError outside the years 1 to 9999."""
     hours, rest = divmod(micros, _HOUR)
     minutes, rest = divmod(rest, _MINUTE)
     seconds, rest = divmod(rest, _SECOND)
@@ -23,12 +23,12 @@ def time_text(micros: int) -> str:
 
 
 def id_text(id_: bytes) -> str:
-    """Sixteen bytes as people write a UUID. A journey shows dozens: `uuid.UUID` takes five times as long."""
+    """Sixteen bytes in UUID notation. `uuid.UUID` takes five times as long, and a journey shows dozens."""
     digits = id_.hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 @lru_cache(maxsize=4096)
 def _hour_text(hours: int) -> str:
-    """A journey shows dozens of times, of few hours."""
+    """Cached: a journey shows dozens of times within few hours."""
     return (_EPOCH + timedelta(hours=hours)).isoformat(timespec="hours").removesuffix("+00:00")

@@ -1,7 +1,7 @@
-"""What if: journeys under a playbook that is not agreed, beside the same journeys under those that are.
+"""What if: journeys under a candidate playbook, compared with the same journeys under the agreed ones.
 
-Nothing is stored. Where the candidate holds from a time on that lies behind a journey's last event, only time can tell
-the two apart; else the journey is derived again from its own moments.
+Nothing is stored. Where the candidate begins after a journey's last event, only time can tell the two apart;
+otherwise the journey is derived again from its moments.
 """
 
 from collections import Counter
@@ -14,17 +14,18 @@ import msgspec
 from projections.attribution.report import Attribution
 from projections.journey.handoffs import Handoff, breaches_at
 from projections.journey.journey import Journey
-from projections.journey.lifecycle import Lifecycle, advance, copy_of
+from projections.journey.life import Lifecycle, copy_of
+from projections.journey.lifecycle import advance, derive
 from projections.journey.moments import Moment
-from projections.playbook.model import Playbook, Rules, shortest_silences
-from projections.playbook.terms import compile_terms
+from projections.playbook.model import Playbook
+from projections.playbook.rules import Rules, compile_terms, shortest_silences
 from projections.text import time_text
 
-_EXAMPLES = 5  #: journeys that are named for each kind of difference
+_EXAMPLES = 5  #: journeys named for each kind of difference
 
 
 class _State(msgspec.Struct, array_like=True):
-    """A stored state; its parts are decoded as they are needed."""
+    """A stored state; most parts are decoded only when they are needed."""
 
     format: int
     identifiers: msgspec.Raw
@@ -39,9 +40,9 @@ _moments = msgspec.msgpack.Decoder(list[Moment])
 
 
 def rules_with(rules: Rules, candidate: Playbook, since: int, now: int) -> Rules:
-    """The rules if the candidate held from `since` on, in place of all that is agreed by `now`.
+    """The rules if the candidate were in force from `since` on, instead of all that is agreed by `now`.
 
-    What is agreed to follow later than both still follows. Times are microseconds since 1970 UTC.
+    What is agreed to follow after both still follows. Times are microseconds since 1970 UTC.
     """
     names = tuple(dict.fromkeys((*rules.names, *(stage.name for stage in candidate.stages))))
     kept = [one for one in rules.terms if one.since < since or one.since > max(since, now)]
@@ -51,14 +52,14 @@ def rules_with(rules: Rules, candidate: Playbook, since: int, now: int) -> Rules
 
 
 class WhatIf:
-    """Adds up journeys, one after the other, under both, as of the time `at`, microseconds since 1970 UTC."""
+    """Adds up journeys under both sets of rules, as of the time `at`, microseconds since 1970 UTC."""
 
     def __init__(self, rules: Rules, then: Rules, since: int, at: int) -> None:
         self._rules, self._then, self._since, self._at = rules, then, since, at
         self._journeys = 0
         self._moves: Counter[tuple[int, int]] = Counter()
         self._examples: dict[tuple[int, int], list[str]] = {}
-        #: (kind, offered or which deadline was missed, appear or vanish)
+        #: (kind, offered or the missed deadline, appear or vanish)
         self._handoff_moves: Counter[tuple[str, str, str]] = Counter()
         self._sides = (_Side(rules, at), _Side(then, at))
         settings = rules.at(at).attribution, then.at(at).attribution
@@ -66,7 +67,7 @@ class WhatIf:
         self._credit = [Attribution(one, one.model, "channel") for one in settings] if moves else []
 
     def add(self, journey_id: UUID, last_seen: int, state: bytes) -> None:
-        """Take one stored journey; `last_seen` is the time of its last event."""
+        """Add one stored journey; `last_seen` is the time of its last event."""
         stored = _state.decode(state)
         moments: list[Moment] | None = None
         now = copy_of(stored.life, len(self._rules.names))
@@ -92,19 +93,19 @@ class WhatIf:
             credit.add(moments)
 
     def _handoffs(self, now: list[Handoff], then: list[Handoff]) -> None:
-        """Count hand-offs, and deadlines missed, that there are under one of both only."""
+        """Count the hand-offs and missed deadlines that exist under only one of the two."""
         if now == then:
             return
         sides = [
-            {(one.kind, one.id, what) for one in found for what in ("offered", *breaches_at(one, self._at))}
-            for found in (now, then)
+            {(one.kind, one.id, what) for one in handoffs for what in ("offered", *breaches_at(one, self._at))}
+            for handoffs in (now, then)
         ]
-        for sign, found in (("vanish", sides[0] - sides[1]), ("appear", sides[1] - sides[0])):
-            self._handoff_moves.update((kind, what, sign) for kind, _, what in found)
+        for sign, changes in (("vanish", sides[0] - sides[1]), ("appear", sides[1] - sides[0])):
+            self._handoff_moves.update((kind, what, sign) for kind, _, what in changes)
 
     def view(self) -> dict[str, Any]:
         """The answer as a JSON object."""
-        names, moves = self._then.names, sorted(self._moves.items(), key=lambda found: (-found[1], found[0]))
+        names, moves = self._then.names, sorted(self._moves.items(), key=lambda move: (-move[1], move[0]))
         return {
             "since": time_text(self._since),
             "at": time_text(self._at),
@@ -150,7 +151,7 @@ class _Side:
         self._furthest[place] += 1
 
     def view(self) -> dict[str, Any]:
-        """Stages of the main line with how many reached them, or a later one, and are in them; the others beside."""
+        """Stages of the main line with how many reached them, or a later one, and how many are there; others apart."""
         return {
             "stages": [
                 {
@@ -167,18 +168,18 @@ class _Side:
 
 
 def _derived(life: Lifecycle, moments: list[Moment], rules: Rules) -> Lifecycle:
-    """The lifecycle that moments make under other rules; of a journey without moments, the same."""
+    """The lifecycle that moments give under other rules; without moments it stays the same."""
     if not moments:
         return copy_of(life, len(rules.names))
     journey = Journey(b"")
     journey.moments = moments
-    journey.derive(rules)
+    derive(journey, rules)
     assert journey.life is not None, "it was derived"
     return journey.life
 
 
 def _credit_view(now: Attribution, then: Attribution) -> dict[str, Any]:
-    """Credit by channel under both settings."""
+    """Credit by channel under both sets of rules."""
     sides = now.view(), then.view()
     channels: dict[str | None, list[dict[str, int]]] = {}
     for n, side in enumerate(sides):
@@ -188,6 +189,6 @@ def _credit_view(now: Attribution, then: Attribution) -> dict[str, Any]:
         "model": {"now": sides[0]["model"], "then": sides[1]["model"]},
         "channels": [
             {"channel": name, "now": credit[0], "then": credit[1]}
-            for name, credit in sorted(channels.items(), key=lambda found: (found[0] is None, found[0] or ""))
+            for name, credit in sorted(channels.items(), key=lambda line: (line[0] is None, line[0] or ""))
         ],
     }

@@ -1,4 +1,4 @@
-"""One form for equal bodies: two encodings of the same JSON have the same canonical bytes."""
+"""The canonical form of a body: different encodings of the same JSON have the same canonical bytes."""
 
 from hashlib import blake2b
 from struct import Struct
@@ -14,6 +14,6 @@ def canonical(value: bytes) -> bytes:
 
 
 def body_hash(value: bytes) -> int:
-    """A signed 64-bit digest of the bytes as they are. Equal hashes: equal bodies; others need `canonical`."""
-    found: int = _signed.unpack(blake2b(value, digest_size=8).digest())[0]
-    return found
+    """A signed 64-bit digest of the bytes. Equal hashes mean equal bodies; for different ones compare `canonical`."""
+    digest: int = _signed.unpack(blake2b(value, digest_size=8).digest())[0]
+    return digest

@@ -1,14 +1,13 @@
-"""The catalogue: every known event type and version, who writes it, and how old versions become new ones."""
+"""The catalogue: every known event type and version, who may write it, and how old versions are upcast."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from schemas import joint, marketing, sales
+from schemas.departments import TopicDepartment
 from schemas.fields import Contract
 from schemas.upcasters import opportunity_won_v2, subject_erased_v2
-
-Owner = Literal["marketing", "sales", "joint"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +16,11 @@ class EventType:
 
     name: str
     version: int
-    owner: Owner  #: the only department whose topic may carry it (law 6)
+    department: TopicDepartment  #: only its topic may carry the type: law 6 of docs/explanation/laws.md
     data: type[Contract]
-    #: data of this version into the next; None for the current version
+    #: turns data of this version into the next; None for the current version
     upcast: Callable[[dict[str, Any]], dict[str, Any]] | None = None
-    #: whether it is about a person; the playbook's events are not
+    #: whether it is about a person; events about the playbook are not
     personal: bool = True
 
 
@@ -84,9 +83,9 @@ EVENT_TYPES: tuple[EventType, ...] = (
     *(EventType(name, 1, "joint", data) for name, data in _JOINT.items()),
 )
 
-CATALOGUE: dict[tuple[str, int], EventType] = {(found.name, found.version): found for found in EVENT_TYPES}
+CATALOGUE: dict[tuple[str, int], EventType] = {(one.name, one.version): one for one in EVENT_TYPES}
 
-#: The version that the fold sees, by type.
+#: By type: the version that the fold sees.
 CURRENT: dict[str, int] = {}
-for _found in EVENT_TYPES:
-    CURRENT[_found.name] = max(_found.version, CURRENT.get(_found.name, 0))
+for _type in EVENT_TYPES:
+    CURRENT[_type.name] = max(_type.version, CURRENT.get(_type.name, 0))

@@ -1,4 +1,4 @@
-"""Compatibility: whether what was released is still taken and read as it was."""
+"""Compatibility: whether events of the released contracts are still accepted and read as before."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from schemas.export import event_schema, schema_name
 
 RELEASED = Path(__file__).with_name("released")
 
-#: Keywords that a change may only loosen, and the direction in which it loosens.
+#: Keywords that a change may only loosen, by the direction that loosens.
 _LOWER = ("minimum", "minLength", "minItems")
 _UPPER = ("maximum", "maxLength", "maxItems")
 
@@ -29,26 +29,26 @@ def released_schemas(folder: Path = RELEASED) -> dict[str, dict[str, Any]]:
 
 
 def present_schemas() -> dict[str, dict[str, Any]]:
-    """The schemas that the code makes, by file name."""
-    return {schema_name(found): event_schema(found) for found in EVENT_TYPES}
+    """The schemas of the code, by file name."""
+    return {schema_name(event_type): event_schema(event_type) for event_type in EVENT_TYPES}
 
 
 def incompatibilities(released: dict[str, dict[str, Any]], present: dict[str, dict[str, Any]]) -> list[Incompatibility]:
-    """Everything that a reader or writer of the released set would stumble over."""
-    found: list[Incompatibility] = []
+    """Every change that would break a reader or writer of the released contracts."""
+    breaks: list[Incompatibility] = []
     for name, old in released.items():
         new = present.get(name)
         if new is None:
-            found.append(Incompatibility(name, "", "type removed", "events of this type and version are in logs"))
+            breaks.append(Incompatibility(name, "", "type removed", "events of this type and version are in logs"))
             continue
         if old["x-owner"] != new["x-owner"]:
-            found.append(Incompatibility(name, "", "owner changed", f"from {old['x-owner']} to {new['x-owner']}"))
-        found += _compare(name, "", _resolved(old, old), _resolved(new, new))
-    return found
+            breaks.append(Incompatibility(name, "", "owner changed", f"from {old['x-owner']} to {new['x-owner']}"))
+        breaks += _compare(name, "", _resolved(old, old), _resolved(new, new))
+    return breaks
 
 
 def _resolved(schema: Any, root: dict[str, Any]) -> Any:
-    """The schema with its references written out."""
+    """The schema with its references expanded."""
     if isinstance(schema, dict):
         if "$ref" in schema:
             return _resolved(root["$defs"][schema["$ref"].rsplit("/", 1)[1]], root)
@@ -57,50 +57,50 @@ def _resolved(schema: Any, root: dict[str, Any]) -> Any:
 
 
 def _compare(name: str, path: str, old: dict[str, Any], new: dict[str, Any]) -> list[Incompatibility]:
-    found = [Incompatibility(name, path, rule, message) for rule, message in _narrowed(old, new)]
+    breaks = [Incompatibility(name, path, rule, message) for rule, message in _narrowed(old, new)]
     if "anyOf" in old or "anyOf" in new:
         choices = {choice.get("type", "any"): choice for choice in new.get("anyOf", [new])}
         for choice in old.get("anyOf", [old]):
             if choice.get("type", "any") in choices:
-                found += _compare(name, path, choice, choices[choice.get("type", "any")])
-        return found
+                breaks += _compare(name, path, choice, choices[choice.get("type", "any")])
+        return breaks
     old_fields, new_fields = old.get("properties", {}), new.get("properties", {})
     for field in sorted(set(new.get("required", ())) - set(old.get("required", ()))):
-        found.append(Incompatibility(name, _join(path, field), "newly required", "older events do not carry it"))
+        breaks.append(Incompatibility(name, _join(path, field), "newly required", "older events do not carry it"))
     for field, schema in old_fields.items():
         if field not in new_fields:
-            found.append(Incompatibility(name, _join(path, field), "field removed", "readers rely on it"))
+            breaks.append(Incompatibility(name, _join(path, field), "field removed", "readers rely on it"))
         else:
-            found += _compare(name, _join(path, field), schema, new_fields[field])
+            breaks += _compare(name, _join(path, field), schema, new_fields[field])
     if isinstance(old.get("items"), dict) and isinstance(new.get("items"), dict):
-        found += _compare(name, _join(path, "[]"), old["items"], new["items"])
-    return found
+        breaks += _compare(name, _join(path, "[]"), old["items"], new["items"])
+    return breaks
 
 
 def _narrowed(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, str]]:
-    """(rule, message) for each keyword that takes less than before."""
-    found = []
+    """(rule, message) for each keyword that accepts less than before."""
+    narrowed = []
     lost = _kinds(old) - _kinds(new)
     if lost:
-        found.append(("type narrowed", f"{', '.join(sorted(lost))} was taken"))
+        narrowed.append(("type narrowed", f"{', '.join(sorted(lost))} was accepted"))
     lost_values = set(map(str, old.get("enum", ()))) - set(map(str, new.get("enum", old.get("enum", ()))))
     if lost_values or ("enum" in new and "enum" not in old):
-        found.append(("enum narrowed", f"{', '.join(sorted(lost_values)) or 'any value'} was taken"))
+        narrowed.append(("enum narrowed", f"{', '.join(sorted(lost_values)) or 'any value'} was accepted"))
     if old.get("const") != new.get("const"):
-        found.append(("constant changed", f"from {old.get('const')!r} to {new.get('const')!r}"))
+        narrowed.append(("constant changed", f"from {old.get('const')!r} to {new.get('const')!r}"))
     if new.get("pattern") not in (None, old.get("pattern")):
-        found.append(("pattern changed", f"from {old.get('pattern')} to {new.get('pattern')}"))
+        narrowed.append(("pattern changed", f"from {old.get('pattern')} to {new.get('pattern')}"))
     for keyword in _LOWER:
         if keyword in new and new[keyword] > old.get(keyword, float("-inf")):
-            found.append((f"{keyword} raised", f"from {old.get(keyword, 'none')} to {new[keyword]}"))
+            narrowed.append((f"{keyword} raised", f"from {old.get(keyword, 'none')} to {new[keyword]}"))
     for keyword in _UPPER:
         if keyword in new and new[keyword] < old.get(keyword, float("inf")):
-            found.append((f"{keyword} lowered", f"from {old.get(keyword, 'none')} to {new[keyword]}"))
-    return found
+            narrowed.append((f"{keyword} lowered", f"from {old.get(keyword, 'none')} to {new[keyword]}"))
+    return narrowed
 
 
 def _kinds(schema: dict[str, Any]) -> set[str]:
-    """The JSON types a schema takes."""
+    """The JSON types that a schema accepts."""
     if "anyOf" in schema:
         return {kind for choice in schema["anyOf"] for kind in _kinds(choice)}
     kind = schema.get("type", "any")

@@ -1,4 +1,4 @@
-"""Contracts compiled for the hot path: a msgspec Struct that takes and refuses what the pydantic model does.
+"""Contracts compiled for the hot path: msgspec Structs that accept and refuse what the pydantic models do.
 
 tests/schemas/test_compiled.py proves that the two agree.
 """
@@ -13,9 +13,9 @@ from pydantic.fields import FieldInfo
 
 
 def struct_of(model: type[BaseModel], **instead: Any) -> type[msgspec.Struct]:
-    """The Struct of a model; `instead` names fields that get another type than the model's, and must be there.
+    """The Struct of a model. Fields in `instead` get that type and are required.
 
-    Data left raw may be missing: then it is an empty object.
+    Only raw data may be missing: it is an empty object then.
     """
     hints = get_type_hints(model, include_extras=True)
     required: list[Any] = []
@@ -71,6 +71,6 @@ def _limits(rule: Any) -> dict[str, Any]:
             return {"max_length": rule.max_length}
     pattern = getattr(rule, "pattern", None)
     if pattern is None:
-        raise TypeError(f"no msgspec rule is known for {rule!r}: add it to schemas/compiled.py")
-    # Python's $ also matches before a final line break; the model's does not.
+        raise TypeError(f"no msgspec rule for {rule!r}: add one to schemas/compiled.py")
+    # Python's $ also matches before a final line break; that of the model does not
     return {"pattern": pattern.removesuffix("$") + r"\Z"}

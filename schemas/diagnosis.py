@@ -1,4 +1,4 @@
-"""The slow path: why a record is no event, and where."""
+"""The slow path: why a record is not an event, and where it is wrong."""
 
 import json
 import re
@@ -20,7 +20,7 @@ class _NotANumber(ValueError):
 
 
 def check_text(value: bytes) -> Any:
-    """The parsed JSON, if its text is sound: UTF-8, not too deep, no NUL, no lone surrogate. Raises Rejection."""
+    """The parsed JSON. Raises Rejection unless it is UTF-8, not too deep, and without NUL and lone surrogates."""
     try:
         text = value.decode()
     except UnicodeDecodeError as error:
@@ -32,7 +32,7 @@ def check_text(value: bytes) -> Any:
     try:
         parsed = json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_integer)
     except _NotANumber as error:
-        raise Rejection("not_a_number", "", f"{error} is no JSON number: send null or leave the field out") from error
+        raise Rejection("not_a_number", "", f"{error} is not a JSON number: send null or omit the field") from error
     except ValueError as error:
         raise Rejection("not_json", "", f"not JSON: {error}") from error
     _check_strings(parsed, "")
@@ -40,20 +40,20 @@ def check_text(value: bytes) -> Any:
 
 
 def diagnose_envelope(value: bytes, error: Exception) -> NoReturn:
-    """Name the reason why the compiled envelope did not take a record. `error` is what it said."""
+    """Raise the Rejection that says why the compiled envelope refused a record with `error`."""
     parsed = check_text(value)
     if not isinstance(parsed, dict):
-        raise Rejection("not_an_object", "", "an event is a JSON object; send each event as a record of its own")
+        raise Rejection("not_an_object", "", "an event is a JSON object: send each event in a record of its own")
     _diagnose(Envelope, parsed, "", error)
 
 
 def diagnose_data(raw: bytes, type_: str, version: int, error: Exception) -> NoReturn:
-    """Name the reason why the compiled contract did not take an event's data."""
+    """Raise the Rejection that says why the compiled contract refused an event's data with `error`."""
     parsed = check_text(raw)
-    found = CATALOGUE.get((type_, version))
-    if found is None or not isinstance(parsed, dict):
+    event_type = CATALOGUE.get((type_, version))
+    if event_type is None or not isinstance(parsed, dict):
         raise Rejection("wrong_type", "data", "data is a JSON object")
-    _diagnose(found.data, parsed, "data", error)
+    _diagnose(event_type.data, parsed, "data", error)
 
 
 def _diagnose(model: type[Contract], parsed: Any, prefix: str, error: Exception) -> NoReturn:
@@ -77,7 +77,7 @@ def _reason(kind: str, field: str) -> str:
 
 
 def _depth(value: bytes) -> int:
-    """How deep brackets outside strings are nested; no recursion, whatever the depth."""
+    """How deep brackets outside strings are nested; without recursion, for any depth."""
     depth = deepest = 0
     for bracket in _BRACKETS.finditer(_STRING.sub(b"", value)):
         depth += 1 if bracket[0] in b"[{" else -1
@@ -108,7 +108,11 @@ def _check_strings(parsed: Any, path: str) -> None:
         if "\0" in parsed:
             raise Rejection("nul_byte", path, "the text holds a NUL character: remove it at the source")
         if any("\ud800" <= char <= "\udfff" for char in parsed):
-            raise Rejection("lone_surrogate", path, "the text holds half of a surrogate pair: it was cut in the middle")
+            raise Rejection(
+                "lone_surrogate",
+                path,
+                "the text holds half of a surrogate pair: the text was cut inside a character",
+            )
     elif isinstance(parsed, dict):
         for key, value in parsed.items():
             _check_strings(key, f"{path}.(key)".lstrip("."))

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from schemas.fields import Contract, Int64, Name
 
-MAX_BYTES = 1_048_576  #: of one event
+MAX_BYTES = 1_048_576  #: per event
 MAX_IDENTITIES = 32
 MAX_DEPTH = 64  #: of nested objects and arrays, the event itself included
 

@@ -1,4 +1,4 @@
-"""Contracts as data: JSON Schema (2020-12) for each event type and version, AsyncAPI 3.0 for the topics."""
+"""Contracts as documents: JSON Schema (2020-12) for each event type and version, AsyncAPI 3.0 for the topics."""
 
 from typing import Any
 
@@ -8,19 +8,19 @@ from schemas.envelope import Envelope
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def event_schema(found: EventType) -> dict[str, Any]:
+def event_schema(event_type: EventType) -> dict[str, Any]:
     """The JSON Schema of a whole event of one type and version, envelope included."""
     schema = Envelope.model_json_schema()
-    data = found.data.model_json_schema()
+    data = event_type.data.model_json_schema()
     definitions = schema.pop("$defs", {}) | data.pop("$defs", {})
     properties = schema["properties"]
-    properties["type"] = {"const": found.name}
-    properties["version"] = {"const": found.version, "default": 1}
+    properties["type"] = {"const": event_type.name}
+    properties["version"] = {"const": event_type.version, "default": 1}
     properties["data"] = data
-    required = [*schema["required"], *(["version"] if found.version > 1 else [])]
+    required = [*schema["required"], *(["version"] if event_type.version > 1 else [])]
     if data.get("required"):
         required.append("data")
-    if found.personal:
+    if event_type.personal:
         required.append("identities")
         properties["identities"] |= {"minItems": 1}
         properties["identities"].pop("default", None)
@@ -28,10 +28,10 @@ def event_schema(found: EventType) -> dict[str, Any]:
     properties["id"]["format"] = "uuid"
     return {
         "$schema": DIALECT,
-        "$id": f"tandem:{found.name}:v{found.version}",
-        "title": f"{found.name} v{found.version}",
-        "description": (found.data.__doc__ or "").strip(),
-        "x-owner": found.owner,
+        "$id": f"tandem:{event_type.name}:v{event_type.version}",
+        "title": f"{event_type.name} v{event_type.version}",
+        "description": (event_type.data.__doc__ or "").strip(),
+        "x-owner": event_type.department,
         "type": "object",
         "properties": properties,
         "required": required,
@@ -39,32 +39,35 @@ def event_schema(found: EventType) -> dict[str, Any]:
     }
 
 
-def schema_name(found: EventType) -> str:
+def schema_name(event_type: EventType) -> str:
     """The file name of a type's schema."""
-    return f"{found.name}.v{found.version}.json"
+    return f"{event_type.name}.v{event_type.version}.json"
 
 
 def asyncapi(prefix: str = "tandem") -> dict[str, Any]:
     """The AsyncAPI document of the event topics."""
-    owners = sorted({found.owner for found in EVENT_TYPES})
+    departments = sorted({one.department for one in EVENT_TYPES})
     channels: dict[str, Any] = {}
     operations: dict[str, Any] = {}
-    for owner in owners:
-        names = {f"{found.name}.v{found.version}" for found in EVENT_TYPES if found.owner == owner}
-        channels[owner] = {
-            "address": f"{prefix}.{owner}.events",
+    for department in departments:
+        names = {f"{one.name}.v{one.version}" for one in EVENT_TYPES if one.department == department}
+        channels[department] = {
+            "address": f"{prefix}.{department}.events",
             "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in sorted(names)},
         }
-        operations[f"publish_{owner}"] = {"action": "send", "channel": {"$ref": f"#/channels/{owner}"}}
+        operations[f"publish_{department}"] = {"action": "send", "channel": {"$ref": f"#/channels/{department}"}}
     messages = {
-        f"{found.name}.v{found.version}": {
-            "name": found.name,
-            "title": f"{found.name} v{found.version}",
-            "summary": (found.data.__doc__ or "").strip(),
+        f"{one.name}.v{one.version}": {
+            "name": one.name,
+            "title": f"{one.name} v{one.version}",
+            "summary": (one.data.__doc__ or "").strip(),
             "contentType": "application/json",
-            "payload": {"schemaFormat": f"application/schema+json;version={DIALECT}", "schema": event_schema(found)},
+            "payload": {
+                "schemaFormat": f"application/schema+json;version={DIALECT}",
+                "schema": event_schema(one),
+            },
         }
-        for found in EVENT_TYPES
+        for one in EVENT_TYPES
     }
     return {
         "asyncapi": "3.0.0",
@@ -77,12 +80,12 @@ def asyncapi(prefix: str = "tandem") -> dict[str, Any]:
 
 
 def markdown() -> str:
-    """The catalogue as a table for readers."""
+    """The catalogue as a Markdown table."""
     lines = ["| type | version | department | data | meaning |", "| --- | --- | --- | --- | --- |"]
-    for found in sorted(EVENT_TYPES, key=lambda found: (found.owner, found.name, found.version)):
+    for one in sorted(EVENT_TYPES, key=lambda one: (one.department, one.name, one.version)):
         fields = ", ".join(
-            f"**{name}**" if field.is_required() else name for name, field in found.data.model_fields.items()
+            f"**{name}**" if field.is_required() else name for name, field in one.data.model_fields.items()
         )
-        meaning = " ".join((found.data.__doc__ or "").split())
-        lines.append(f"| `{found.name}` | {found.version} | {found.owner} | {fields or '-'} | {meaning} |")
+        meaning = " ".join((one.data.__doc__ or "").split())
+        lines.append(f"| `{one.name}` | {one.version} | {one.department} | {fields or '-'} | {meaning} |")
     return "\n".join(lines) + "\n"

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Text = Annotated[str, Field(max_length=2048)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
-#: In minor units (cents). The bound keeps sums of ninety thousand such amounts within 64 bits.
+#: In minor units (cents). Sums of ninety thousand such amounts fit into 64 bits.
 MAX_AMOUNT = 10**14
 Amount = Annotated[int, Field(ge=0, le=MAX_AMOUNT)]
 Currency = Annotated[

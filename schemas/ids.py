@@ -6,7 +6,7 @@ NAMESPACE = uuid5(NAMESPACE_URL, "https://tandem.dev/events")
 
 
 def event_id(source: str, own_id: str) -> UUID:
-    """The id of the event that `source` knows as `own_id`: the same for ever, so that sending twice changes nothing."""
+    """The id of the event that `source` knows as `own_id`: always the same, so sending it twice changes nothing."""
     return uuid5(NAMESPACE, f"{source}\n{own_id}")
 
 

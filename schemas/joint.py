@@ -6,7 +6,7 @@ from pydantic import Field
 
 from schemas.fields import Contract, Name, Text
 
-#: Who decides: the department in whose name somebody speaks. A decision without it counts for nobody.
+#: The department in whose name somebody decides. A decision without it does not count.
 DepartmentName = Annotated[str, Field(pattern=r"^(marketing|sales)$", max_length=9)]
 #: SHA-256 of a playbook's text in UTF-8, as hex.
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -88,7 +88,7 @@ class SubjectErasedV1(Contract):
 
 #: Keyed hash of an identifier, as hex.
 Hidden = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-#: The same of an identifier of the person; "@" and microseconds since 1970 UTC, where it was released to them then.
+#: The same; with "@" and microseconds since 1970 UTC where the identifier became the person's by a release then.
 HiddenSince = Annotated[str, Field(pattern=r"^[0-9a-f]{64}(@-?[0-9]{1,18})?$", max_length=84)]
 #: Id of an event as 32 hex digits, a space, its source.
 EventName = Annotated[str, Field(pattern=r"^[0-9a-f]{32} .{1,256}$", max_length=300)]
@@ -100,9 +100,9 @@ class SubjectErased(Contract):
     # The name of the secret that the hashes are made with.
     secret: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     subjects: Annotated[list[HiddenSince], Field(max_length=10_000)]
-    # Devices that others use, too.
+    # Devices that others use too.
     shared: Annotated[list[Hidden], Field(max_length=10_000)] = []
-    # The person's, though they name no identifier of theirs.
+    # Events of the person that name none of their identifiers.
     events: Annotated[list[EventName], Field(max_length=3_000)] = []
     reason: Text | None = None
     by: Name | None = None

@@ -1,4 +1,4 @@
-"""Why a record is no event."""
+"""Rejections: why a record is not applied."""
 
 from schemas.errors import TandemError
 

@@ -1,4 +1,4 @@
-"""Upcasters: data of an older version into the next one. Pure, total on what the older contract takes."""
+"""Upcasters: data of an older version into the next one. They accept all that the older contract accepts."""
 
 from decimal import Decimal
 from typing import Any
@@ -7,7 +7,7 @@ from schemas.money import to_minor
 
 
 def subject_erased_v2(data: dict[str, Any]) -> dict[str, Any]:
-    """Version 1 said nothing of whom it was about that may be kept: it erases nobody."""
+    """Version 1 named the person in a way that must not be kept: it erases nobody."""
     return {**data, "secret": "0" * 16, "subjects": []}
 
 

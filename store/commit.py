@@ -16,7 +16,7 @@ from schemas.errors import TandemError
 from store.archive import Block
 from store.chain import Step, content_of, letter_seal, link_of
 from store.changes import Change, write_changes
-from store.erasure import Removal, somebody_came, take_out, write_erasures
+from store.erasure import Removal, detach_all, somebody_came, write_erasures
 from store.handoffs import write_handoffs
 from store.proposals import Swept, begin_sweep, move_sweep, write_said
 from store.silence import retold
@@ -252,7 +252,7 @@ async def commit_batch(connection: asyncpg.Connection, batch: Batch) -> int:
             if batch.removal is not None:
                 if await somebody_came(connection, batch.removal, first):
                     raise Stale(_STALE)
-                await take_out(connection, batch.removal, batch_id)
+                await detach_all(connection, batch.removal, batch_id)
             if batch.swept and not await move_sweep(connection, batch.swept):
                 raise Stale(_STALE)
             await write_changes(connection, changes, first, batch_id)
@@ -274,7 +274,7 @@ async def write_register(
     The row that has the feed's counter proves that the register was up to date. Raises Stale where it was not, or where
     what was consulted is no longer so.
     """
-    if any(entries):
+    if entries:
         await _write_entries(connection, entries, batch_id)
     last = await connection.fetchval(_NUMBER, changes, int(entries.changed), version)
     if last is None:
@@ -297,14 +297,14 @@ async def _unrule(connection: asyncpg.Connection, events: list[tuple[bytes, str]
 
 
 async def _write_entries(connection: asyncpg.Connection, entries: Entries, batch_id: int) -> None:
-    await _unrule(connection, entries.unruled)  # another body of the same event may take a ruling's place
+    await _unrule(connection, entries.retracted_rulings)  # another body of the same event may take a ruling's place
     for ruling in entries.rulings:
         await connection.execute(_RULINGS, *ruling.order, ruling.joined, list(ruling.keys), batch_id)
-    await write_said(connection, entries.said, entries.unsaid, batch_id)
+    await write_said(connection, entries.playbook_events, entries.retracted_playbook_events, batch_id)
     await write_erasures(connection, entries.erasures, batch_id)
-    if entries.renewed:
+    if entries.terms_changed:
         await begin_sweep(connection)
-    for key, at in entries.unreleased:
+    for key, at in entries.retracted_releases:
         await connection.execute(_UNRELEASE, key, at)
     for key, at in entries.releases:
         await connection.execute(_RELEASES, key, at, later_key(key, at), batch_id)
@@ -313,8 +313,8 @@ async def _write_entries(connection: asyncpg.Connection, entries: Entries, batch
         await connection.execute(_FREED_VICTIMS, entries.unquarantined)
     for identifier in entries.quarantined:
         await connection.execute(_QUARANTINE, identifier.key, identifier.type, identifier.value, batch_id)
-    if entries.victims:
-        first = {(victim.key, victim.victim): victim.at for victim in sorted(entries.victims, reverse=True)}
+    if entries.affected_identifiers:
+        first = {(one.quarantined, one.affected): one.at for one in sorted(entries.affected_identifiers, reverse=True)}
         keys = sorted(first)
         await connection.execute(
             _VICTIMS, [key for key, _ in keys], [victim for _, victim in keys], [first[key] for key in keys]

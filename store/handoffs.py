@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import asyncpg
 import orjson
 
-from projections.journey.handoffs import NEVER, Handoff, Happening, happenings, next_due, open_until
+from projections.journey.handoffs import Handoff, Happening, happenings, next_due, open_until
 from projections.journey.row import JourneyRow
 from projections.text import id_text
+from schemas.times import NEVER
 from store.changes import EVENT, HANDOFF, TIME, Change, write_changes
 from store.session import Connection
 

@@ -10,7 +10,7 @@ from projections.identifiers import key_at, later_key
 from projections.identity.register import Register
 from projections.identity.workspace import Workspace
 from projections.journey.journey import Journey
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from schemas.decode import decode
 from schemas.event import Event
 from store.archive import read_block
@@ -96,7 +96,7 @@ async def load_tied(connection: Connection, rules: Rules, keys: Iterable[bytes],
         homes = {workspace.home[key] for key in todo if key in workspace.home}
         todo = {end for home in homes for end in _ends(workspace.journeys[home], ruled)} - seen
     # whom a ruling parted from somebody here is no more than named
-    await _load(connection, workspace, {foe for key in workspace.home for foe in register.foes.get(key, ())})
+    await _load(connection, workspace, {foe for key in workspace.home for foe in register.separated.get(key, ())})
     return workspace
 
 

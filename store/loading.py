@@ -6,7 +6,7 @@ from typing import NamedTuple
 import asyncpg
 import orjson
 
-from projections.identity.register import Register, Ruling, Victim
+from projections.identity.register import AffectedIdentifier, Register, Ruling
 from projections.journey.journey import Journey, Stored, resume
 from store.erasure import read_erasures, read_secret
 from store.proposals import read_said
@@ -85,14 +85,14 @@ async def load_register(connection: Connection) -> Register:
             register.erased.add(erasure)
         register.version = await connection.fetchval(_REGISTER_VERSION) or 0
         for row in await connection.fetch(_RELEASES):
-            register.put_release(row["key"], row["released_at"])
+            register.load_release(row["key"], row["released_at"])
         for row in await connection.fetch(_RULINGS):
             order = (row["occurred_at"], row["id"], row["source"])
-            register.put_ruling(Ruling(order, row["joined"], tuple(row["keys"])))
+            register.load_ruling(Ruling(order, row["joined"], tuple(row["keys"])))
         register.quarantined |= {row["key"] for row in await connection.fetch(_QUARANTINE)}
         for row in await connection.fetch(_BONDS):
-            register.put_bond(Victim(row["key"], row["victim"], row["occurred_at"]))
-        register.said = await read_said(connection)
+            register.load_bond(AffectedIdentifier(row["key"], row["victim"], row["occurred_at"]))
+        register.playbook_events = await read_said(connection)
         register.swept_until = await connection.fetchval(_SWEPT)
     return register
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from projections.playbook.proposals import Said
+from projections.playbook.events import PlaybookEvent
 from store.session import Connection
 
 _SAID = """
@@ -39,19 +39,19 @@ class Swept(NamedTuple):
     until: bytes | None
 
 
-async def read_said(connection: Connection, known_at: datetime | None = None) -> list[Said]:
+async def read_said(connection: Connection, known_at: datetime | None = None) -> list[PlaybookEvent]:
     """All playbook events that were committed by a time, in order of time.
 
     Takes connections with and without raw uuid values.
     """
     return [
-        Said((row[0], bytes(row[1]) if isinstance(row[1], bytes) else row[1].bytes, row[2]), *row[3:])
+        PlaybookEvent((row[0], bytes(row[1]) if isinstance(row[1], bytes) else row[1].bytes, row[2]), *row[3:])
         for row in map(tuple, await connection.fetch(_SAID, known_at))
     ]
 
 
 async def write_said(
-    connection: asyncpg.Connection, said: list[Said], unsaid: list[tuple[bytes, str]], batch_id: int
+    connection: asyncpg.Connection, said: list[PlaybookEvent], unsaid: list[tuple[bytes, str]], batch_id: int
 ) -> None:
     """Write new playbook events, and delete retracted ones, within a batch's transaction."""
     for event in unsaid:  # another body of the same event may take its place

@@ -9,7 +9,7 @@ import asyncpg
 import orjson
 
 from projections.journey.journey import Journey, decode_journey
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from projections.text import time_text
 from projections.views.summary import summary_view
 from store.feed import SUMMARY, summary_of

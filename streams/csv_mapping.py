@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from projections.playbook.strict_yaml import load_model
-from schemas.catalogue import Owner as Department
+from schemas.departments import TopicDepartment as Department
 from schemas.envelope import TYPE_PATTERN, IdentityType
 from schemas.errors import TandemError
 from schemas.ids import event_id

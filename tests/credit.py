@@ -6,7 +6,7 @@ from typing import Any
 from projections.attribution.report import Attribution, By
 from projections.journey.moments import Moment
 from projections.playbook.model import AttributionModel, AttributionRules
-from projections.playbook.terms import DAY
+from schemas.times import DAY
 
 PLAIN = AttributionRules()
 

@@ -13,9 +13,9 @@ import asyncpg
 import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from projections.playbook.terms import DAY
 from projections.playbook.windows import EVERYTHING
 from projections.views.feed import FeedChange, change_view, feed_journey_view
+from schemas.times import DAY
 from store.feed import read_changes, read_head, read_journeys
 from store.publications import read_published
 from store.session import open_engine_connection

@@ -16,13 +16,13 @@ from aiokafka import AIOKafkaProducer
 
 from audit.digest import projection_digest
 from projections.memory import digest_of_workspace, fold_events
-from projections.playbook.model import Rules, compile_rules, load_playbook
+from projections.playbook.rules import Rules, load_rules
 from schemas.decode import decode
 from store.migrate import create_database, migrate
 from streams.engine.worker import run
 from streams.kafka import KafkaSettings, ensure_topics, event_topics
 
-RULES: Rules = compile_rules(load_playbook())
+RULES: Rules = load_rules()
 
 
 def body(number: int, type_: str = "page_viewed", *, who: dict[str, Any] | None = None, **more: Any) -> bytes:

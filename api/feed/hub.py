@@ -15,7 +15,7 @@ import orjson
 import structlog
 
 from api.feed.cursor import Cursor
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from projections.playbook.windows import Window
 from projections.views.feed import CREDIT, FeedChange, FeedJourney, change_view, feed_journey_view
 from projections.views.interest import Interest, topics_of

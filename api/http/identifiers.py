@@ -5,7 +5,7 @@ import uuid
 from starlette.exceptions import HTTPException
 
 from projections.identifiers import PERSON_TYPES, normalise
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 
 
 def key_of(identifier: str, rules: Rules) -> bytes:

@@ -18,7 +18,8 @@ from api.http.problems import problem
 from api.http.strict_parameters import strict_router
 from projections.journey.handoffs import ACCEPTED, OFFERED, SUPERSEDED, Handoff, Happening, happenings
 from projections.journey.journey import Journey, decode_journey
-from projections.journey.lifecycle import advance, copy_of
+from projections.journey.life import copy_of
+from projections.journey.lifecycle import advance
 from projections.text import time_text
 from projections.views.feed import feed_journey_view
 from projections.views.handoffs import handoff_view

@@ -24,9 +24,10 @@ from projections.identity.explain import Explanation, Step, explain
 from projections.identity.preview import Preview, preview
 from projections.identity.register import Ruling
 from projections.identity.workspace import Workspace
-from projections.journey.journey import Order
+from projections.journey.links import QUARANTINED
 from projections.text import id_text, micros, time_text
 from projections.views.identity import AUTHORITIES, identity_view, preview_view, reason_text
+from schemas.event import Order
 from store import identity as store
 from store.session import Connection
 from streams.gateway import BrokerUnavailable
@@ -99,7 +100,7 @@ def _own_conflicts(workspace: Workspace, journey_id: bytes) -> list[Step]:
     journey = workspace.journeys.get(journey_id)
     if journey is None:
         return []
-    own = [link for link in sorted(journey.refused) if link.refused != "breaker" and link.a in journey.identifiers]
+    own = [link for link in sorted(journey.refused) if link.refused != QUARANTINED and link.a in journey.identifiers]
     return [Step(link.a, link.b, link.authority, link.order, link.refused) for link in own]
 
 

@@ -20,7 +20,7 @@ from api.http.times import instant
 from api.projection_scope import Beside, reading
 from api.routes.past import journey_as_of
 from projections.identifiers import normalise
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from projections.text import time_text
 from projections.views.journey import journey_view
 from store import queries as store

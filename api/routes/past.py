@@ -21,11 +21,13 @@ from projections.fold import subject_of
 from projections.identifiers import key_at
 from projections.identity.workspace import Workspace
 from projections.journey.journey import Journey
-from projections.journey.lifecycle import advance, copy_of
-from projections.playbook.model import Rules
+from projections.journey.life import copy_of
+from projections.journey.lifecycle import advance
+from projections.playbook.rules import Rules
 from projections.text import id_text, micros, time_text
 from projections.views.journey import journey_view
 from projections.views.reasons import Reason, reasons_of
+from schemas.times import NEVER
 from store import identity as store
 
 router = strict_router("/v1")
@@ -73,7 +75,7 @@ async def as_of(context: Context, key: bytes, *points: Point) -> tuple[list[Reco
             at = point.at if point.at is not None else context.clock()
             if point.at is None and point.known_at is not None:
                 at = micros(point.known_at)
-            newest = key_at(key, 2**62, workspace.register.releases)
+            newest = key_at(key, NEVER, workspace.register.releases)
             journey = workspace.journey_of(newest) or workspace.journey_of(key)
             found.append(Seen(journey, workspace, workspace.rules, at))
     return recorded, found
@@ -100,7 +102,7 @@ async def _veil_of_today(request: Request, identifier: str, key: bytes, seen: li
     keys = {key, *(known for one in seen for known in one.workspace.home)}
     async with context.raw_pool.acquire() as connection:
         today = await store.load_tied(connection, context.rules, sorted(keys))
-    newest = key_at(key, 2**62, today.register.releases)
+    newest = key_at(key, NEVER, today.register.releases)
     refuse_veiled(window, today.journey_of(newest) or today.journey_of(key), identifier, key)
     return veil_over(today, window)
 

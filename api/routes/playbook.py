@@ -88,7 +88,7 @@ async def proposal(request: Request, proposal: uuid.UUID) -> Response:
     """`proposal` is the id of the event that proposed."""
     context = context_of(request)
     found = _find(context, proposal)
-    return _json(proposal_view(found, context.clock()) | {"playbook": found.said.text})
+    return _json(proposal_view(found, context.clock()) | {"playbook": found.event.text})
 
 
 @router.post(
@@ -140,7 +140,7 @@ async def decide(request: Request, proposal: uuid.UUID, wanted: Annotated[Decisi
         raise HTTPException(422, "text: say why, or what")
     data: dict[str, Any] = {"proposal": str(proposal), **said_by}
     if wanted.decision == "approve":
-        data["digest"] = wanted.digest or found.said.digest
+        data["digest"] = wanted.digest or found.event.digest
     else:
         data["reason" if wanted.decision == "reject" else "comment"] = wanted.text
     return await _publish(context, _TYPES[wanted.decision], data, context.clock())
@@ -153,8 +153,8 @@ def _refuse_void(found: Proposal, wanted: DecisionRequest, department: str, now:
         raise HTTPException(409, f"the proposal is {state}: nothing is to be decided any more")
     if wanted.decision == "approve" and department in found.approved:
         raise HTTPException(409, f"{department} has approved it already")
-    if wanted.decision == "approve" and wanted.digest not in (None, found.said.digest):
-        raise HTTPException(409, f"the proposal's text has the digest {found.said.digest}: look at it again")
+    if wanted.decision == "approve" and wanted.digest not in (None, found.event.digest):
+        raise HTTPException(409, f"the proposal's text has the digest {found.event.digest}: look at it again")
 
 
 def _time(text: str) -> int:
@@ -170,7 +170,7 @@ def _proposals(context: Context) -> list[Proposal]:
 
 
 def _find(context: Context, proposal: uuid.UUID) -> Proposal:
-    found = next((one for one in _proposals(context) if one.said.proposal == proposal.bytes), None)
+    found = next((one for one in _proposals(context) if one.event.proposal == proposal.bytes), None)
     if found is None:
         raise HTTPException(404, f"there is no proposal {proposal}, or none that has been projected yet")
     return found

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from audit.erase import Plan
     from cli.settings import Settings
-    from projections.playbook.model import Rules
+    from projections.playbook.rules import Rules
 
 app = typer.Typer()
 

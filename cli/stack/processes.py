@@ -16,6 +16,7 @@ import uvloop
 
 from cli.errors import UserError
 from cli.settings import Settings, access_settings
+from projections.playbook.rules import load_rules
 from streams.agents.settings import AgentSettings
 
 if TYPE_CHECKING:
@@ -35,14 +36,13 @@ def run_worker(settings: Settings) -> None:
     Raises named errors that need a person. A process whose event loop stands still ends itself, with its stacks in
     the log: whoever started it starts another.
     """
-    from projections.playbook.model import DEFAULT_PLAYBOOK, compile_rules, load_playbook
     from streams.app import create_app, host
     from streams.engine.gc_tuning import look_seldom
     from streams.engine.worker import run
     from streams.feed.ticker import tick
 
     log_to_stderr()
-    rules = compile_rules(load_playbook(settings.playbook or DEFAULT_PLAYBOOK))
+    rules = load_rules(settings.playbook)
     look_seldom()
 
     async def until_stopped() -> None:
@@ -85,11 +85,10 @@ def run_publisher(settings: Settings) -> None:
     Raises DatabaseUnreachable, SchemaMissing and other named errors that need a person.
     """
     from api.app import check_database
-    from projections.playbook.model import DEFAULT_PLAYBOOK, compile_rules, load_playbook
     from streams.feed.publisher import publish
 
     log_to_stderr()
-    rules = compile_rules(load_playbook(settings.playbook or DEFAULT_PLAYBOOK))
+    rules = load_rules(settings.playbook)
 
     async def until_stopped() -> None:
         stop = _stop_at_signals()
@@ -103,7 +102,7 @@ def run_publisher(settings: Settings) -> None:
 
 def _shared_window(playbook: "Playbook") -> "Window":
     """What every department may see."""
-    from projections.playbook.model import compile_windows
+    from projections.playbook.rules import compile_windows
     from projections.playbook.windows import shared
 
     return shared(compile_windows(playbook).values())

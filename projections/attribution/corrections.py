@@ -1,7 +1,7 @@
-"""Corrections of credit: what a journey's bookings give to which channel and campaign, and how that changed.
+"""Corrections of credit: which channels and campaigns a journey's bookings credit, and how that changed.
 
-By the model of the playbook in force at each booking; models over all journeys have no part of one journey. The sum of
-all corrections that the feed tells is the credit as it is.
+Each booking counts by the model of the playbook then in force; models over all journeys give no credit by single
+journeys. The corrections in the feed add up to the present credit.
 """
 
 from collections import Counter
@@ -11,20 +11,20 @@ from typing import Any
 from projections.attribution.credit import WEIGHTS, split
 from projections.attribution.paths import paths_of
 from projections.journey.journey import Journey
-from projections.playbook.model import Rules
-from projections.playbook.terms import DAY
+from projections.playbook.rules import Rules
+from schemas.times import DAY
 
-#: Minor units by (channel, campaign, currency); both are None of what nobody has credit for.
+#: Minor units by (channel, campaign, currency); channel and campaign are None where nobody gets the credit.
 Credit = Mapping[tuple[str | None, str | None, str], int]
 
 NONE: Credit = {}
 
 
 def credit_of(journey: Journey, rules: Rules) -> Credit:
-    """The credit that a journey's bookings give; its moments are settled."""
+    """The credit for a journey's bookings. The journey must be settled."""
     if journey.life is None or not journey.life.value:
         return NONE
-    found: Counter[tuple[str | None, str | None, str]] = Counter()
+    credit: Counter[tuple[str | None, str | None, str]] = Counter()
     for terms in {id(one): one for one in map(rules.at, _bookings(journey))}.values():
         settings = terms.attribution
         weights = WEIGHTS.get(settings.model)
@@ -36,12 +36,12 @@ def credit_of(journey: Journey, rules: Rules) -> Credit:
             if booking is None or rules.at(booking.at) is not terms:
                 continue
             if not path.touchpoints:
-                found[None, None, booking.currency] += booking.amount
+                credit[None, None, booking.currency] += booking.amount
                 continue
             parts = split(booking.amount, weights(path, settings))
             for touchpoint, part in zip(path.touchpoints, parts, strict=True):
-                found[touchpoint.channel, touchpoint.campaign, booking.currency] += part
-    return {place: amount for place, amount in found.items() if amount}
+                credit[touchpoint.channel, touchpoint.campaign, booking.currency] += part
+    return {place: amount for place, amount in credit.items() if amount}
 
 
 def _bookings(journey: Journey) -> list[int]:
@@ -49,7 +49,7 @@ def _bookings(journey: Journey) -> list[int]:
 
 
 def corrections(before: Credit, now: Credit) -> list[dict[str, Any]]:
-    """What must be added to the credit before, line by line, with its sign."""
+    """What must be added to the former credit, line by line."""
     if before == now:
         return []
     changed = {place: now.get(place, 0) - before.get(place, 0) for place in {*before, *now}}

@@ -1,19 +1,19 @@
-"""Credit: how one booking is shared out among the touchpoints before it."""
+"""Credit: how a booking is shared out among the touchpoints before it."""
 
 from collections.abc import Callable, Sequence
 
 from projections.attribution.paths import Path
 from projections.playbook.model import AttributionRules
-from projections.playbook.terms import DAY
+from schemas.times import DAY
 
-_UNIT = 2**52  #: of weights that are no whole numbers
+_UNIT = 2**52  #: scale of fractional weights
 
 
 def split(amount: int, weights: Sequence[int]) -> list[int]:
-    """Whole minor units in proportion to the weights; they always add up to the amount.
+    """Whole minor units in proportion to the weights, which add up to the amount: the largest remainder method.
 
-    By the largest remainder: each part is rounded down, and the units that are left go to those that lost most; of
-    those that lost the same, to the first. The weights must add up to more than 0.
+    Each part is rounded down; the remaining units go to the parts that lost most, of equal ones to the first. The
+    weights must add up to more than 0.
     """
     total = sum(weights)
     parts, lost = [], []
@@ -52,7 +52,7 @@ def _w_shaped(path: Path, rules: AttributionRules) -> list[int]:
 
 
 def _peaks(path: Path, peaks: list[tuple[int | None, int]], others: int) -> list[int]:
-    """Shares of single touchpoints, and one that all others have together; what nobody takes is left out."""
+    """Shares of single touchpoints, and one that all others share; a peak that is missing gets none."""
     taken = {place for place, _ in peaks}
     rest = [place for place in range(len(path.touchpoints)) if place not in taken]
     weights = [0] * len(path.touchpoints)
@@ -65,12 +65,15 @@ def _peaks(path: Path, peaks: list[tuple[int | None, int]], others: int) -> list
 
 
 def _time_decay(path: Path, rules: AttributionRules) -> list[int]:
-    """Half the weight for each half-life before the last touchpoint: the proportions are those before the booking."""
+    """The weight halves with each half-life before the last touchpoint.
+
+    Counted from the booking, the proportions would be the same.
+    """
     newest, half_life = path.touchpoints[-1].at, rules.half_life_days * DAY
     return [int(_UNIT * 2.0 ** ((touchpoint.at - newest) / half_life)) for touchpoint in path.touchpoints]
 
 
-#: By model: the weights of a path's touchpoints, of which there is at least one. They add up to more than 0.
+#: By model: the weights of a path's touchpoints (at least one), which add up to more than 0.
 WEIGHTS: dict[str, Callable[[Path, AttributionRules], list[int]]] = {
     "first": _first,
     "last": _last,

@@ -1,8 +1,8 @@
-"""Markov credit: how many bookings would be lost without a channel, by the moves of all journeys (order 1).
+"""Markov credit: how many bookings would be lost without a channel, in a Markov chain of order 1 over all journeys.
 
 The removal effect is that of Anderl et al., "Mapping the customer journey: Lessons learned from graph-based online
-attribution modeling" (2016): people move from touchpoint to touchpoint with the frequencies that were counted, until
-they book or leave; without a channel, whoever would come to it leaves.
+attribution modeling" (2016): people move from touchpoint to touchpoint with the counted frequencies until they book or
+leave. Without a channel, whoever would come to it leaves.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ _UNIT = 2**52
 
 
 class Markov:
-    """Counts the moves of paths. What was counted in another order is the same."""
+    """Counts the moves of paths, in any order."""
 
     def __init__(self) -> None:
         self._moves: Counter[tuple[Name, Name]] = Counter()
@@ -25,7 +25,7 @@ class Markov:
         self._amounts: Counter[str] = Counter()
 
     def add(self, names: Sequence[Name], booking: Booking | None) -> None:
-        """Count a path of at least one touchpoint. That a name is repeated changes nothing."""
+        """Count a path of at least one touchpoint. Repetitions of a name change nothing."""
         self._moves.update((a, b) for a, b in pairwise(names) if a != b)
         self._ends[names[-1]] += 1
         if booking is not None:
@@ -33,7 +33,7 @@ class Markov:
             self._amounts[booking.currency] += booking.amount
 
     def credit(self) -> dict[Name, Counter[str]]:
-        """What the bookings amount to, in minor units by name and currency, in proportion to the removal effects."""
+        """The booked amounts in minor units by name and currency, in proportion to the removal effects."""
         effects = self.removal_effects()
         weights = [int(effect * _UNIT) for effect in effects.values()]
         credit = {name: Counter[str]() for name in effects}
@@ -45,8 +45,8 @@ class Markov:
     def removal_effects(self) -> dict[Name, float]:
         """The share of the bookings that would be lost without each name, from 0 to 1; in the order of names.
 
-        Lost is who comes to a name, for the first time, and would book from there. In double precision, from whole
-        counts and in the order of names.
+        Lost is whoever comes to a name for the first time and would book from there. Computed in double precision from
+        whole counts, in the order of names.
         """
         stays = self._ends.copy()
         for (a, _), count in self._moves.items():
@@ -62,9 +62,9 @@ class Markov:
         return effects
 
     def _visits(self, names: list[Name], stays: Counter[Name]) -> list[list[float]]:
-        """[from][to]: how often people who are at one name are expected at another, themselves included.
+        """[from][to]: how often people at one name are expected to visit another, this visit included.
 
-        That is the inverse of 1 - moves, by elimination in place. Its diagonal outweighs each row: no pivot is sought.
+        That is the inverse of 1 - moves, by elimination in place. The matrix is diagonally dominant: no pivoting.
         """
         place = {name: i for i, name in enumerate(names)}
         rows = [[0.0] * len(names) for _ in names]

@@ -1,4 +1,4 @@
-"""Paths: the touchpoints that came before a booking, which is what credit is given by."""
+"""Paths: the touchpoints before a booking, to which credit is given."""
 
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ class Booking(NamedTuple):
 
 
 class Path(NamedTuple):
-    """What came before a booking, in law 2's order; or a journey's touchpoints where it has no booking."""
+    """The touchpoints before a booking, in order; or all of a journey without bookings."""
 
     touchpoints: list[Moment]
     booking: Booking | None
@@ -30,7 +30,7 @@ class Path(NamedTuple):
 
 
 class _Remembered(msgspec.Struct, array_like=True):
-    """The part of a stored state that holds the moments; the others are not decoded."""
+    """A stored state, of which only the moments are decoded."""
 
     format: int
     identifiers: msgspec.Raw
@@ -48,17 +48,17 @@ def moments_of(state: bytes) -> list[Moment]:
 
 
 def by_name(name: Name) -> tuple[bool, str]:
-    """The order of names: no name comes last."""
+    """Sorts names; None comes last."""
     return (name is None, name or "")
 
 
 def paths_of(moments: Iterable[Moment], lookback: int | None) -> list[Path]:
-    """The path of each booking, or the one of a journey without bookings; none where there are no touchpoints either.
+    """The path of each booking, or the one path of a journey without bookings; none where it has no touchpoints.
 
-    A booking takes all touchpoints before it that are at most `lookback` microseconds older, those before an earlier
-    booking too. Where there is no booking, `lookback` counts from the last touchpoint.
+    A path has all touchpoints at most `lookback` microseconds before the booking, also those before an earlier booking.
+    Without a booking, `lookback` counts from the last touchpoint.
     """
-    found: list[Path] = []
+    paths: list[Path] = []
     touchpoints: list[Moment] = []
     named, known, opened = False, -1, -1
     for moment in moments:
@@ -71,10 +71,10 @@ def paths_of(moments: Iterable[Moment], lookback: int | None) -> list[Path]:
         elif moment.type == "opportunity_won" and moment.amount is not None and moment.currency is not None:
             booking = Booking(moment.at, moment.amount, moment.currency)
             start = _start(touchpoints, moment.at, lookback)
-            found.append(Path(touchpoints[start:], booking, _within(known - start), _within(opened - start)))
-    if touchpoints and not found:
+            paths.append(Path(touchpoints[start:], booking, _within(known - start), _within(opened - start)))
+    if touchpoints and not paths:
         return [Path(touchpoints[_start(touchpoints, touchpoints[-1].at, lookback) :], None)]
-    return found
+    return paths
 
 
 def _start(touchpoints: list[Moment], until: int, lookback: int | None) -> int:

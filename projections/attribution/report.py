@@ -1,4 +1,4 @@
-"""Attribution: which channels and campaigns have credit for what was booked, over all journeys."""
+"""The attribution report: which channels and campaigns get credit for bookings, over all journeys."""
 
 from collections import Counter
 from operator import attrgetter
@@ -10,17 +10,16 @@ from projections.attribution.paths import Booking, Name, Path, by_name, paths_of
 from projections.attribution.shapley import Shapley
 from projections.journey.moments import Moment
 from projections.playbook.model import AttributionModel, AttributionRules
-from projections.playbook.terms import DAY
+from schemas.times import DAY
 
 By = Literal["channel", "campaign"]
 
-
-#: Models that need all paths before they can give credit.
+#: Models that need all paths before they can give credit
 _OVER_ALL: dict[str, type[Markov] | type[Shapley]] = {"markov": Markov, "shapley": Shapley}
 
 
 class _Line:
-    """What is known of one channel or campaign; money in minor units by currency."""
+    """The line of one channel or campaign; money is in minor units by currency."""
 
     __slots__ = ("bookings", "cost", "credit", "touchpoints")
 
@@ -32,7 +31,7 @@ class _Line:
 
 
 class Attribution:
-    """Adds up journeys, one after the other: it keeps lines, moves and groups, and no journey."""
+    """Adds up journeys one by one. It keeps lines and counts, not journeys."""
 
     def __init__(self, rules: AttributionRules, model: AttributionModel, by: By) -> None:
         self._rules, self._model, self._by = rules, model, by
@@ -45,7 +44,7 @@ class Attribution:
         self._unattributed: Counter[str] = Counter()
 
     def add(self, moments: list[Moment]) -> None:
-        """Take one journey's moments, in order. In whatever order journeys come, the answer is the same."""
+        """Add one journey's moments, in order. The order of journeys does not matter."""
         for moment in moments:
             if moment.channel is not None:
                 line = self._line(self._name(moment))
@@ -80,7 +79,7 @@ class Attribution:
         return line
 
     def view(self) -> dict[str, Any]:
-        """The answer as a JSON object; its lines and `unattributed` add up to `total`."""
+        """The report as a JSON object; its lines and `unattributed` add up to `total`."""
         if self._over_all is not None:
             for name, credit in self._over_all.credit().items():
                 self._line(name).credit = credit
@@ -112,7 +111,7 @@ class Attribution:
         }
 
     def _credit_view(self, credit: Counter[str]) -> dict[str, Any]:
-        """Credit by currency, and which share it is of what was booked in that currency."""
+        """Credit by currency, and its share of all bookings in that currency."""
         shares = {
             currency: round(credit[currency] / booked, 4) if booked else None
             for currency, booked in sorted(self._booked.items())

@@ -1,8 +1,8 @@
-"""Shapley credit: what each channel adds to the channels that people met together with it.
+"""Shapley credit: what each channel adds to the other channels of a path.
 
-Shapley's value ("A value for n-person games", 1953). The players are the channels that a path met, each once and in
-whatever order; what a group of channels is worth is the conversion rate of the paths that met these and no others.
-The bookings of such a group are shared out in proportion to its channels' values.
+Shapley's value ("A value for n-person games", 1953). The players are the channels of a path, each once and in any
+order. A group of channels is worth the conversion rate of the paths that have exactly these channels. The bookings of
+a group are shared out in proportion to its channels' values.
 """
 
 from collections import Counter
@@ -12,13 +12,13 @@ from math import factorial
 from projections.attribution.credit import split
 from projections.attribution.paths import Booking, Name, by_name
 
-_UNIT = 2**64  #: of conversion rates
+_UNIT = 2**64  #: scale of conversion rates
 
 Group = frozenset[Name]
 
 
 class Shapley:
-    """Counts paths by the names that they met. What was counted in another order is the same."""
+    """Counts paths by their names, in any order."""
 
     def __init__(self) -> None:
         self._paths: Counter[Group] = Counter()
@@ -34,7 +34,7 @@ class Shapley:
             self._amounts.setdefault(group, Counter())[booking.currency] += booking.amount
 
     def credit(self) -> dict[Name, Counter[str]]:
-        """What the bookings amount to, in minor units by name and currency. It may be below 0."""
+        """The booked amounts in minor units by name and currency. They may be below 0."""
         credit: dict[Name, Counter[str]] = {}
         for group, values in self.values().items():
             for currency, amount in self._amounts[group].items():
@@ -43,10 +43,10 @@ class Shapley:
         return credit
 
     def values(self) -> dict[Group, dict[Name, int]]:
-        """For each group with bookings: the values of its names, in their order, as whole numbers in proportion.
+        """For each group with bookings: the values of its names as whole numbers, in proportion, in the order of names.
 
-        They add up to the group's conversion rate. A name without which the rate is higher has a value below 0. Rates
-        are kept to 2 ** -64; all else is exact.
+        They add up to the group's conversion rate. A name has a value below 0 where the rate is higher without it.
+        Rates are rounded to 2 ** -64; all else is exact.
         """
         names = sorted({name for group in self._bookings for name in group}, key=by_name)
         bit = {name: 1 << place for place, name in enumerate(names)}
@@ -54,11 +54,11 @@ class Shapley:
             sum(bit[name] for name in group): bookings * _UNIT // self._paths[group]
             for group, bookings in self._bookings.items()
         }
-        found = {}
+        by_group = {}
         for group in self._bookings:
             members = sorted(group, key=by_name)
-            found[group] = dict(zip(members, _values([bit[name] for name in members], rates), strict=True))
-        return found
+            by_group[group] = dict(zip(members, _values([bit[name] for name in members], rates), strict=True))
+        return by_group
 
 
 def _values(members: list[int], rates: dict[int, int]) -> list[int]:
@@ -75,7 +75,7 @@ def _values(members: list[int], rates: dict[int, int]) -> list[int]:
 
 
 def _parts(group: int, size: int, rates: dict[int, int]) -> Iterator[int]:
-    """The groups with a rate whose members are all in a group: looked up among whichever are fewer."""
+    """The groups with a rate that are part of a group: searched among its parts or all rates, whichever are fewer."""
     if size < len(rates).bit_length():
         part = group
         while part:

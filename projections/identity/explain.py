@@ -1,15 +1,17 @@
-"""Explaining identity: why two identifiers are one person, or why not. Over loaded journeys, without I/O."""
+"""Explanations: why two identifiers are one person, or why they are not."""
 
 from collections.abc import Iterable
 from heapq import heappop, heappush
 from typing import NamedTuple
 
 from projections.identity.workspace import Workspace
-from projections.journey.journey import Journey, Link, Order
+from projections.journey.journey import Journey
+from projections.journey.links import Link
+from schemas.event import Order
 
 
 class Step(NamedTuple):
-    """What ties one identifier to the next: a link or a ruling, and the event that says so."""
+    """What ties one identifier to the next: a link or a ruling, and the event behind it."""
 
     a: bytes
     b: bytes
@@ -22,14 +24,14 @@ class Explanation(NamedTuple):
     """The answer about two identifiers."""
 
     one_person: bool
-    #: the shortest chain of steps between them, with as few refused ones as can be; empty where there is none
+    #: the shortest chain between them with the fewest refused steps; empty where there is none
     path: list[Step]
-    #: a ruling on the two themselves
+    #: (joined or not, order) of a ruling about the two themselves
     ruling: tuple[bool, Order] | None
 
 
 def explain(workspace: Workspace, a: bytes, b: bytes) -> Explanation:
-    """Explain two identifiers whose journeys, with all that is tied to them, are in the workspace."""
+    """Explain two identifiers. Their journeys, and all that is tied to these, must be in the workspace."""
     home = workspace.home
     known = a in home and b in home
     ruling = workspace.register.last.get((min(a, b), max(a, b)))
@@ -50,7 +52,7 @@ def _step_of(link: Link) -> Step:
 def _rulings(workspace: Workspace, journeys: Iterable[Journey]) -> list[Step]:
     register, home = workspace.register, workspace.home
     return [
-        Step(key, other, 0, register.last[min(key, other), max(key, other)].order, _undone(home, key, other))
+        Step(key, other, 0, register.last[min(key, other), max(key, other)].order, _refusal(home, key, other))
         for journey in journeys
         for key in journey.identifiers
         for other in register.partners.get(key, ())
@@ -58,17 +60,17 @@ def _rulings(workspace: Workspace, journeys: Iterable[Journey]) -> list[Step]:
     ]
 
 
-def _undone(home: dict[bytes, bytes], key: bytes, other: bytes) -> str | None:
+def _refusal(home: dict[bytes, bytes], key: bytes, other: bytes) -> str | None:
     return None if home[key] == home[other] else "split"
 
 
 def _shortest(steps: list[Step], a: bytes, b: bytes) -> list[Step]:
-    """By Dijkstra's rule: a refused step costs as much as all others together."""
+    """Dijkstra's algorithm, where a refused step costs more than all others together."""
     around: dict[bytes, list[tuple[bytes, Step]]] = {}
     for step in steps:
         around.setdefault(step.a, []).append((step.b, step))
         around.setdefault(step.b, []).append((step.a, step))
-    dear = len(steps) + 1
+    refused_cost = len(steps) + 1
     came_by: dict[bytes, tuple[bytes, Step] | None] = {}
     todo: list[tuple[int, bytes, tuple[bytes, Step] | None]] = [(0, a, None)]
     while todo:
@@ -80,7 +82,7 @@ def _shortest(steps: list[Step], a: bytes, b: bytes) -> list[Step]:
             return _way_to(b, came_by)
         for other, step in around.get(here, ()):
             if other not in came_by:
-                heappush(todo, (cost + (1 if step.refused is None else dear), other, (here, step)))
+                heappush(todo, (cost + (1 if step.refused is None else refused_cost), other, (here, step)))
     return []
 
 

@@ -1,4 +1,4 @@
-"""Previews: what a ruling would move, computed on a copy of the journeys concerned."""
+"""Previews: what a ruling would change."""
 
 from itertools import combinations
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 from projections.identity.register import Ruling
 from projections.identity.workspace import Workspace
 from projections.journey.journey import Journey
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from projections.text import time_text
 
 
@@ -21,22 +21,22 @@ class Side(NamedTuple):
 
 
 class Preview(NamedTuple):
-    """What a ruling would do. Journeys that stay as they are, are not listed."""
+    """What a ruling would do. Journeys that would not change are not listed."""
 
     before: list[Side]
     after: list[Side]
-    events_moved: int  #: events of all but the largest of the journeys that become one, or come out of one
-    confirm: bool  #: more than the playbook lets a ruling move unasked
-    warnings: list[str]  #: why the ruling, or a part of it, would have no effect
+    events_moved: int  #: events of all but the largest of the journeys that are joined or split
+    confirm: bool  #: more than the playbook lets a ruling move without confirmation
+    warnings: list[str]  #: why all or part of the ruling would have no effect
 
 
 def preview(workspace: Workspace, ruling: Ruling, rules: Rules) -> Preview:
-    """Take the ruling in a workspace that is thrown away afterwards."""
+    """Apply the ruling in a workspace that holds the journeys concerned and is not used afterwards."""
     before = {journey_id: _side(journey, rules) for journey_id, journey in workspace.journeys.items()}
     keys = workspace.register.rule(ruling)
     warnings = _warnings(workspace, ruling, keys)
     for key in keys:
-        workspace.disturb(key, afresh=True)
+        workspace.mark_dirty(key, afresh=True)
     workspace.harvest()
     after = {journey_id: _side(journey, rules) for journey_id, journey in workspace.journeys.items()}
     gone = [side for journey_id, side in sorted(before.items()) if after.get(journey_id) != side]
@@ -48,8 +48,8 @@ def preview(workspace: Workspace, ruling: Ruling, rules: Rules) -> Preview:
 
 
 def _warnings(workspace: Workspace, ruling: Ruling, keys: list[bytes]) -> list[str]:
-    names = {key: workspace.text_of(key) or "an identifier that no event has named" for key in keys}
-    found = [
+    names = {key: workspace.text_of(key) or "an identifier that no event named" for key in keys}
+    warnings = [
         f"{names[key]} is in quarantine: rulings about it do not count"
         for key in keys
         if key in workspace.register.quarantined
@@ -58,10 +58,8 @@ def _warnings(workspace: Workspace, ruling: Ruling, keys: list[bytes]) -> list[s
         last = workspace.register.last[one, other]
         if last is not ruling:
             kind = "join" if last.joined else "split"
-            found.append(
-                f"a {kind} of {names[one]} and {names[other]} at {time_text(last.order[0])} holds: it is later"
-            )
-    return found
+            warnings.append(f"a later {kind} of {names[one]} and {names[other]}, at {time_text(last.order[0])}, holds")
+    return warnings
 
 
 def _side(journey: Journey, rules: Rules) -> Side:

@@ -1,24 +1,24 @@
-"""Regrouping: the journeys of a component, after who is one person was judged again."""
+"""Regrouping: new journeys for a component, after it was judged again who is one person."""
 
 from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from projections.identity.register import Register
 from projections.identity.resolve import Resolution, Session, resolve
-from projections.journey.journey import Fact, Journey, Known, Link, earliest
+from projections.journey.facts import Fact
+from projections.journey.journey import Journey, earliest
+from projections.journey.links import Known, Link
 from projections.journey.moments import GroupKey, Moment, absorb
-from projections.playbook.model import Rules
-
-if TYPE_CHECKING:
-    from projections.identity.workspace import Workspace
+from projections.playbook.rules import Rules
 
 
 class Piece(NamedTuple):
-    """Identifiers that links or rulings hold together, and their links."""
+    """Identifiers that links or rulings tie together, and their links."""
 
     identifiers: dict[bytes, Known]
     links: dict[tuple[bytes, bytes], Link]
@@ -30,83 +30,75 @@ class Part:
     __slots__ = ("facts", "moments", "sources", "whole")
 
     def __init__(self) -> None:
-        #: journeys of which everything is this person's
+        #: journeys that are this person's as a whole
         self.whole: list[Journey] = []
-        #: of other journeys
+        #: from other journeys
         self.moments: list[Moment] = []
         self.facts: list[Fact] = []
-        #: ids of the stored journeys that any identifier, or anything else, is from
+        #: ids of the stored journeys that any of it is from
         self.sources: set[bytes] = set()
 
 
-def regroup(workspace: "Workspace", old: dict[bytes, Journey], loose: list[Journey], *, afresh: bool) -> None:
-    """Put journeys in the place of those of a component: one for each person that its identifiers and links make.
+class Regrouped(NamedTuple):
+    """One of the new journeys."""
 
-    `loose`: what happened on contested devices and is in no journey yet. `afresh`: a ruling or a quarantine may have
-    cut the component in pieces.
+    journey: Journey
+    sources: set[bytes]  #: ids of the stored journeys that it has anything of
+
+
+def regroup(
+    old: Mapping[bytes, Journey], unassigned: Sequence[Journey], register: Register, rules: Rules, *, afresh: bool
+) -> list[Regrouped]:
+    """The journeys of a component after it was judged: one for each person. The old ones stay as they are.
+
+    `unassigned`: what happened on contested devices and is in no journey yet. `afresh`: a ruling or a quarantine may
+    have cut the component in pieces.
     """
-    register, rules = workspace.register, workspace.rules
     whole = Piece(
         {key: known for journey in old.values() for key, known in journey.identifiers.items()},
         {ends: link for journey in old.values() for ends, link in journey.links.items()},
     )
     pieces = _pieces(whole, register) if afresh else [whole]
-    sources = [*old.values(), *loose]
-    resolutions = [resolve(piece.identifiers, piece.links.values(), sources, register, rules) for piece in pieces]
+    sources = [*old.values(), *unassigned]
+    resolutions = [
+        resolve(piece.identifiers, piece.links.values(), _moments_of(sources), register, rules.limits)
+        for piece in pieces
+    ]
     parts = _deal(sources, resolutions, register)
-    fresh: list[tuple[Journey, set[bytes]]] = []
+    fresh: list[Regrouped] = []
     for piece, resolution in zip(pieces, resolutions, strict=True):
         own, parts = parts[: len(resolution.persons)], parts[len(resolution.persons) :]
-        fresh += _named(own, resolution, piece.identifiers, rules)
-    _replace(workspace, old, fresh)
+        fresh += _journeys_of(own, resolution, piece.identifiers, rules)
+    return fresh
 
 
-def _named(
+def _moments_of(journeys: Iterable[Journey]) -> Iterator[Moment]:
+    """Lazily: most components are judged without a look at their moments."""
+    return (moment for journey in journeys for moment in journey.moments)
+
+
+def _journeys_of(
     parts: list[Part], resolution: Resolution, identifiers: dict[bytes, Known], rules: Rules
-) -> list[tuple[Journey, set[bytes]]]:
-    """The journeys of one piece with ids, identifiers and links, each with the ids of those it has things of."""
+) -> list[Regrouped]:
+    """The journeys of one piece, with ids, identifiers and links."""
     ids = [earliest([identifiers[key] for key in person]).key for person in resolution.persons]
     tie = min(ids) if len(ids) > 1 else None
     links_of: dict[bytes, list[Link]] = defaultdict(list)
     for link in resolution.links:
         links_of[link.a].append(link)
         links_of[link.b].append(link)
-    named = []
+    journeys = []
     for part, person, journey_id in zip(parts, resolution.persons, ids, strict=True):
-        journey = _put_together(part, rules).renamed(journey_id)
+        journey = _put_together(part, rules).with_id(journey_id)
         journey.identifiers = {key: identifiers[key] for key in person}
         journey.links = {(link.a, link.b): link for key in person for link in links_of[key]}
         journey.component = tie
-        named.append((journey, part.sources))
-    return named
-
-
-def _replace(workspace: "Workspace", old: dict[bytes, Journey], fresh: list[tuple[Journey, set[bytes]]]) -> None:
-    """Swap journeys; those that are as they were stay as they are."""
-    kept = {id_ for journey, _ in fresh if (id_ := journey.journey_id) in old and journey.same(old[id_])}
-    heirs: dict[bytes, bytes] = {}  # who gave something away -> to whom
-    for journey, sources in fresh:
-        for source in sources - {journey.journey_id}:
-            heirs[source] = min(journey.journey_id, heirs.get(source, journey.journey_id))
-    for journey_id, journey in old.items():
-        if journey_id not in kept:
-            workspace.disown(journey)
-    for journey, sources in fresh:
-        own = journey.journey_id
-        if own in kept:
-            if old[own].component != journey.component:
-                old[own].component = journey.component
-                workspace.touch(old[own])
-            continue
-        told = journey.inherited or (old[own].inherited if own in old else None)
-        journey.inherited = told or min(sources - {own}, default=heirs.get(own))
-        if journey.empty:
-            journey.settled = False  # it begins where it was first named, and that may have changed
-        workspace.adopt(journey)
+        journeys.append(Regrouped(journey, part.sources))
+    return journeys
 
 
 def _pieces(whole: Piece, register: Register) -> list[Piece]:
-    """The parts that links and rulings hold together."""
+    """The pieces that links and rulings tie together."""
     neighbours: dict[bytes, list[bytes]] = defaultdict(list)
     links_of: dict[bytes, list[Link]] = defaultdict(list)
     for link in whole.links.values():
@@ -123,14 +115,14 @@ def _pieces(whole: Piece, register: Register) -> list[Piece]:
     for first in whole.identifiers:
         if first not in left:
             continue
-        todo, found = [first], {}
+        todo, members = [first], {}
         while todo:
             key = todo.pop()
             if key in left:
                 left.remove(key)
-                found[key] = whole.identifiers[key]
+                members[key] = whole.identifiers[key]
                 todo += neighbours[key]
-        pieces.append(Piece(found, {(link.a, link.b): link for key in found for link in links_of[key]}))
+        pieces.append(Piece(members, {(link.a, link.b): link for key in members for link in links_of[key]}))
     return pieces
 
 
@@ -166,7 +158,7 @@ def _deal(sources: list[Journey], resolutions: list[Resolution], register: Regis
 
 
 def _whose(sessions: list[Session] | None, at: int) -> bytes | None:
-    """An identifier of whom a contested device belonged to at a time; None where that is nobody or not contested."""
+    """An identifier of the person a contested device belonged to at a time; None where that is nobody."""
     if not sessions:
         return None
     last = bisect_right(sessions, at, key=attrgetter("start")) - 1
@@ -174,7 +166,7 @@ def _whose(sessions: list[Session] | None, at: int) -> bytes | None:
 
 
 def _keeps_together(source: Journey, sessions: dict[bytes, list[Session]], register: Register) -> bool:
-    """Whether all that a journey remembers is of its own identifiers, and none of them is shared or in quarantine."""
+    """Whether all of a journey belongs to its own identifiers, and none of them is contested or in quarantine."""
     own = source.identifiers
     if not own.keys().isdisjoint(sessions) or not own.keys().isdisjoint(register.quarantined):
         return False
@@ -182,7 +174,7 @@ def _keeps_together(source: Journey, sessions: dict[bytes, list[Session]], regis
 
 
 def _put_together(part: Part, rules: Rules) -> Journey:
-    """A journey without id, identifiers and links. It shares what it remembers with the journeys it is from."""
+    """A journey without id, identifiers and links. It shares moments and facts with its sources."""
     if len(part.whole) == 1 and not part.moments and not part.facts:
         return part.whole[0]
     journey = Journey(b"")
@@ -198,7 +190,7 @@ def _put_together(part: Part, rules: Rules) -> Journey:
         elif (known := groups.get(group) or journey.groups.get(group)) is None:
             groups[group] = moment
         else:
-            both = msgspec.structs.replace(known)  # the one that there is lies in a journey that must not change
+            both = msgspec.structs.replace(known)  # the known one is in a journey that must not change
             absorb(both, moment)
             groups[group] = both
     if clash := journey.groups.keys() & groups.keys():
@@ -206,6 +198,6 @@ def _put_together(part: Part, rules: Rules) -> Journey:
     journey.groups |= groups
     journey.moments += groups.values()
     for fact in part.facts:
-        journey.learn(fact, rules)
+        journey.learn(fact, rules.first_traits)
     journey.count()
     return journey

@@ -3,101 +3,19 @@
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from sys import intern
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from projections.identifiers import RANK, Identifier
 from projections.journey.arrays import is_empty, joined
+from projections.journey.facts import Fact, FactPlace
 from projections.journey.handoffs import Handoff
-from projections.journey.lifecycle import Lifecycle, begin, hear, step
-from projections.journey.moments import SESSION_GAP, GroupKey, Moment, absorb
-from projections.milestones import MILESTONES
-from projections.playbook.model import Rules
-from projections.playbook.terms import DAY
+from projections.journey.life import Lifecycle
+from projections.journey.links import CONTESTED, Known, Link
+from projections.journey.moments import GroupKey, Moment
 from schemas.errors import TandemError
-
-Order = tuple[int, bytes, str]  #: law 2's order: occurred_at in microseconds, event id, source
-
-#: Why links are refused, beside the type of a limit: several people use the device; a form alone does not join
-#: anybody to a known person; a ruling parted them; the identifier is in quarantine. UNJUDGED is never stored.
-CONTESTED, CLAIM, SPLIT, BREAKER = "contested", "claim", "split", "breaker"
-UNJUDGED = "unjudged"
-
-
-class Known(msgspec.Struct, array_like=True, order=True, gc=False):
-    """An identifier of a journey, and the first event that named it. Times are microseconds since 1970 UTC."""
-
-    key: bytes
-    type: str
-    value: str
-    at: int
-    id: bytes
-    source: str
-    #: time of the last event that named it; the fold moves it in place
-    last: int
-
-    @property
-    def order(self) -> Order:
-        """Law 2's order."""
-        return (self.at, self.id, self.source)
-
-
-class Link(msgspec.Struct, array_like=True, order=True, gc=False):
-    """Two identifiers that an event says are one person; `a` is the strongest one of the event.
-
-    Of several events that say the same, the first by (authority, order) is kept: the others change nothing.
-    """
-
-    a: bytes
-    b: bytes
-    #: projections/subjects.py: smaller is stronger
-    authority: int
-    at: int
-    id: bytes
-    source: str
-    #: why it joins nobody: the identifier type whose limit it breaks, or one of the reasons above; None where it holds
-    refused: str | None = None
-
-    @property
-    def order(self) -> Order:
-        """Law 2's order, of the statement that counts."""
-        return (self.at, self.id, self.source)
-
-    @property
-    def strength(self) -> tuple[int, int, bytes, str]:
-        """Links are judged in this order."""
-        return (self.authority, self.at, self.id, self.source)
-
-
-FactPlace = tuple[bytes, str, str, str, int]
-
-
-class Fact(msgspec.Struct, array_like=True, order=True, gc=False):
-    """What one source said last about a trait, a consent or the owner; of some traits, what it said first.
-
-    A trait set to null stays as a fact with the value None, so that an older event cannot bring the value back.
-    """
-
-    anchor: bytes
-    kind: str
-    name: str
-    at: int
-    id: bytes
-    source: str
-    value: Any
-    #: whether the anchor is a device: then facts of different half hours may go to different people
-    device: bool
-
-    @property
-    def place(self) -> FactPlace:
-        """One fact is kept for each."""
-        return (self.anchor, self.kind, self.name, self.source, self.at // SESSION_GAP if self.device else 0)
-
-    @property
-    def order(self) -> Order:
-        """Law 2's order."""
-        return (self.at, self.id, self.source)
+from schemas.event import Order
 
 
 class State(msgspec.Struct, array_like=True):
@@ -111,8 +29,8 @@ class State(msgspec.Struct, array_like=True):
     life: Lifecycle
 
 
-class _Unread(msgspec.Struct, array_like=True):
-    """The same, of which moments and life are as they are stored."""
+class _LazyState(msgspec.Struct, array_like=True):
+    """The same, with moments and life not decoded."""
 
     format: int
     identifiers: list[Known]
@@ -122,12 +40,12 @@ class _Unread(msgspec.Struct, array_like=True):
     life: msgspec.Raw
 
 
-_MOMENT_BYTES = 640  #: of a moment that was decoded, about
-FORMAT = 3  #: of State; a reader that meets another one must rebuild
+_MOMENT_BYTES = 640  #: that a decoded moment takes in memory, about
+FORMAT = 3  #: of State; journeys in another format must be rebuilt
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
-_decoder, _unread = msgspec.msgpack.Decoder(State), msgspec.msgpack.Decoder(_Unread)
-_moments, _life = msgspec.msgpack.Decoder(list[Moment]), msgspec.msgpack.Decoder(Lifecycle)
+_decoder, _lazy_decoder = msgspec.msgpack.Decoder(State), msgspec.msgpack.Decoder(_LazyState)
+_moments_decoder, _life_decoder = msgspec.msgpack.Decoder(list[Moment]), msgspec.msgpack.Decoder(Lifecycle)
 
 
 class UnknownStateFormat(TandemError):
@@ -135,33 +53,41 @@ class UnknownStateFormat(TandemError):
 
 
 class Stored(NamedTuple):
-    """What a journey's stored row says, as far as the feed tells what became of it."""
+    """What a journey's stored row says: the feed tells what changed since."""
 
     stage: int
     audiences: Sequence[str]
-    #: that are stored for it; None where only a look at their rows would tell
+    #: its stored hand-offs; None where only their rows would tell
     handoffs: Sequence[Handoff] | None
     credit: Mapping[tuple[str | None, str | None, str], int]
 
 
 class Past(NamedTuple):
-    """What a journey remembers as it is stored: most of what is folded on never asks for it."""
+    """Stored moments that were not decoded yet: most journeys are folded on without a look at them."""
 
     moments: msgspec.Raw
-    #: what stepping through them gives; None where that was by other terms
+    #: what stepping through them gives; None where that was under other terms
     life: msgspec.Raw | None
     #: time of the last event; microseconds since 1970 UTC
     until: int
     #: (account, since) of each change of account that they name
     stays: list[tuple[str, int]]
 
+    def decode_moments(self) -> list[Moment]:
+        """The moments, in order."""
+        return _moments_decoder.decode(self.moments)
+
+    def decode_life(self) -> Lifecycle | None:
+        """A fresh copy of the lifecycle after them; None where it was under other terms."""
+        return None if self.life is None else _life_decoder.decode(self.life)
+
 
 class Journey:
-    """The working copy of one journey. Only the fold changes it.
+    """The working copy of one journey. Only the fold changes it: journey/lifecycle.py adds moments and settles them.
 
     Invariants: `moments` holds one moment for each milestone and group. While `settled`, they are sorted by law 2's
-    order and `life` is what stepping through them gives. While there is a `past`, it holds the moments up to a time,
-    and `recent` those after it: no group has some of both.
+    order and `life` is what stepping through them gives. While there is a `past`, it holds the moments up to a time
+    and `recent` those after it: no group has moments in both.
     """
 
     __slots__ = (
@@ -171,17 +97,17 @@ class Journey:
 
     def __init__(self, journey_id: bytes, rev: int = 0) -> None:
         self.journey_id = journey_id
-        #: how often the stored row was written; 0 for a journey that is not stored yet
+        #: how often the row was written; 0: the journey is not stored yet
         self.rev = rev
-        #: what the stored row says; None for a journey that is not stored yet
+        #: what the stored row says; None: the journey is not stored yet
         self.stored: Stored | None = None
         #: smallest id of the journeys that refused links tie together; None where there are none
         self.component: bytes | None = None
         self.identifiers: dict[bytes, Known] = {}
         self.links: dict[tuple[bytes, bytes], Link] = {}
-        #: moments that were not decoded yet; None: there are none
+        #: moments that were not decoded yet; None where there are none
         self.past: Past | None = None
-        #: the others, and those of them that are of groups
+        #: all other moments, and those of them that belong to a group
         self.recent: list[Moment] = []
         self.groups: dict[GroupKey, Moment] = {}
         self.facts: dict[FactPlace, Fact] = {}
@@ -190,27 +116,28 @@ class Journey:
         #: distinct events folded, and the time of the last one in microseconds since 1970 UTC (0: none)
         self.events = 0
         self.last_seen = 0
-        #: what has scored on the last day; None where that must be found out first
+        #: the last day, and what has scored on it; None where that must be worked out first
         self.day: int | None = None
         self.scored: set[tuple[str, str | None, str | None]] = set()
-        #: what the cache took it for
+        #: its weight when the cache weighed it last
         self.weighed = 0
-        #: a journey that this one has something of, or gave something to, since the stored row was written
+        #: a journey that this one took something from, or gave something to, since the row was written
         self.inherited: bytes | None = None
 
     @property
     def moments(self) -> list[Moment]:
-        """All moments. Those that were not decoded yet are, now."""
+        """All moments; decodes the stored ones."""
         if self.past is not None:
-            self._recollect(self.past)
+            self.recollect(self.past)
         return self.recent
 
     @moments.setter
     def moments(self, moments: list[Moment]) -> None:
         self.past, self.recent = None, moments
 
-    def _recollect(self, past: Past) -> None:
-        stored = _moments.decode(past.moments)
+    def recollect(self, past: Past) -> None:
+        """Decode the stored moments."""
+        stored = past.decode_moments()
         for moment in stored:
             share(moment, self.identifiers)
         groups = {group: moment for moment in stored if (group := moment.group) is not None}
@@ -218,138 +145,49 @@ class Journey:
 
     @property
     def empty(self) -> bool:
-        """Whether there are no moments: events have only named its identifiers, in links that were refused."""
+        """Whether there are no moments: events named its identifiers only in links that were refused."""
         return not self.recent and self.past is None
 
     @property
     def weight(self) -> int:
-        """What it takes in memory, in moments."""
+        """Its size in memory, in moments."""
         return len(self.recent) + (0 if self.past is None else memoryview(self.past.moments).nbytes // _MOMENT_BYTES)
 
     @property
     def refused(self) -> list[Link]:
-        """Links that join nobody, each with the reason."""
+        """Links that join nobody; each has its reason."""
         return [link for link in self.links.values() if link.refused is not None]
 
     @property
     def contested(self) -> bool:
-        """Whether this is the own journey of a device that several people use."""
+        """Whether this is the journey of a device that several people use."""
         return any(link.refused == CONTESTED and link.b in self.identifiers for link in self.links.values())
 
-    def name(self, identifier: Identifier, order: Order) -> None:
-        """Keep when an identifier was named first, and last."""
+    def record_identifier(self, identifier: Identifier, order: Order) -> None:
+        """Note that an event named an identifier: its first and its last event are kept."""
         key, known = identifier.key, self.identifiers.get(identifier.key)
         if known is None:
             self.identifiers[key] = Known(key, identifier.type, identifier.value, *order, order[0])
         elif order < known.order:
             self.identifiers[key] = Known(key, identifier.type, identifier.value, *order, known.last)
-            self.settled = self.settled and not self.empty  # without moments it begins where it was first named
+            self.settled = self.settled and not self.empty  # a journey without moments begins where it was first named
         else:
             known.last = max(known.last, order[0])
 
-    def add(self, moment: Moment, rules: Rules) -> None:
-        """Take one event's moment. The newest steps the lifecycle on, in O(1); a late one leaves it to `settle`.
-
-        Both give the same bytes; tests/laws/test_convergence.py proves it.
-        """
-        self.events += 1
-        self.last_seen = max(self.last_seen, moment.at)
-        if self.past is not None and moment.kin_since <= self.past.until:
-            self._recollect(self.past)  # it may be of a group that there is
-        group = moment.group
-        if group is not None:
-            known = self.groups.get(group)
-            if known is not None:
-                self._repeat(known, moment, rules)
-                return
-            share(moment, self.identifiers)
-            self.groups[moment.group or group] = moment  # the group, made of what is shared by now
-        self.recent.append(moment)
-        if self.settled and self.life is not None and self._newest():
-            self._step(self.life, moment, rules)
-        else:
-            self.settled = False
-
-    def _step(self, life: Lifecycle, moment: Moment, rules: Rules) -> None:
-        """Step the lifecycle on. What repeats scores once a day, whichever identifiers it names."""
-        terms = rules.at(moment.at)
-        scores = moment.type in terms.points
-        if scores and moment.type not in MILESTONES:
-            day = moment.at // DAY
-            if self.day is None:
-                self._recall(day, rules)
-            elif self.day != day:
-                self.day, self.scored = day, set()
-            what = (moment.type, moment.channel, moment.campaign)
-            scores = what not in self.scored
-            self.scored.add(what)
-        step(life, moment, rules, terms, scores)
-
-    def _recall(self, day: int, rules: Rules) -> None:
-        """Find what has scored on a day, all but the last moment being settled."""
-        self.day, self.scored = day, set()
-        whole = self.past is not None and self.past.until // DAY >= day
-        for moment in reversed((self.moments if whole else self.recent)[:-1]):
-            if moment.at // DAY != day:
-                return
-            if moment.type in rules.at(moment.at).points and moment.type not in MILESTONES:
-                self.scored.add((moment.type, moment.channel, moment.campaign))
-
-    def _newest(self) -> bool:
-        """Whether the last moment of the list is the last by law 2's order."""
-        if len(self.recent) < 2:
-            return self.past is not None  # then it comes after all that is stored
-        before, last = self.recent[-2], self.recent[-1]
-        return before.at < last.at or (before.at == last.at and before.order < last.order)
-
-    def _repeat(self, known: Moment, moment: Moment, rules: Rules) -> None:
-        """Another event of a group that is there already."""
-        if (moment.at <= known.at and moment.order < known.order) or moment.quantity is not None:
-            self.settled = False
-        elif moment.at > known.last and known.type in rules.shortest_silence:
-            # A later moment may have been judged under the shorter silence.
-            self.settled &= self.recent[-1].at < known.last + rules.shortest_silence[known.type]
-            if self.settled and self.life is not None:
-                hear(self.life, moment)
-        absorb(known, moment)
-
-    def settle(self, rules: Rules) -> None:
-        """Step through all moments again, in order, if some came late: once for however many came."""
-        if not self.settled:
-            self.derive(rules)
-
-    def learn(self, fact: Fact, rules: Rules) -> None:
-        """Keep a fact unless its source has said otherwise later, or earlier where the first value holds."""
+    def learn(self, fact: Fact, first_traits: frozenset[str]) -> None:
+        """Keep a fact unless its source stated another one later; of `first_traits`, earlier."""
         place = fact.place
         known = self.facts.get(place)
         if known is None:
             self.facts[place] = fact
-        elif fact.kind == "trait" and fact.name in rules.first_traits:
+        elif fact.kind == "trait" and fact.name in first_traits:
             if (fact.value is None, fact.order) < (known.value is None, known.order):
                 self.facts[place] = fact
         elif known.order < fact.order:
             self.facts[place] = fact
 
-    def derive(self, rules: Rules) -> None:
-        """Sort the moments and step through all of them again, or through those after what is stored.
-
-        A journey without moments begins where it was first named.
-        """
-        self.recent.sort(key=_order)
-        past, moments = self.past, self.recent
-        if past is not None and past.life is not None and moments and moments[0].at // DAY > past.until // DAY:
-            self.life = _life.decode(past.life)
-        else:
-            moments = self.moments
-            first = moments[0].order if moments else earliest(self.identifiers.values()).order
-            self.life = begin(rules, *first)
-        self.day, self.scored = -1, set()
-        for moment in moments:
-            self._step(self.life, moment, rules)
-        self.settled = True
-
     def unsettle(self) -> None:
-        """Note that other terms hold: everything must be derived again."""
+        """Note that other terms are in force: everything must be derived again."""
         self.settled = False
         if self.past is not None:
             self.past = self.past._replace(life=None)
@@ -359,8 +197,8 @@ class Journey:
         self.events = sum(moment.count for moment in self.moments)
         self.last_seen = max((moment.last for moment in self.moments), default=0)
 
-    def renamed(self, journey_id: bytes) -> "Journey":
-        """A copy that shares what it remembers, under an id; a new id has no stored row."""
+    def with_id(self, journey_id: bytes) -> "Journey":
+        """A copy under an id, without identifiers and links, that shares moments and facts. A new id has no row."""
         copy = Journey(journey_id)
         if journey_id == self.journey_id:
             copy.rev, copy.stored, copy.inherited = self.rev, self.stored, self.inherited
@@ -370,7 +208,7 @@ class Journey:
         return copy
 
     def same(self, other: "Journey") -> bool:
-        """Whether both are made of the very same moments and facts, identifiers and links."""
+        """Whether both have the very same moments, and equal facts, identifiers and links."""
         return (
             self.identifiers == other.identifiers
             and self.links == other.links
@@ -392,7 +230,7 @@ class Journey:
             return _encoder.encode(State(FORMAT, identifiers, links, self.recent, facts, self.life))
         moments = joined(self.past.moments, _encoder.encode(self.recent))
         life = msgspec.Raw(_encoder.encode(self.life))
-        return _encoder.encode(_Unread(FORMAT, identifiers, links, moments, facts, life))
+        return _encoder.encode(_LazyState(FORMAT, identifiers, links, moments, facts, life))
 
 
 def earliest(identifiers: Iterable[Known]) -> Known:
@@ -404,16 +242,11 @@ def _seniority(known: Known) -> tuple[int, bytes, str, int, str, bytes]:
     return (known.at, known.id, known.source, RANK[known.type], known.value, known.key)
 
 
-#: law 2's order
-_order = attrgetter("at", "id", "source")
-
-
-def _ends(link: Link) -> tuple[bytes, bytes]:
-    return (link.a, link.b)
+_ends = attrgetter("a", "b")
 
 
 def decode_journey(journey_id: bytes, rev: int, state: bytes) -> Journey:
-    """A stored journey, to be looked at: `resume` gives one to be folded on. Raises UnknownStateFormat."""
+    """A stored journey to read; `resume` gives one to fold on. Raises UnknownStateFormat."""
     stored = _decoder.decode(state)
     journey = _read(journey_id, rev, stored)
     journey.recent, journey.life = stored.moments, stored.life
@@ -424,24 +257,24 @@ def decode_journey(journey_id: bytes, rev: int, state: bytes) -> Journey:
 def resume(
     journey_id: bytes, rev: int, state: bytes, events: int, last_seen: int, stays: list[tuple[str, int]]
 ) -> Journey:
-    """A stored journey, to be folded on; the other columns of its row spare it a look at its moments.
+    """A stored journey to fold on. With the other columns of its row it need not decode its moments.
 
-    `stays`: (account, since) of those that events have named. Raises UnknownStateFormat.
+    `stays`: (account, since) of the accounts that events named. Raises UnknownStateFormat.
     """
-    stored = _unread.decode(state)
+    stored = _lazy_decoder.decode(state)
     journey = _read(journey_id, rev, stored)
-    journey.life = _life.decode(stored.life)
+    journey.life = _life_decoder.decode(stored.life)
     if not is_empty(stored.moments):
         journey.past = Past(stored.moments, stored.life, last_seen, stays)
         journey.events, journey.last_seen = events, last_seen
     return journey
 
 
-def _read(journey_id: bytes, rev: int, stored: State | _Unread) -> Journey:
-    """All but moments and life."""
+def _read(journey_id: bytes, rev: int, stored: State | _LazyState) -> Journey:
+    """The journey without moments and life."""
     if stored.format != FORMAT:
         raise UnknownStateFormat(
-            f"the journeys were folded in format {stored.format}, this version reads {FORMAT}: use the version "
+            f"the journeys are stored in format {stored.format}, this version reads format {FORMAT}: use the version "
             "that wrote them, or rebuild the projection"
         )
     journey = Journey(journey_id, rev)
@@ -453,7 +286,7 @@ def _read(journey_id: bytes, rev: int, stored: State | _Unread) -> Journey:
 
 
 def share(moment: Moment, identifiers: Mapping[bytes, Known]) -> None:
-    """Let what many moments have in common be one object in memory: each was decoded by itself, and has its own."""
+    """Let equal values of many moments be one object in memory: each decoded moment has its own copies."""
     moment.source, moment.type = intern(moment.source), intern(moment.type)
     if moment.channel is not None:
         moment.channel = intern(moment.channel)

@@ -1,62 +1,115 @@
-"""The lifecycle: stages, score and value, stepped through moments in law 2's order."""
+"""The lifecycle of a journey: stages, score and value, stepped through its moments in law 2's order.
 
-from functools import cached_property
+A new moment that comes last steps the lifecycle on. Late moments only mark the journey as unsettled: `settle` then
+steps through all moments again, once for however many came. Both ways give the same bytes;
+tests/laws/test_convergence.py proves it.
+"""
 
-import msgspec
+from operator import attrgetter
 
-from projections.journey.handoffs import Handoff, Ignored, enter, expire, next_expiry, take
-from projections.journey.moments import Moment
+from projections.journey.handoff_steps import enter, expire, next_expiry, take
+from projections.journey.journey import Journey, earliest, share
+from projections.journey.life import Entry, Lifecycle, copy_of
+from projections.journey.moments import Moment, absorb
 from projections.milestones import MILESTONES
-from projections.playbook.model import Rules
-from projections.playbook.terms import SilenceRule, Terms
+from projections.playbook.rules import Rules, SilenceRule, Terms
+from schemas.times import DAY, NEVER
 
-_NEVER = 2**62  #: after all times
-
-
-class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One stage entered. `id` and `source` name the event behind it; both are None where silence was the cause."""
-
-    stage: int
-    at: int
-    id: bytes | None
-    source: str | None
+#: law 2's order
+_order = attrgetter("at", "id", "source")
 
 
-class Lifecycle(msgspec.Struct, array_like=True, dict=True):
-    """What stepping through a journey's moments has come to. Times are microseconds since 1970 UTC."""
-
-    stage: int
-    history: list[Entry]
-    #: per stage: when its criterion was first met, also if the journey was further already
-    reached: list[int | None]
-    score: int = 0
-    #: booked value in minor units by currency
-    value: dict[str, int] = {}
-    #: last event of each type whose silence means something
-    heard: dict[str, int] = {}
-    #: channel and campaign of the first touchpoint
-    touched: bool = False
-    channel: str | None = None
-    campaign: str | None = None
-    #: in the order in which they were offered
-    handoffs: list[Handoff] = []
-    #: decisions about hand-offs that do not count, in order of time
-    ignored: list[Ignored] = []
-    #: quantity of the last usage that was reported
-    usage: int | None = None
-
-    @cached_property
-    def open_handoffs(self) -> dict[str, int]:
-        """The place of each kind's open hand-off: there is one at most. Not stored; whoever changes one keeps it."""
-        return {one.kind: n for n, one in enumerate(self.handoffs) if one.open}
+def add_moment(journey: Journey, moment: Moment, rules: Rules) -> None:
+    """Add one event's moment: in O(1) where it comes last, else `settle` must follow."""
+    journey.events += 1
+    journey.last_seen = max(journey.last_seen, moment.at)
+    if journey.past is not None and moment.group_since <= journey.past.until:
+        journey.recollect(journey.past)  # its group may be among the stored moments
+    group = moment.group
+    if group is not None:
+        known = journey.groups.get(group)
+        if known is not None:
+            _repeat(journey, known, moment, rules)
+            return
+        share(moment, journey.identifiers)
+        journey.groups[moment.group or group] = moment  # the group again, made of the shared values
+    journey.recent.append(moment)
+    if journey.settled and journey.life is not None and _is_newest(journey):
+        _step_on(journey, journey.life, moment, rules)
+    else:
+        journey.settled = False
 
 
-def copy_of(life: Lifecycle, stages: int = 0) -> Lifecycle:
-    """A copy that may be changed, with room for so many stages."""
-    reached = life.reached + [None] * (stages - len(life.reached))
-    return msgspec.structs.replace(
-        life, history=list(life.history), reached=reached, handoffs=list(life.handoffs), ignored=list(life.ignored)
-    )
+def settle(journey: Journey, rules: Rules) -> None:
+    """Derive the lifecycle again, if moments came late."""
+    if not journey.settled:
+        derive(journey, rules)
+
+
+def derive(journey: Journey, rules: Rules) -> None:
+    """Sort the moments and step through all of them again, or through those after the stored ones.
+
+    A journey without moments begins where it was first named.
+    """
+    journey.recent.sort(key=_order)
+    past, moments, life = journey.past, journey.recent, None
+    if past is not None and moments and moments[0].at // DAY > past.until // DAY:
+        life = past.decode_life()
+    if life is None:
+        moments = journey.moments
+        first = moments[0].order if moments else earliest(journey.identifiers.values()).order
+        life = begin(rules, *first)
+    journey.life, journey.day, journey.scored = life, -1, set()
+    for moment in moments:
+        _step_on(journey, life, moment, rules)
+    journey.settled = True
+
+
+def _step_on(journey: Journey, life: Lifecycle, moment: Moment, rules: Rules) -> None:
+    """Step the lifecycle on. What repeats scores once a day, whichever identifiers it names."""
+    terms = rules.at(moment.at)
+    scores = moment.type in terms.points
+    if scores and moment.type not in MILESTONES:
+        day = moment.at // DAY
+        if journey.day is None:
+            _recall_scored(journey, day, rules)
+        elif journey.day != day:
+            journey.day, journey.scored = day, set()
+        what = (moment.type, moment.channel, moment.campaign)
+        scores = what not in journey.scored
+        journey.scored.add(what)
+    step(life, moment, rules, terms, scores)
+
+
+def _recall_scored(journey: Journey, day: int, rules: Rules) -> None:
+    """Work out what has scored on a day, in a journey that is settled but for its last moment."""
+    journey.day, journey.scored = day, set()
+    whole = journey.past is not None and journey.past.until // DAY >= day
+    for moment in reversed((journey.moments if whole else journey.recent)[:-1]):
+        if moment.at // DAY != day:
+            return
+        if moment.type in rules.at(moment.at).points and moment.type not in MILESTONES:
+            journey.scored.add((moment.type, moment.channel, moment.campaign))
+
+
+def _is_newest(journey: Journey) -> bool:
+    """Whether the last moment of the list is the last by law 2's order."""
+    if len(journey.recent) < 2:
+        return journey.past is not None  # then it comes after all stored moments
+    before, last = journey.recent[-2], journey.recent[-1]
+    return before.at < last.at or (before.at == last.at and before.order < last.order)
+
+
+def _repeat(journey: Journey, known: Moment, moment: Moment, rules: Rules) -> None:
+    """Add another event of a group that the journey has already."""
+    if (moment.at <= known.at and moment.order < known.order) or moment.quantity is not None:
+        journey.settled = False
+    elif moment.at > known.last and known.type in rules.shortest_silence:
+        # a later moment may have been judged under the shorter silence
+        journey.settled &= journey.recent[-1].at < known.last + rules.shortest_silence[known.type]
+        if journey.settled and journey.life is not None:
+            hear(journey.life, moment)
+    absorb(known, moment)
 
 
 def begin(rules: Rules, at: int, id_: bytes, source: str) -> Lifecycle:
@@ -67,9 +120,9 @@ def begin(rules: Rules, at: int, id_: bytes, source: str) -> Lifecycle:
 
 
 def step(life: Lifecycle, moment: Moment, rules: Rules, terms: Terms, scores: bool) -> None:
-    """Take the next moment in order; `scores` says whether it does. The journey may pass several stages at once.
+    """Take the next moment in order. The journey may pass several stages at once.
 
-    `terms`: those of the rules that hold at the moment.
+    `terms`: those in force at the moment. `scores`: whether the moment scores.
     """
     if life.heard or life.handoffs:
         advance(life, moment.at, rules)
@@ -92,7 +145,7 @@ def step(life: Lifecycle, moment: Moment, rules: Rules, terms: Terms, scores: bo
 
 
 def hear(life: Lifecycle, moment: Moment) -> None:
-    """Note that a type whose silence means something was heard."""
+    """Note an event of a type that has a rule about silence."""
     life.heard[moment.type] = max(life.heard.get(moment.type, moment.last), moment.last)
 
 
@@ -105,7 +158,7 @@ def _met(life: Lifecycle, moment: Moment, before: int, terms: Terms) -> tuple[in
                 met = (*met, stage)
     if life.score > before:
         for limit, stage in terms.by_score:
-            # a threshold that was lowered below the score since is met by the next event that scores
+            # a threshold since lowered below the score is met by the next event that scores
             if limit <= life.score and (before < limit or life.reached[stage] is None):
                 met = (*met, stage)
     if moment.quantity is not None:
@@ -135,7 +188,7 @@ def _return(life: Lifecycle, moment: Moment, terms: Terms) -> None:
 
 
 def advance(life: Lifecycle, until: int, rules: Rules) -> None:
-    """Let time do what it does up to and including `until`: silence leads to stages, offers expire."""
+    """Let time pass up to and including `until`: silence leads to stages, offers expire."""
     while True:
         silence = _next_silence(life, until, rules) if life.heard else None
         expiry = next_expiry(life) if life.handoffs else None
@@ -159,11 +212,11 @@ def _fall(life: Lifecycle, at: int, stage: int, rules: Rules) -> None:
 
 
 def _next_silence(life: Lifecycle, until: int, rules: Rules) -> tuple[int, int] | None:
-    """(time, stage) of the next move by silence up to `until`, if nothing else happens.
+    """(time, stage) of the next move by silence up to `until`; None where there is none.
 
-    Silence counts from the last time the type was heard, or from the last stage that an event led to, if that came
-    later: who was won back today is not at risk today. Each time is judged by the terms that hold then: where new
-    terms allow less silence than there has been, the move comes when they come into force.
+    Silence counts from the last event of the type, or from the last stage that an event led to, if that came later:
+    who was won back today is not at risk today. Each time is judged by the terms in force then: where new terms allow
+    less silence than there has been, the move happens when they come into force.
     """
     entered = life.history[-1].at
     led = next(entry.at for entry in reversed(life.history) if entry.id is not None)
@@ -190,14 +243,14 @@ def _silent_since(life: Lifecycle, rule: SilenceRule, led: int) -> int | None:
 
 
 def due_times(life: Lifecycle, rules: Rules) -> list[tuple[int, int]]:
-    """[(time, stage)]: all moves that silence alone would make from here on, in order."""
+    """[(time, stage)]: all moves that silence alone will make, in order."""
     if not life.heard:
         return []
     return [(entry.at, entry.stage) for entry in ahead(life, rules).history[len(life.history) :]]
 
 
 def ahead(life: Lifecycle, rules: Rules) -> Lifecycle:
-    """The lifecycle once time has done all that it will, if nothing else happens."""
+    """The lifecycle after all that time alone will bring."""
     future = copy_of(life)
-    advance(future, _NEVER, rules)
+    advance(future, NEVER, rules)
     return future

@@ -1,23 +1,21 @@
 """Moments: what a journey remembers of its events.
 
 A milestone (a lead changing hands, an opportunity, a contract) is a moment of its own. Everything that repeats (page
-views, mails, calls, custom events) is one moment per day, type, channel, campaign, account and identifiers, with a
-count: the first event stands for it. So a journey grows with its days, not with its clicks, and moments of the same
-group merge by minimum and sum: in whatever order events come, the result is the same. Events on devices are grouped by
-half hours instead: two events of one half hour are of one session, so sessions can be told from the moments alone.
+views, mails, custom events) is one moment per day, type, channel, campaign, account and identifiers, with a count: the
+first event stands for it. So a journey grows with its days, not with its clicks. Moments of one group merge by minimum
+and sum, so events may arrive in any order. Events on devices are grouped by half hours instead: two events within one
+half hour belong to one session, so sessions follow from the moments alone.
 """
 
 from typing import Any
 
 import msgspec
 
+from projections.journey.sessions import SESSION_GAP
 from projections.milestones import MILESTONES
-from projections.playbook.terms import DAY
 from projections.subjects import Subject
-from schemas.event import Event
-
-#: A pause longer than this ends a session on a device; microseconds.
-SESSION_GAP = 30 * 60 * 1_000_000
+from schemas.event import Event, Order
+from schemas.times import DAY
 
 
 class Moment(msgspec.Struct, array_like=True, gc=False):
@@ -26,13 +24,13 @@ class Moment(msgspec.Struct, array_like=True, gc=False):
     The fold changes moments in place; nothing else does.
     """
 
-    #: (at, id, source) of the first event: the place in the journey's order
+    #: (at, id, source) of the first event: the moment's place in the journey
     at: int
     id: bytes
     source: str
     #: key of the identifier whose person the moment counts for
     anchor: bytes
-    #: key of the device that it happened on, if one was named
+    #: key of the device that it happened on, if an event named one
     device: bytes | None
     #: key of the person's identifier that the event named though it counts for the device
     claimed: bytes | None
@@ -45,7 +43,7 @@ class Moment(msgspec.Struct, array_like=True, gc=False):
     #: time of the group's last event
     last: int = 0
     count: int = 1
-    #: what the touch cost, in minor units by currency
+    #: what the touchpoint cost, in minor units by currency
     cost: dict[str, int] | None = None
     #: opportunity_won: amount in minor units, and its currency
     amount: int | None = None
@@ -54,18 +52,18 @@ class Moment(msgspec.Struct, array_like=True, gc=False):
     note: str | None = None
     #: satisfaction_answered: 0 to 10
     satisfaction: int | None = None
-    #: usage_reported: what was used, all reports of the group together
+    #: usage_reported: the sum of all reports of the group
     quantity: int | None = None
-    #: joint events about hand-offs: which one, or of which kind
+    #: joint events about hand-offs: the hand-off's id, or the kind
     about: str | None = None
-    #: who did it, or decided: of a milestone
+    #: milestones: who did it, or decided
     by: str | None = None
-    #: in whose name a joint event decides
+    #: joint events: in whose name they decide
     department: str | None = None
 
     @property
-    def order(self) -> tuple[int, bytes, str]:
-        """Law 2's order: occurred_at, then event id, then source."""
+    def order(self) -> Order:
+        """The order of the first event."""
         return (self.at, self.id, self.source)
 
     @property
@@ -78,22 +76,22 @@ class Moment(msgspec.Struct, array_like=True, gc=False):
         return (self.anchor, device, self.claimed, slot, type_, self.channel, self.campaign, self.account)
 
     @property
-    def kin_since(self) -> int:
-        """The earliest time that a moment of the same group can have; of a milestone, its own."""
+    def group_since(self) -> int:
+        """The earliest time that a moment of the same group can have; for a milestone, its own time."""
         if self.type in MILESTONES:
             return self.at
         return self.at - self.at % (DAY if self.device is None else SESSION_GAP)
 
-    def concern(self, subject: Subject) -> None:
-        """Let the moment be about another subject: the same one, but for releases."""
+    def set_subject(self, subject: Subject) -> None:
+        """Replace the subject by the same one after releases."""
         self.anchor = subject.anchor.key
         self.device = None if subject.device is None else subject.device.key
         self.claimed = None if subject.claimed is None else subject.claimed.key
 
     def without(self, quarantined: set[bytes]) -> "Moment | None":
-        """The moment where identifiers in quarantine count as absent; None where nobody is left.
+        """The moment as if the event had not named identifiers in quarantine; None where nobody is left.
 
-        In whatever order identifiers are quarantined, the outcome is the same.
+        The order in which identifiers are quarantined does not matter.
         """
         if self.anchor not in quarantined:
             return self
@@ -110,23 +108,23 @@ GroupKey = tuple[bytes, bytes | None, bytes | None, int, str, str | None, str | 
 
 
 def moment_of(event: Event, subject: Subject) -> Moment:
-    """The moment that an event makes by itself."""
+    """The moment that one event makes."""
     data: Any = event.data
     device, claimed, account = subject.device, subject.claimed, subject.account
     custom = isinstance(data, dict)
     moment = Moment(
-        event.occurred_at,
-        event.id,
-        event.source,
-        subject.anchor.key,
-        None if device is None else device.key,
-        None if claimed is None else claimed.key,
-        subject.named,
-        event.type,
-        None if custom else getattr(data, "channel", None),
-        None if custom else getattr(data, "campaign", None),
-        None if account is None else account.value,
-        event.occurred_at,
+        at=event.occurred_at,
+        id=event.id,
+        source=event.source,
+        anchor=subject.anchor.key,
+        device=None if device is None else device.key,
+        claimed=None if claimed is None else claimed.key,
+        named=subject.named,
+        type=event.type,
+        channel=None if custom else getattr(data, "channel", None),
+        campaign=None if custom else getattr(data, "campaign", None),
+        account=None if account is None else account.value,
+        last=event.occurred_at,
     )
     if custom:
         return moment
@@ -151,7 +149,7 @@ def _milestone_detail(moment: Moment, data: Any) -> None:
 
 
 def absorb(moment: Moment, other: Moment) -> None:
-    """Add another moment of the same group: the earliest stands for both, counts and costs add up."""
+    """Merge another moment of the same group into this one: the earliest stands for both, counts and costs add up."""
     if other.at <= moment.at and other.order < moment.order:
         moment.at, moment.id, moment.source = other.order
     moment.last = max(moment.last, other.last)

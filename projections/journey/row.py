@@ -1,27 +1,27 @@
-"""The row of a journey: what lists and funnels read, beside the folded state."""
+"""The row of a journey: the columns that lists and funnels read, next to the folded state."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from projections.journey.handoffs import Handoff
 from projections.journey.journey import Journey
-from projections.journey.lifecycle import Entry, Lifecycle, ahead
+from projections.journey.life import Entry, Lifecycle
+from projections.journey.lifecycle import ahead
 from projections.journey.membership import Membership, memberships
-from projections.journey.traits import consent_of, last_said
+from projections.journey.traits import consent_of, latest
 from projections.playbook.audiences import Audience, in_stage, open_to
-from projections.playbook.model import Rules
-from projections.playbook.terms import Terms
+from projections.playbook.rules import Rules, Terms
 
 
 class JourneyRow(NamedTuple):
-    """One row of the table `journeys`. Times are microseconds since 1970 UTC; stages are playbook indices."""
+    """One row of the table `journeys`. Times are microseconds since 1970 UTC; stages are numbers."""
 
     journey_id: bytes
     component: bytes | None
     rev: int
     stage: int
     stage_since: int
-    #: (time, stage, audiences) that time alone will make of it
+    #: (time, stage, audiences): the changes that time alone will bring
     due: list[tuple[int, int, list[str]]]
     reached: list[int | None]
     first_seen: int
@@ -31,26 +31,26 @@ class JourneyRow(NamedTuple):
     campaign: str | None
     owner: str | None
     account: str | None
-    #: all accounts there ever were, and the stays as [account, since, until, weak, value]
+    #: all accounts it ever belonged to, and the stays
     accounts: list[str]
     stays: list[Membership]
     score: int
     value: dict[str, int]
-    #: that it is in now, by its folded stage; in the order of their names
+    #: the audiences of its folded stage, by name
     audiences: list[str]
-    #: all there are, and those that silence will lead to
+    #: all hand-offs, and those that silence will lead to
     handoffs: list[Handoff]
     state: bytes
 
 
 def row_of(journey: Journey, rules: Rules) -> JourneyRow:
-    """The row that the journey's present state makes.
+    """The row of the journey's present state.
 
-    It shares nothing that the fold changes in place: while it is written, the next batch is folded.
+    It shares nothing that the fold changes in place: the next batch is folded while the row is written.
     """
     life = journey.life
     assert life is not None, "a journey is derived before it is written"
-    owner = last_said([fact for fact in journey.facts.values() if fact.kind == "owner"]) if journey.facts else None
+    owner = latest([fact for fact in journey.facts.values() if fact.kind == "owner"]) if journey.facts else None
     stays = memberships(journey, rules)
     entered = life.history[-1]
     last = max(journey.last_seen, entered.at)
@@ -82,7 +82,7 @@ def row_of(journey: Journey, rules: Rules) -> JourneyRow:
 
 
 def handoffs_of(journey: Journey, rules: Rules) -> list[Handoff]:
-    """All hand-offs there are, and those that silence will lead to."""
+    """All hand-offs, and those that silence will lead to."""
     assert journey.life is not None, "a journey is derived before it is written"
     return _future(journey.life, rules).handoffs.copy()
 
@@ -95,10 +95,10 @@ def _future(life: Lifecycle, rules: Rules) -> Lifecycle:
 def _audiences(
     journey: Journey, falls: Sequence[Entry], rules: Rules, last: int
 ) -> tuple[list[str], list[tuple[int, int, list[str]]]]:
-    """(audiences now, what time alone will make of stage and audiences).
+    """(audiences now, changes of stage and audiences that time alone will bring).
 
-    `falls`: stages that silence will lead to. Terms that come into force later may have other audiences: where these
-    make a difference, that is a time, too. `last`: up to when the journey is folded.
+    `falls`: stages that silence will lead to. Terms that come into force later may have other audiences: where that
+    makes a difference, it is a change too. `last`: up to when the journey is folded.
     """
     life = journey.life
     assert life is not None, "a journey is derived before it is written"
@@ -123,7 +123,7 @@ def _audiences(
 
 
 def _possible(journey: Journey, terms: Terms) -> list[Audience]:
-    """The audiences that the journey can be in, if its stage is right."""
+    """The audiences that the journey is in, if its stage is right."""
     if not terms.audiences:
         return []
     assert journey.life is not None, "a journey is derived before it is written"
@@ -133,5 +133,5 @@ def _possible(journey: Journey, terms: Terms) -> list[Audience]:
 
 
 def audiences_at(journey: Journey, stage: int, rules: Rules, at: int) -> list[str]:
-    """The audiences that a journey is in at a time (microseconds since 1970 UTC) at which it is in a stage."""
+    """The audiences of a journey that is in a stage at a time (microseconds since 1970 UTC)."""
     return in_stage(_possible(journey, rules.at(at)), stage)

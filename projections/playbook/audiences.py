@@ -1,4 +1,4 @@
-"""Audiences: whom a department may turn to, by named rules of the playbook. Customers are one like any other."""
+"""Audiences: named rules of the playbook about whom a department may address."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,23 +10,23 @@ from projections.identifiers import PersonType
 
 
 class AudienceRule(BaseModel):
-    """Who belongs to it: all that is given must hold."""
+    """Who belongs to an audience: all given criteria must be met."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=64)]
-    #: in one of these stages; in any, without
+    #: in one of these stages; in any where none is given
     stages: list[Annotated[str, Field(max_length=64)]] = []
-    #: purposes to which the person has consented, and did not withdraw
+    #: purposes to which the person consents
     consent: list[Annotated[str, Field(max_length=128)]] = []
-    #: types of identifiers, one of each of which is known
+    #: identifier types: one of each type is known
     identified_by: list[PersonType] = []
     score: Annotated[int, Field(ge=-(10**9), le=10**9)] | None = None  #: at least
 
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """A rule, compiled; no stages stand for all."""
+    """A compiled rule; no stages means all."""
 
     name: str
     stages: frozenset[int]
@@ -36,8 +36,8 @@ class Audience:
 
 
 def compile_audiences(rules: Sequence[AudienceRule], number: Mapping[str, int]) -> tuple[Audience, ...]:
-    """The audiences in the order of their names. `number`: of stages."""
-    found = [
+    """The audiences by name. `number`: of each stage."""
+    audiences = [
         Audience(
             rule.name,
             frozenset(number[name] for name in rule.stages),
@@ -47,13 +47,13 @@ def compile_audiences(rules: Sequence[AudienceRule], number: Mapping[str, int]) 
         )
         for rule in rules
     ]
-    return tuple(sorted(found, key=lambda one: one.name))
+    return tuple(sorted(audiences, key=lambda one: one.name))
 
 
 def open_to(
     audiences: Sequence[Audience], types: Collection[str], consented: Collection[str], score: int
 ) -> list[Audience]:
-    """The audiences that somebody can be in, if the stage is right; in the order of their names."""
+    """The audiences that somebody is in, if the stage is right; by name."""
     return [
         one
         for one in audiences
@@ -64,5 +64,5 @@ def open_to(
 
 
 def in_stage(audiences: Sequence[Audience], stage: int) -> list[str]:
-    """Names of those audiences that a stage is right for."""
+    """The names of the audiences that include a stage."""
     return [one.name for one in audiences if not one.stages or stage in one.stages]

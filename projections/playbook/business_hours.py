@@ -1,11 +1,11 @@
-"""Business hours: how much of a span of time a team was open, and when so much open time will have passed.
+"""Business hours: how long a team was open during a span, and when a given amount of open time will have passed.
 
-The wall clock of the team's time zone decides, moment by moment: an hour that daylight saving skips holds no open time,
-one that it repeats holds it twice. Times are microseconds since 1970 UTC, spans are microseconds.
+The wall clock of the team's time zone decides: an hour that daylight saving skips has no open time, one that it repeats
+has it twice. Times are microseconds since 1970 UTC, spans are microseconds.
 
-A calendar is a row of stretches. In a stretch the clock keeps its distance from UTC, and open time follows one week:
-the regular one, or on single days a week in which only that day's hours stand. So a call looks at the stretches of its
-two ends, however far apart they are.
+A calendar is a sequence of stretches. Within a stretch the clock's offset from UTC is constant, and open time follows
+one week: the regular one or, on single dates, a week with only that date's hours. So a call looks only at the stretches
+of its two ends, however far apart they are.
 """
 
 from bisect import bisect_left, bisect_right
@@ -14,17 +14,13 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import accumulate, pairwise
 
+from projections.playbook.opening_hours import Hours
 from projections.playbook.zones import offset_changes
+from schemas.times import DAY, NEVER
 
-DAY = 86_400_000_000  #: microseconds
 _WEEK = 7 * DAY
 _MONDAY = -3 * DAY  # 1970 began on a Thursday
-_END = 2**62  #: after all times
 _EPOCH = date(1970, 1, 1).toordinal()
-
-#: ((from, to), ...): when a team is open, in microseconds of the wall clock from a date's midnight. In order, without
-#: overlaps; a night shift's `to` lies on the next date.
-Hours = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +42,7 @@ class Calendar:
     starts: tuple[int, ...]
     #: the count of open time at these moments
     opened: tuple[int, ...]
-    #: (how much the clock is ahead of UTC, what the calendar's count has more than the week's, the week)
+    #: (offset of the clock from UTC, what the calendar's count exceeds the week's by, the week)
     stretches: tuple[tuple[int, int, _Week], ...]
 
 
@@ -56,7 +52,7 @@ def open_between(calendar: Calendar, start: int, end: int) -> int:
 
 
 def deadline(calendar: Calendar, start: int, open_microseconds: int) -> int:
-    """The first moment at which so much open time has passed since `start`; `start` itself where it is none."""
+    """The first moment at which this much open time has passed since `start`; `start` itself for none."""
     if open_microseconds <= 0:
         return start
     count = _count(calendar, start) + open_microseconds
@@ -67,7 +63,8 @@ def deadline(calendar: Calendar, start: int, open_microseconds: int) -> int:
 def compile_calendar(timezone: str, week: Sequence[Hours], special: Mapping[date, Hours]) -> Calendar:
     """The calendar of seven weekdays' hours, Monday first, and of dates with other hours. Raises UnknownZone.
 
-    Hours belong to the date on which they begin. One weekday at least has some; no date's reach into the next one's.
+    Hours belong to the date on which they begin. At least one weekday has hours. No hours overlap those
+    of the next date.
     """
     on_day = {day.toordinal() - _EPOCH: hours for day, hours in special.items()}
 
@@ -76,17 +73,17 @@ def compile_calendar(timezone: str, week: Sequence[Hours], special: Mapping[date
         return _week(_parts(_weekday(day), own, night))
 
     regular = _week(part for day in range(7) for part in _parts(day, week[day], week[day - 1]))
-    # a special date's night may reach into the next date, or no longer does
+    # a special date changes what reaches from its night into the next date
     singles = {day: single(day) for first in on_day for day in (first, first + 1)}
     return _calendar(list(_stretches(offset_changes(timezone), singles, regular)))
 
 
-_Stretch = tuple[int, int, _Week]  #: when it begins, how much the clock is ahead of UTC, the week to go by
+_Stretch = tuple[int, int, _Week]  #: when it begins, the clock's offset from UTC, the week that it follows
 
 
 def _stretches(changes: Iterable[tuple[int, int]], singles: Mapping[int, _Week], regular: _Week) -> Iterator[_Stretch]:
     midnights = sorted({one * DAY for day in singles for one in (day, day + 1)})
-    for (start, offset), (end, _) in pairwise((*changes, (_END, 0))):
+    for (start, offset), (end, _) in pairwise((*changes, (NEVER, 0))):
         first, last = start + offset, end + offset
         within = midnights[bisect_right(midnights, first) : bisect_left(midnights, last)]
         for clock in (first, *within):
@@ -94,7 +91,7 @@ def _stretches(changes: Iterable[tuple[int, int]], singles: Mapping[int, _Week],
 
 
 def _calendar(stretches: list[_Stretch]) -> Calendar:
-    """Each stretch counts on from where the one before it ends."""
+    """Each stretch continues the count of the one before."""
     opened, counted = [], []
     base, (_, offset, week) = 0, stretches[0]
     for start, next_offset, next_week in stretches:
@@ -112,7 +109,7 @@ def _week(parts: Iterable[tuple[int, int]]) -> _Week:
 
 
 def _parts(weekday: int, own: Hours, night: Hours) -> Iterator[tuple[int, int]]:
-    """(opening, length) in microseconds of the week: what lies on one date of its own hours and the last date's."""
+    """(opening, length) in microseconds of the week: the part of its own and the last date's hours on one date."""
     spans = [(max(start - DAY, 0), end - DAY) for start, end in night if end > DAY]
     spans += [(start, min(end, DAY)) for start, end in own]
     for start, end in spans:
@@ -125,13 +122,13 @@ def _weekday(day: int) -> int:
 
 
 def _count(calendar: Calendar, at: int) -> int:
-    """The calendar's count of open time at a moment. Only differences mean something."""
+    """The calendar's count of open time at a moment. Only differences between counts have a meaning."""
     offset, base, week = calendar.stretches[bisect_right(calendar.starts, at) - 1]
     return base + _open_by(week, at + offset)
 
 
 def _open_by(week: _Week, clock: int) -> int:
-    """Open time up to a reading of the wall clock, from the Monday before 1970 on, if all weeks were this one."""
+    """Open time from the Monday before 1970 to a reading of the wall clock, if all weeks were this one."""
     weeks, rest = divmod(clock - _MONDAY, _WEEK)
     i = bisect_right(week.opens, rest) - 1
     today = week.before[i] + min(rest - week.opens[i], week.lengths[i]) if i >= 0 else 0
@@ -139,7 +136,7 @@ def _open_by(week: _Week, clock: int) -> int:
 
 
 def _clock_at(week: _Week, count: int) -> int:
-    """The first reading of the wall clock by which `_open_by` gives this count."""
+    """The first reading of the wall clock at which `_open_by` gives this count."""
     weeks, rest = divmod(count - 1, week.total)
     i = bisect_right(week.before, rest) - 1
     return _MONDAY + weeks * _WEEK + week.opens[i] + rest + 1 - week.before[i]

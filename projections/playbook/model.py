@@ -1,13 +1,9 @@
-"""The playbook: the rules both departments agreed to, read from YAML and compiled for the fold."""
+"""The playbook: the rules both departments agreed to, as their YAML file states them."""
 
-import fnmatch
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
 import orjson
 import yaml
@@ -18,13 +14,12 @@ from projections.playbook.audiences import AudienceRule
 from projections.playbook.handoffs import HandoffKind
 from projections.playbook.strict_yaml import load_model
 from projections.playbook.teams import Team, TeamName
-from projections.playbook.terms import DAY, Terms, compile_terms, terms_at
-from projections.playbook.windows import HIDEABLE, Window
+from projections.playbook.windows import HIDEABLE
+from schemas.departments import Department
 from schemas.errors import TandemError
 
 StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
-Department = Literal["marketing", "sales"]
-DEPARTMENTS: tuple[Department, ...] = get_args(Department)
+#: sections that only readers use: they may change under a projection
 _FOR_READERS = {"attribution", "concerns", "windows"}
 AttributionModel = Literal["first", "last", "linear", "u-shaped", "w-shaped", "time-decay", "markov", "shapley"]
 Threshold = Annotated[int, Field(ge=-(10**9), le=10**9)]
@@ -43,21 +38,21 @@ class _Strict(BaseModel):
 
 
 class Silence(_Strict):
-    """Nothing of one event type for a number of days, counted from the last one seen."""
+    """No event of one type for a number of days, counted from the last one."""
 
     of: EventType
     days: Annotated[int, Field(ge=1, le=3650)]
 
 
 class When(_Strict):
-    """A stage's criterion; it holds if any part holds."""
+    """A stage's criterion; it is met as soon as any part is."""
 
     identified: Literal[True] | None = None
     events: list[EventType] = []
     score: Threshold | None = None
     satisfaction_at_most: Annotated[int, Field(ge=0, le=10)] | None = None
     silence: Silence | None = None
-    #: usage_reported with less than so many percent of the quantity reported before
+    #: usage_reported with less than this percentage of the quantity reported before
     usage_below_percent: Annotated[int, Field(ge=1, le=100)] | None = None
 
 
@@ -76,17 +71,17 @@ class Return(_Strict):
 
 
 class LimitWindow(_Strict):
-    """At most `count` identifiers that were first named within any `days` days."""
+    """At most `count` identifiers first named within any span of `days` days."""
 
     count: Annotated[int, Field(ge=1)]
     days: Annotated[int, Field(ge=1, le=3650)]
 
 
 class Excluded(_Strict):
-    """Whose events are kept in the log and not folded: robots, tests, the company's own people."""
+    """Events that stay in the log and are not folded: those of robots, tests and the company's own people."""
 
     sources: list[str] = []
-    #: type:value with * for any text
+    #: type:value; * stands for any text
     identifiers: list[Annotated[str, Field(pattern=r"^[a-z_]+:.+$")]] = []
 
 
@@ -99,21 +94,21 @@ class BlastRadius(_Strict):
 
 class IdentityRules(_Strict):
     limits: dict[PersonType, Annotated[int, Field(ge=1)] | LimitWindow]
-    #: an identifier that is linked to more others than this is quarantined
-    breaker: Annotated[int, Field(ge=2, le=10_000)] = 200
+    #: an identifier with more links than this is quarantined; `breaker` in YAML, as it was released
+    max_links: Annotated[int, Field(alias="breaker", ge=2, le=10_000)] = 200
     phone_regions: dict[str, Annotated[str, Field(pattern=r"^[A-Z]{2}$")]] = {}
     exclude: Excluded = Excluded()
     blast_radius: BlastRadius = BlastRadius()
 
 
 class AccountRules(_Strict):
-    """Domains of which anybody can have an address: they name no company."""
+    """Domains where anybody can get an address: they name no company."""
 
     free_mail: list[str] = []
 
 
 class TraitRule(_Strict):
-    """Which of several values of one trait holds: the first ever, or the last of the best source that gave one."""
+    """Which of several values of one trait holds: the first, or the last one of the best source that gave any."""
 
     keep: Literal["first"] | None = None
     sources: list[str] = []
@@ -126,10 +121,10 @@ class TraitRule(_Strict):
 
 
 class WindowRule(_Strict):
-    """What a department does not see of journeys."""
+    """What is hidden from a department."""
 
     hidden: list[str] = []
-    #: by purpose: identifier types that are hidden of people who withdrew their consent to it
+    #: by purpose: identifier types that are hidden once a person withdraws consent to it
     withdrawn: dict[str, list[PersonType]] = {}
 
     @model_validator(mode="after")
@@ -145,7 +140,7 @@ _Days = Annotated[int, Field(ge=1, le=3650)]
 
 
 class UShape(_Strict):
-    """How a booking is shared out by u-shaped: in which proportion."""
+    """The proportions in which the model u-shaped shares out a booking."""
 
     first: _Share = 40
     others: Annotated[int, Field(ge=0, le=1000)] = 20
@@ -153,7 +148,7 @@ class UShape(_Strict):
 
 
 class WShape(_Strict):
-    """How a booking is shared out by w-shaped: in which proportion."""
+    """The proportions in which the model w-shaped shares out a booking."""
 
     first: _Share = 30
     #: the touchpoint that made the person known
@@ -164,10 +159,10 @@ class WShape(_Strict):
 
 
 class AttributionRules(_Strict):
-    """How credit for bookings is given to touchpoints."""
+    """How touchpoints get credit for bookings."""
 
     model: AttributionModel = "linear"
-    #: touchpoints that came longer before a booking have no part in it; None: all have
+    #: touchpoints longer before a booking get no credit for it; None: all get credit
     lookback_days: _Days | None = None
     half_life_days: _Days = 7
     u_shaped: UShape = UShape()
@@ -175,7 +170,7 @@ class AttributionRules(_Strict):
 
 
 class Playbook(_Strict):
-    """The whole agreement. Playbooks that fold equally have equal `digest()`."""
+    """The whole playbook. Playbooks that fold alike have the same `digest()`."""
 
     name: str
     stages: Annotated[list[Stage], Field(min_length=1, max_length=32)]
@@ -184,11 +179,11 @@ class Playbook(_Strict):
     identity: IdentityRules
     accounts: AccountRules = AccountRules()
     traits: dict[str, TraitRule] = {}
-    #: the stages that concern a department: what its subscribers follow
+    #: the stages that a department cares about: what its subscribers follow
     concerns: dict[Department, list[StageName]] = {}
-    #: what a department does not see
+    #: what is hidden from a department
     windows: dict[Department, WindowRule] = {}
-    #: who works when: what deadlines count by
+    #: who works when: deadlines count in their open time
     teams: dict[TeamName, Team] = {}
     handoffs: list[HandoffKind] = []
     audiences: list[AudienceRule] = []
@@ -212,19 +207,19 @@ class Playbook(_Strict):
         self._all_can_be_entered()
         self._parts_fit()
         if self.stages[0].from_ is not None:
-            raise ValueError("stages: the first stage is where journeys begin and takes no `from`")
+            raise ValueError("stages: journeys begin in the first stage, so it takes no `from`")
         return self
 
     def _all_can_be_entered(self) -> None:
-        """Stages that can be entered from each other only are in a circle that nobody ever gets into."""
+        """Stages that can only be entered from each other form a circle that no journey ever enters."""
         left = {stage.name: set(stage.from_) for stage in self.stages if stage.from_ is not None}
         reached = {stage.name for stage in self.stages} - left.keys()
-        while found := {name for name, sources in left.items() if sources & reached}:
-            reached |= found
-            left = {name: sources for name, sources in left.items() if name not in found}
+        while enterable := {name for name, sources in left.items() if sources & reached}:
+            reached |= enterable
+            left = {name: sources for name, sources in left.items() if name not in enterable}
         if left:
             raise ValueError(
-                f"stages: no way leads into {min(left)!r}: it is entered from {', '.join(sorted(left))} only"
+                f"stages: {min(left)!r} cannot be reached: it is entered only from {', '.join(sorted(left))}"
             )
 
     def _parts_fit(self) -> None:
@@ -232,13 +227,13 @@ class Playbook(_Strict):
             known = [part.name for part in parts]
             twice = next((name for name in known if known.count(name) > 1), None)
             if twice is not None:
-                raise ValueError(f"{what}: {twice!r} stands twice")
+                raise ValueError(f"{what}: {twice!r} is given more than once")
         unknown = next((kind.team for kind in self.handoffs if kind.team not in self.teams), None)
         if unknown is not None:
             raise ValueError(f"handoffs: no team is named {unknown!r}")
 
     def _silence_ends(self) -> None:
-        """Silence alone must not lead a journey in a circle: the fold would never end."""
+        """Silence alone must not move a journey in a circle: the fold would never end."""
         moves = {stage.name: set(stage.from_ or ()) for stage in self.stages if stage.when.silence}
         while moves:
             ends = [name for name, sources in moves.items() if not sources & moves.keys()]
@@ -250,7 +245,7 @@ class Playbook(_Strict):
     def digest(self) -> str:
         """SHA-256 of the canonical rules of the fold, as hex: what a projection was built with.
 
-        What only readers go by is left out: it may change under a projection. Deadlines depend on time zones, too.
+        Sections that only readers use are left out. The version of tzdata is included, for deadlines depend on it.
         """
         rules = self.model_dump(by_alias=True, exclude=_FOR_READERS) | {"tzdata": version("tzdata")}
         return sha256(orjson.dumps(rules, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)).hexdigest()
@@ -265,94 +260,6 @@ def load_playbook(path: Path = DEFAULT_PLAYBOOK) -> Playbook:
 
 
 def to_yaml(playbook: Playbook) -> str:
-    """A playbook as YAML: the same text for all that say the same."""
+    """A playbook as YAML: equal playbooks give equal text."""
     rules = playbook.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return str(yaml.safe_dump(rules, sort_keys=False, allow_unicode=True, width=120))
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """All that is agreed, compiled for the fold. What is about identity holds for all time; terms follow each other."""
-
-    #: the playbook that the projection began with
-    playbook: Playbook
-    #: all stages of all terms, by number; the first is where journeys begin
-    names: tuple[str, ...]
-    #: in order of time; the first holds from the beginning
-    terms: tuple[Terms, ...]
-    #: types whose silence means something under any terms, and the shortest such silence in microseconds
-    shortest_silence: dict[str, int]
-    limits: dict[str, int]
-    #: microseconds, for limits that count what was first named within such a time
-    windows: dict[str, int]
-    breaker: int
-    phone_regions: dict[str, str]
-    excluded_sources: frozenset[str]
-    #: matches type:value of identifiers whose events are not folded; None where there are none
-    excluded: re.Pattern[str] | None
-    free_mail: frozenset[str]
-    #: events and journeys that a ruling may move without being confirmed
-    blast_radius: tuple[int, int]
-    #: traits whose first value holds
-    first_traits: frozenset[str]
-    #: sources, best first, by trait
-    trait_sources: dict[str, tuple[str, ...]]
-    digest: str
-
-    def at(self, at: int) -> Terms:
-        """The terms that hold at a time, microseconds since 1970 UTC."""
-        return self.terms[0] if len(self.terms) == 1 else terms_at(self.terms, at)
-
-
-def compile_rules(playbook: Playbook) -> Rules:
-    """The rules where one playbook holds for all time."""
-    names = tuple(stage.name for stage in playbook.stages)
-    terms = (compile_terms(playbook, names),)
-    identity = playbook.identity
-    return Rules(
-        playbook=playbook,
-        names=names,
-        terms=terms,
-        shortest_silence=shortest_silences(terms),
-        limits={
-            str(type_): limit.count if isinstance(limit, LimitWindow) else limit
-            for type_, limit in identity.limits.items()
-        },
-        windows={
-            str(type_): limit.days * DAY for type_, limit in identity.limits.items() if isinstance(limit, LimitWindow)
-        },
-        breaker=identity.breaker,
-        phone_regions=dict(identity.phone_regions),
-        excluded_sources=frozenset(identity.exclude.sources),
-        excluded=_patterns(identity.exclude.identifiers),
-        free_mail=frozenset(playbook.accounts.free_mail),
-        blast_radius=(identity.blast_radius.events, identity.blast_radius.journeys),
-        first_traits=frozenset(name for name, rule in playbook.traits.items() if rule.keep == "first"),
-        trait_sources={name: tuple(rule.sources) for name, rule in playbook.traits.items() if rule.sources},
-        digest=playbook.digest(),
-    )
-
-
-def shortest_silences(terms: Sequence[Terms]) -> dict[str, int]:
-    """The shortest silence that means something under any terms, in microseconds, by event type."""
-    found: dict[str, int] = {}
-    for rule in (rule for one in terms for rule in one.silences):
-        found[rule.of] = min(rule.after, found.get(rule.of, rule.after))
-    return found
-
-
-def compile_windows(playbook: Playbook) -> dict[str, Window]:
-    """The window of each department that publishes facts."""
-    rules = {name: playbook.windows.get(name, WindowRule()) for name in DEPARTMENTS}
-    return {
-        name: Window(
-            name,
-            frozenset(path for field in rule.hidden for path in HIDEABLE[field]),
-            frozenset((purpose, type_) for purpose, types in rule.withdrawn.items() for type_ in types),
-        )
-        for name, rule in rules.items()
-    }
-
-
-def _patterns(globs: list[str]) -> re.Pattern[str] | None:
-    return re.compile("|".join(fnmatch.translate(glob) for glob in globs)) if globs else None

@@ -1,4 +1,4 @@
-"""YAML that passes nothing over: a date that does not exist and a key that stands twice are told with their place."""
+"""Strict YAML: invalid dates and duplicate keys are errors, with their place in the text."""
 
 import re
 from collections.abc import Hashable, Iterator
@@ -18,20 +18,20 @@ _MERGE = "tag:yaml.org,2002:merge"  #: `<<`, which is no key
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader, but that one lets a bare ValueError out, and of two equal keys keeps the last."""
+    """Stricter than SafeLoader, which raises a bare ValueError for an invalid date and keeps the last of equal keys."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """A few lines of aliases can stand for more than fits into any memory."""
+        """Refuse aliases: a few lines of them can expand to more than any memory holds."""
         if self.check_event(yaml.AliasEvent):
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise ComposerError(None, None, "aliases are not taken: write it out", mark)
+            raise ComposerError(None, None, "aliases are not allowed: write it out", mark)
         return super().compose_node(parent, index)
 
     def construct_yaml_timestamp(self, node: Any) -> Any:
         try:
             return super().construct_yaml_timestamp(node)
         except ValueError as error:
-            raise ConstructorError(None, None, f"{node.value} is no date: {error}", node.start_mark) from error
+            raise ConstructorError(None, None, f"{node.value} is not a date: {error}", node.start_mark) from error
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen = set[Any]()
@@ -40,7 +40,7 @@ class _Loader(yaml.SafeLoader):
                 continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, Hashable) and key in seen:
-                raise ConstructorError(None, None, f"{key!r} stands twice", key_node.start_mark)
+                raise ConstructorError(None, None, f"{key!r} is given more than once", key_node.start_mark)
             if isinstance(key, Hashable):
                 seen.add(key)
         return super().construct_mapping(node, deep)
@@ -70,14 +70,14 @@ def read_model(text: str, model: type[_M], what: str, invalid: type[TandemError]
     try:
         document = parse_yaml(text)
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-        # not all of what is no YAML is a YAMLError: numbers of thousands of digits, for one
+        # not every error is a YAMLError: a number of thousands of digits raises ValueError, for one
         raise invalid(f"the {what} is not YAML: {' '.join(str(error).split())}") from error
     try:
         return model.model_validate(document)
     except RecursionError as error:
         raise invalid(f"the {what} is nested too deeply") from error
     except ValidationError as error:
-        # a field that does not exist explains best why another one is missing
+        # an unknown field best explains why another one is missing
         first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         rule = "there is no such field" if first["type"] == "extra_forbidden" else first["msg"]
         rule = rule.removeprefix("Value error, ")
@@ -87,10 +87,10 @@ def read_model(text: str, model: type[_M], what: str, invalid: type[TandemError]
 
 
 def _place_of(text: str, loc: tuple[int | str, ...], rule: str) -> tuple[int, int]:
-    """(line, column), from 1, of a field, or of the nearest thing around it that stands in the text.
+    """(line, column), from 1, of a field, or of the nearest node around it that the text has.
 
-    Of a key that should not be there it is the key's own place. A rule about several fields quotes the wrong word:
-    then it is the first place of that word.
+    For an unknown key it is the key's own place. A rule about several fields quotes the wrong word: then it is the
+    first place of that word.
     """
     node: Any = yaml.compose(text, Loader=_Loader)
     mark = None if node is None else node.start_mark
@@ -103,7 +103,7 @@ def _place_of(text: str, loc: tuple[int | str, ...], rule: str) -> tuple[int, in
             node = node.value[part]
             mark = node.start_mark
         elif isinstance(node, yaml.MappingNode):
-            # the name of a union's branch is no place in the text
+            # the name of a union's branch is not in the text
             for key, value in node.value:
                 if key.value == str(part):
                     mark, node = key.start_mark, value
@@ -111,7 +111,7 @@ def _place_of(text: str, loc: tuple[int | str, ...], rule: str) -> tuple[int, in
 
 
 def _scalars(node: Any) -> Iterator[Any]:
-    """All words of a document, in order."""
+    """All scalars of a document, in order."""
     if isinstance(node, yaml.ScalarNode):
         yield node
         return

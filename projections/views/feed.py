@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from projections.views.summary import Summary, contact_view, summary_view
 
 #: By number, as they are stored.

@@ -4,7 +4,8 @@ from typing import Any
 
 from projections.identity.preview import Preview, Side
 from projections.identity.workspace import Workspace
-from projections.journey.journey import Journey, Link
+from projections.journey.journey import Journey
+from projections.journey.links import Link
 from projections.subjects import CRM, FORM, LOGIN, MERGE
 from projections.text import id_text, time_text
 
@@ -47,7 +48,7 @@ def identity_view(journey: Journey, workspace: Workspace) -> dict[str, Any]:
         ],
         "links": [_link(link, workspace) for link in sorted(journey.links.values())],
         "joined_by_ruling": _ruled(register.partners, names, workspace),
-        "split_by_ruling": _ruled(register.foes, names, workspace),
+        "split_by_ruling": _ruled(register.separated, names, workspace),
     }
 
 

@@ -2,14 +2,17 @@
 
 from typing import Any
 
-from projections.journey.journey import Fact, Journey, Link
-from projections.journey.lifecycle import Entry, Lifecycle, advance, copy_of
+from projections.journey.facts import Fact
+from projections.journey.journey import Journey
+from projections.journey.life import Entry, Lifecycle, copy_of
+from projections.journey.lifecycle import advance
+from projections.journey.links import Link
 from projections.journey.membership import Membership, memberships
 from projections.journey.moments import Moment
 from projections.journey.row import audiences_at
-from projections.journey.traits import consent_of, facts_by_name, last_said, winner
+from projections.journey.traits import consent_of, facts_by_name, latest, winner
 from projections.milestones import MILESTONES
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from projections.subjects import CRM, FORM, LOGIN, MERGE
 from projections.text import id_text
 from projections.text import time_text as time_text  # noqa: PLC0414 (many ask for it here)
@@ -24,7 +27,7 @@ def journey_view(journey: Journey, rules: Rules, at: int) -> dict[str, Any]:
     life = copy_of(journey.life)
     advance(life, at, rules)
     stays = memberships(journey, rules)
-    owner = last_said(facts_by_name(journey, "owner").get("", []))
+    owner = latest(facts_by_name(journey, "owner").get("", []))
     traits = {name: winner(name, facts, rules) for name, facts in facts_by_name(journey, "trait").items()}
     return {
         "journey_id": id_text(journey.journey_id),

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from projections.playbook.model import Rules
-from projections.playbook.proposals import APPROVED, PROPOSED, Decision, Proposal, Said
+from projections.playbook.events import APPROVED, PROPOSED, PlaybookEvent
+from projections.playbook.proposals import Decision, Proposal
+from projections.playbook.rules import Rules
 from projections.text import id_text, time_text
 
 _DECISIONS = {"playbook_approved": "approve", "playbook_rejected": "reject", "playbook_commented": "comment"}
@@ -23,7 +24,7 @@ def state_of(proposal: Proposal, at: int) -> str:
 
 def proposal_view(proposal: Proposal, at: int) -> dict[str, Any]:
     """A proposal as a JSON object, as it is at `at`, microseconds since 1970 UTC; without the playbook's text."""
-    said = proposal.said
+    said = proposal.event
     return {
         "proposal": id_text(said.proposal),
         "name": None if proposal.playbook is None else proposal.playbook.name,
@@ -42,10 +43,10 @@ def proposal_view(proposal: Proposal, at: int) -> dict[str, Any]:
 
 
 def _decision(found: Decision) -> dict[str, Any]:
-    return _said(found.said) | {"counts": found.void is None, "because": found.void}
+    return _said(found.event) | {"counts": found.void is None, "because": found.void}
 
 
-def _said(said: Said) -> dict[str, Any]:
+def _said(said: PlaybookEvent) -> dict[str, Any]:
     at, event_id, source = said.order
     return {
         "decision": _DECISIONS[said.type],
@@ -57,7 +58,7 @@ def _said(said: Said) -> dict[str, Any]:
     }
 
 
-def stray_view(said: Iterable[Said]) -> list[dict[str, Any]]:
+def stray_view(said: Iterable[PlaybookEvent]) -> list[dict[str, Any]]:
     """What was said of proposals that there are none of."""
     found = (one for one in said if one.type != PROPOSED)
     return [

@@ -3,10 +3,11 @@
 from typing import NamedTuple
 
 from projections.journey.journey import Journey
-from projections.journey.lifecycle import Entry, Lifecycle
+from projections.journey.life import Entry, Lifecycle
+from projections.journey.lifecycle import derive
 from projections.journey.moments import Moment
-from projections.playbook.model import Rules
-from projections.playbook.terms import DAY, Terms
+from projections.playbook.rules import Rules, Terms
+from schemas.times import DAY
 
 
 class Reason(NamedTuple):
@@ -74,6 +75,6 @@ def _score(journey: Journey, place: int, rules: Rules) -> int:
     """The score after the moment at a place."""
     part = Journey(journey.journey_id)
     part.identifiers, part.moments = journey.identifiers, journey.moments[: place + 1]
-    part.derive(rules)
+    derive(part, rules)
     assert part.life is not None, "it was derived"
     return part.life.score

@@ -5,9 +5,10 @@ from uuid import UUID
 
 import msgspec
 
-from projections.journey.journey import Fact, Known
-from projections.journey.traits import last_said
-from projections.playbook.model import Rules
+from projections.journey.facts import Fact
+from projections.journey.links import Known
+from projections.journey.traits import latest
+from projections.playbook.rules import Rules
 from projections.text import time_text
 
 
@@ -71,7 +72,7 @@ def contact_view(state: bytes) -> dict[str, Any]:
     for fact in found.facts:
         if fact.kind == "consent":
             consents.setdefault(fact.name, []).append(fact)
-    said = {name: last_said(facts) for name, facts in consents.items()}
+    said = {name: latest(facts) for name, facts in consents.items()}
     return {
         "identifiers": [
             {"type": known.type, "value": known.value}

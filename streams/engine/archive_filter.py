@@ -6,7 +6,7 @@ A block of the archive has a few events of the wanted person among hundreds of o
 import re
 from collections.abc import Callable, Iterable
 
-from projections.journey.journey import Known
+from projections.journey.links import Known
 
 #: Numbers have many spellings in JSON, and telephone numbers everywhere.
 _NUMBER = re.compile(r"[-+0-9.]*[.e][-+0-9.einf]*|nan|inf", re.IGNORECASE)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from projections.fold import subject_of
 from projections.identifiers import identifier_key
 from projections.journey.journey import Journey
-from projections.playbook.model import Rules
-from projections.subjects import Subject, renewed
+from projections.playbook.rules import Rules
+from projections.subjects import Subject, subject_at
 from schemas.decode import decode
 from schemas.errors import TandemError
 from schemas.event import Event
@@ -93,7 +93,7 @@ class EventArchive:
                 event = self.decode(archived)
                 subject = subject_of(event, self.rules) if (event.id, event.source) in wanted else None
                 if subject is not None:
-                    keys |= {person.key for person in renewed(subject, event.occurred_at, releases).persons}
+                    keys |= {person.key for person in subject_at(subject, event.occurred_at, releases).persons}
         return keys
 
     async def find(self, known: KnownEvent, key: EventKey) -> tuple[Archived, Event] | None:

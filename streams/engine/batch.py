@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from projections.journey.journey import Fact
+from projections.journey.facts import Fact
 from projections.journey.moments import Moment
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from projections.subjects import Subject
 from store.archive import Block, LogRecord, RecordId
 from store.commit import DeadLetter

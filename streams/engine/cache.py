@@ -8,9 +8,10 @@ from projections.attribution.corrections import credit_of
 from projections.identifiers import key_at
 from projections.identity.register import Register
 from projections.identity.workspace import Workspace
-from projections.journey.journey import BREAKER, Journey
+from projections.journey.journey import Journey
+from projections.journey.links import QUARANTINED
 from projections.journey.row import handoffs_of
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from projections.subjects import Subject
 from store.commit import Stale
 from store.loading import load_journeys, victims_of
@@ -125,5 +126,5 @@ class Cache:
 
 def _ends(journey: Journey) -> set[bytes]:
     """Identifiers at both ends of a journey's links in quarantine, and its own."""
-    ends = {end for link in journey.refused if link.refused == BREAKER for end in (link.a, link.b)}
+    ends = {end for link in journey.refused if link.refused == QUARANTINED for end in (link.a, link.b)}
     return ends | journey.identifiers.keys()

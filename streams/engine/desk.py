@@ -7,9 +7,9 @@ import os
 from collections.abc import Mapping
 from operator import attrgetter
 
-from projections.fold import facts_of
+from projections.journey.facts import facts_of
 from projections.journey.moments import Moment, moment_of
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from projections.subjects import Subject
 from store.archive import LogRecord, blocks_of, bucket_of, open_block
 from store.commit import EventRow, copy_of

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from projections.attribution.corrections import credit_of
-from projections.identity.register import nothing_new
+from projections.identity.register import Entries
 from projections.identity.workspace import Consulted, Harvest
 from projections.journey.journey import Journey, Stored
 from projections.journey.row import JourneyRow, row_of
@@ -20,7 +20,7 @@ from streams.engine.slices import slices
 
 
 def _nothing() -> Harvest:
-    return Harvest([], [], [], nothing_new(), Consulted([], []))
+    return Harvest([], [], [], Entries(), Consulted([], []))
 
 
 @dataclass(slots=True)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Container
 
 from projections.identity.erasure import ERASURE, Erased, Erasure
 from projections.identity.register import RELEASE
-from projections.playbook.model import Rules
-from projections.playbook.proposals import ABOUT_PLAYBOOK
+from projections.playbook.events import ABOUT_PLAYBOOK
+from projections.playbook.rules import Rules
 from projections.subjects import identify
 from schemas.decode import decode_again
 from schemas.event import Event
@@ -31,7 +31,7 @@ async def can_tell(connection: Connection, erased: Erased, erasure: Erasure) -> 
                 f"an erasure was made with the secret {erasure.secret}, and this database has none: restore the "
                 "table `secrets` from a backup. Until then nothing is applied: nobody could say whom it is about"
             )
-        erased.learn(secret)
+        erased.set_secret(secret)
     return erased.secret_name == erasure.secret
 
 
@@ -50,19 +50,19 @@ def erased_places(
         if event.subject is None:
             taken = is_erased(erased, original(event), rules)
         else:
-            taken = erased.takes(event.key, moment.at, batch.subjects[event.subject])
+            taken = erased.covers(event.key, moment.at, batch.subjects[event.subject].persons)
         if taken:
             places.add(place)
     return places
 
 
 def is_erased(erased: Erased, event: Event, rules: Rules) -> bool:
-    """Whether an event is erased, also one that is not folded. Releases never are: docs/erasure.md says why."""
+    """Whether an event is erased, folded or not. Releases never are: docs/explanation/erasure.md says why."""
     if event.type == RELEASE:
         return False
     region = rules.phone_regions.get(event.source) if rules.phone_regions else None
     subject = identify(event.identities, region, event.type)
-    return erased.takes((event.id, event.source), event.occurred_at, subject)
+    return erased.covers((event.id, event.source), event.occurred_at, subject.persons if subject else ())
 
 
 def names_erased(payload: bytes, erased: Erased, rules: Rules) -> bool:

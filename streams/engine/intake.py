@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from projections.fold import subject_of
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from projections.subjects import Subject
 from schemas.canonical import body_hash
 from schemas.decode import decode

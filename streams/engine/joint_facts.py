@@ -7,8 +7,8 @@ from projections.identifiers import key_at, later_key
 from projections.identity.erasure import ERASURE, erasure_of
 from projections.identity.register import RELEASE, RULINGS
 from projections.identity.workspace import Workspace
-from projections.playbook.model import Rules
-from projections.playbook.proposals import ABOUT_PLAYBOOK, said_of
+from projections.playbook.events import ABOUT_PLAYBOOK, playbook_event_of
+from projections.playbook.rules import Rules
 from schemas.event import Event
 
 
@@ -18,7 +18,7 @@ def take_joint(workspace: Workspace, events: Iterable[Event], rules: Rules) -> N
     for event in events:
         subject, order = subject_of(event, rules), (event.occurred_at, event.id, event.source)
         if event.type in ABOUT_PLAYBOOK:
-            workspace.agree(said_of(event))
+            workspace.record(playbook_event_of(event))
         elif event.type == ERASURE and not (erasure := erasure_of(event)).nobody:
             register.erase(erasure)
         elif subject is not None and event.type in RULINGS:
@@ -27,7 +27,7 @@ def take_joint(workspace: Workspace, events: Iterable[Event], rules: Rules) -> N
             for person in subject.persons:
                 if register.release(person.key, event.occurred_at):
                     for key in {person.key, later_key(person.key, event.occurred_at)}:
-                        workspace.disturb(key, afresh=True)
+                        workspace.mark_dirty(key, afresh=True)
 
 
 def retract_joint(workspace: Workspace, event: Event, rules: Rules) -> None:
@@ -35,13 +35,13 @@ def retract_joint(workspace: Workspace, event: Event, rules: Rules) -> None:
     register = workspace.register
     order = (event.occurred_at, event.id, event.source)
     if event.type in ABOUT_PLAYBOOK:
-        workspace.unsay(order)
+        workspace.retract(order)
     elif event.type in RULINGS:
         gone = [ruling for ruling in register.rulings if ruling.order == order]
-        register.unrule(gone)
+        register.retract_rulings(gone)
         for key in [key for ruling in gone for key in ruling.keys]:
-            workspace.disturb(key_at(key, event.occurred_at, register.releases), afresh=True)
+            workspace.mark_dirty(key_at(key, event.occurred_at, register.releases), afresh=True)
     elif event.type == RELEASE and (subject := subject_of(event, rules)) is not None:
         for person in subject.persons:
-            register.unrelease(person.key, event.occurred_at)
-            workspace.disturb(person.key, afresh=True)
+            register.retract_release(person.key, event.occurred_at)
+            workspace.mark_dirty(person.key, afresh=True)

@@ -4,9 +4,9 @@ import asyncio
 
 import structlog
 
-from projections.playbook.model import Rules, compile_windows
-from projections.playbook.proposals import Said, agreed_rules
-from projections.playbook.terms import Terms
+from projections.playbook.events import PlaybookEvent
+from projections.playbook.proposals import agreed_rules
+from projections.playbook.rules import Rules, Terms, compile_windows
 from projections.playbook.windows import Window
 from store.proposals import read_said, register_version
 from store.session import CONNECTION_LOST, Connection, closing, open_connection
@@ -24,7 +24,7 @@ class LiveRules:
         self._version = -1
         self._windows: tuple[Terms, dict[str, Window]] | None = None
         self.rules = first
-        self.said: list[Said] = []
+        self.said: list[PlaybookEvent] = []
         #: whether stored journeys do not all follow the last change of terms yet
         self.sweeping = False
 

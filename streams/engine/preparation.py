@@ -8,8 +8,8 @@ from typing import Protocol
 
 from projections.identity.erasure import ERASURE, erasure_of
 from projections.identity.register import RELEASE
-from projections.playbook.model import Rules
-from projections.playbook.proposals import ABOUT_PLAYBOOK, said_of
+from projections.playbook.events import ABOUT_PLAYBOOK, playbook_event_of
+from projections.playbook.rules import Rules
 from store.loading import known_events
 from streams.engine.batch import BatchEvent, Originals, Packed, PendingBatch
 from streams.engine.cache import Cache
@@ -188,7 +188,7 @@ class Preparation:
     def _take_playbook_events(self, work: _Work) -> None:
         """Take what departments said of playbooks: the batch is folded by the terms that follow from it."""
         for place in work.new_of(ABOUT_PLAYBOOK):
-            self._cache.workspace.agree(said_of(work.candidate(place).event))
+            self._cache.workspace.record(playbook_event_of(work.candidate(place).event))
 
     async def _take_releases(self, work: _Work) -> None:
         """Take releases: what the batch says of a released identifier is about somebody else from then on."""

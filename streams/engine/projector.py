@@ -12,7 +12,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from store.commit import Fenced, Stale
 from store.leases import enrol
 from store.loading import load_register

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from schemas.errors import TandemError
 from store.archive import DamagedBlock, LogRecord
 from streams.engine.batch import Packed, ReadBatch

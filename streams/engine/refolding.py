@@ -7,13 +7,13 @@ folds what the archive holds of them, without some events and with others.
 
 from collections.abc import Callable, Iterable, Mapping
 
-from projections.fold import apply, erase, released, subject_of, take_out
+from projections.fold import apply, detach_all, erase, release, subject_of
 from projections.identifiers import key_at
 from projections.identity.erasure import ERASURE, Erasure, erasure_of
 from projections.identity.register import ABOUT_IDENTITY, RELEASE
 from projections.journey.journey import Journey
-from projections.playbook.model import Rules
-from projections.subjects import Subject, renewed
+from projections.playbook.rules import Rules
+from projections.subjects import Subject, subject_at
 from schemas.event import Event
 from store.erasure import Removal, head
 from streams.engine.archived_events import ArchivedEvent, EventArchive
@@ -56,7 +56,7 @@ class Refolding:
         await self._cache.load(subjects)
         await self._cache.load_tied(keys)
         journeys = self._everybody_tied_to(keys)
-        members = take_out(workspace, journeys)
+        members = detach_all(workspace, journeys)
         stored = await self.archive.naming(journeys.values())
         retract_joint(workspace, old, self._rules)
         if winner.event.type != ERASURE:  # the caller has taken it
@@ -79,7 +79,7 @@ class Refolding:
         if any(self._named_since(key, at) for key in keys):
             await self._cache.load_tied(keys)
         before = dict(workspace.journeys)
-        members = released(workspace, candidate.event, candidate.subject)
+        members = release(workspace, candidate.event, candidate.subject)
         if members:
             journeys = _with_any_of(members, before)
             self._fold_again(await self.archive.naming(journeys), members, releases)
@@ -87,7 +87,7 @@ class Refolding:
     async def erase(self, erasure: Erasure) -> Removal:
         """Fold everybody again who is tied to an erased person. Returns what is taken out of the database."""
         workspace, register, connection = self._workspace, self._workspace.register, self._cache.connection
-        person, feed_head = register.erased.of_one(erasure), await head(connection)
+        person, feed_head = register.erased.only(erasure), await head(connection)
         keys, shared = await stored_keys(connection, person, register.releases)
         listed = await self.archive.keys_named_by(erasure.events, register.releases)
         await self._cache.load_tied({*keys, *shared, *listed})
@@ -124,12 +124,12 @@ class Refolding:
         named = {key for event, subject in subjects for key in _keys_of(event, subject, releases)}
         keys = set(named)
         for erasure in [erasure_of(event) for event in events if event.type == ERASURE]:
-            for some in await stored_keys(self._cache.connection, register.erased.of_one(erasure), releases):
+            for some in await stored_keys(self._cache.connection, register.erased.only(erasure), releases):
                 keys |= set(some)
             keys |= await self.archive.keys_named_by(erasure.events, register.releases)
         await self._cache.load_tied(keys)
         journeys = self._everybody_tied_to(keys)
-        members = take_out(workspace, journeys) | named
+        members = detach_all(workspace, journeys) | named
         events = [event for event in events if event not in losers]
         winners = {(event.id, event.source) for event in events}
         for loser in losers:
@@ -168,7 +168,7 @@ class Refolding:
         for one in stored:
             if one.subject is None:
                 continue
-            if renewed(one.subject, one.event.occurred_at, releases).persons[0].key not in members:
+            if subject_at(one.subject, one.event.occurred_at, releases).persons[0].key not in members:
                 continue
             known = winners.get(one.key)
             if known is None or precedes(one.archived.value, known.archived.value):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from projections.identifiers import normalise
 from projections.identity.erasure import Erased
 from projections.journey.journey import Journey
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from schemas.event import Event
 from store.archive import RecordId
 from store.erasure import Removal, all_keys, all_letters

@@ -7,7 +7,7 @@ from uuid import uuid4
 import structlog
 from aiokafka import TopicPartition
 
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from store.partitions import attach, begin_projection
 from store.session import open_engine_connection
 from streams.engine.projector import Projector

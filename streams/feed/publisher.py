@@ -15,7 +15,8 @@ import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from projections.playbook.model import Playbook, Rules
+from projections.playbook.model import Playbook
+from projections.playbook.rules import Rules
 from projections.playbook.windows import Window
 from schemas.errors import TandemError
 from store.feed import CHANNEL, Head, read_head, read_journeys

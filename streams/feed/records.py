@@ -10,7 +10,7 @@ from uuid import UUID
 
 import orjson
 
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from projections.playbook.windows import Window
 from projections.views.feed import FeedChange, FeedJourney, change_view, feed_journey_view
 

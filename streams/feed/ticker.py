@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import asyncpg
 import structlog
 
-from projections.playbook.terms import DAY
+from schemas.times import DAY
 from store.feed import hint, prune_changes
 from store.handoffs import tell_alarms
 from store.session import CONNECTION_LOST, open_engine_connection

@@ -158,7 +158,7 @@ async def test_what_cannot_be_is_refused_in_one_line(world: World) -> None:
                 "from: [customer, at-risk, won-back]", "from: [at-risk]"
             ),
             {},
-            r"line \d+.*no way leads into 'at-risk'",
+            r"line \d+.*'at-risk' cannot be reached",
         ),
         (TEXT.replace("mon: [09:00-17:00]", "mon: [09:00-17:00, 16:00-18:00]"), {}, r"line \d+.*hours overlap"),
         (TEXT.replace("remind: 2h", "remind: 6h"), {}, r"line \d+.*'remind' must come before 'first_touch'"),

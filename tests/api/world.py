@@ -14,7 +14,8 @@ from fastapi.routing import iter_route_contexts
 from api.access.keys import new_key
 from api.access.policy import OPEN
 from projections.journey.handoffs import handoff_id
-from projections.playbook.model import compile_windows, load_playbook
+from projections.playbook.model import load_playbook
+from projections.playbook.rules import compile_windows
 from store.keys import LiveKey, add_key
 from streams.kafka import KafkaSettings, event_topics
 from tests.api.tokens import bearer, token

@@ -21,13 +21,15 @@ from audit.past import Point
 from audit.rebuild import rebuild
 from audit.verify import verify
 from projections.identifiers import identifier_key, normalise
-from projections.identity.erasure import hidden
+from projections.identity.erasure import keyed_hash
 from projections.identity.register import Register
 from projections.identity.workspace import Workspace
-from projections.journey.journey import CONTESTED, decode_journey
+from projections.journey.journey import decode_journey
+from projections.journey.links import CONTESTED
 from projections.memory import MemoryFold, digest_of_workspace
 from schemas.decode import decode
 from schemas.rejection import Rejection
+from schemas.times import NEVER
 from store.erasure import UnknownSecret, erased_by, read_secret, rewrite
 from store.rebuild import drop
 from store.session import open_engine_connection
@@ -106,7 +108,7 @@ class World(NamedTuple):
         assert found is not None
         connection = await open_engine_connection(self.url)
         try:
-            return await plan(connection, RULES, found.key, named[1], 2**62, random.Random(SEED).randbytes)
+            return await plan(connection, RULES, found.key, named[1], NEVER, random.Random(SEED).randbytes)
         finally:
             await connection.close()
 
@@ -335,7 +337,7 @@ async def test_what_another_worker_writes_meanwhile_is_erased_as_well(
     secret = await read_secret(connection)
     assert found is not None
     assert secret is not None
-    planned.data["subjects"].append(hidden(secret, found.key))
+    planned.data["subjects"].append(keyed_hash(secret, found.key))
     event = erasure_event(planned, uuid.uuid4(), 1_771_000_000_000_000, "r", "dpo")
     looked: list[int] = []
 

@@ -13,11 +13,12 @@ from audit.rebuild import rebuild
 from audit.switch import switch
 from audit.verify import verify
 from projections.memory import digest_of_workspace, fold_events
-from projections.playbook.model import InvalidPlaybook, Playbook, Rules, compile_rules
+from projections.playbook.model import InvalidPlaybook, Playbook
+from projections.playbook.rules import Rules, compile_rules
 from projections.playbook.strict_yaml import read_model
-from projections.playbook.terms import DAY
 from projections.text import time_text
 from schemas.decode import decode
+from schemas.times import DAY
 from store.handoffs import tell_alarms
 from store.partitions import PlaybookChanged
 from store.rebuild import AnotherPlaybook, NoSuchProjection, projections_beside

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from cli.demo.show import _events
 from cli.demo.simulation import Fact, id_of, simulate
 from projections.journey.handoffs import STATES, breaches_at
-from projections.journey.lifecycle import advance, copy_of
+from projections.journey.life import copy_of
+from projections.journey.lifecycle import advance
 from projections.memory import fold_events
 from tests.support import RULES
 

@@ -3,7 +3,7 @@
 from projections.identity.workspace import Workspace
 from projections.journey.journey import Journey, resume
 from projections.journey.row import row_of
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 
 
 def restarted(workspace: Workspace) -> Workspace:

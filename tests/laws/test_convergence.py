@@ -5,23 +5,24 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from projections.identity.limits import Limits
 from projections.identity.register import Register
 from projections.identity.workspace import Workspace
+from projections.journey.lifecycle import derive
 from projections.journey.row import row_of
 from projections.memory import MemoryFold, digest_of_workspace, fold_events
-from projections.playbook.model import Rules, compile_rules, load_playbook
-from projections.playbook.terms import DAY
+from projections.playbook.rules import Rules, load_rules
 from schemas.event import Event
+from schemas.times import DAY
 from tests.laws.histories import agreements, decoded, histories, hostile_histories, rulings
 from tests.laws.restarts import restarted
 
-RULES = compile_rules(load_playbook())
+RULES = load_rules()
 #: Limits so low that small histories break them.
 STRICT = replace(
     RULES,
-    limits={"user_id": 1, "crm_contact": 1, "email": 1, "phone": 1, "anonymous_id": 2},
-    windows={"email": 2 * DAY},
-    breaker=3,
+    limits=Limits({"user_id": 1, "crm_contact": 1, "email": 1, "phone": 1, "anonymous_id": 2}, {"email": 2 * DAY}),
+    max_links=3,
     first_traits=frozenset({"name"}),
     trait_sources={"plan": ("crm", "web")},
 )
@@ -113,7 +114,7 @@ def test_all_tiers_of_the_fold_give_the_same_bytes(history: list[tuple[str, byte
     workspace = fold_with_restarts(events, [False] * len(events), settle_each=data.draw(st.booleans()))
     for journey in workspace.journeys.values():
         incremental = journey.encode()
-        journey.derive(RULES)
+        derive(journey, RULES)
         assert journey.encode() == incremental
 
 

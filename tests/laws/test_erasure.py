@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projections.fold import subject_of
-from projections.identity.erasure import ERASURE, Erased, Erasure, erasure_of, hidden, name_of_secret
+from projections.identity.erasure import ERASURE, Erased, Erasure, erasure_of, keyed_hash, name_of_secret
 from projections.identity.register import RELEASE, Register
 from projections.identity.workspace import Workspace
 from projections.memory import MemoryFold, fold_events
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from schemas.decode import decode
 from schemas.event import Event
 from tests.laws.histories import decoded, hostile_histories
@@ -53,11 +53,12 @@ def test_an_erasure_at_any_time_leaves_the_fold_of_what_is_not_erased(
     chosen = data.draw(st.lists(st.sampled_from(bases), max_size=3, unique=True)) if bases else []
     since = [data.draw(st.sampled_from([None, *times])) for _ in chosen]
     named = [
-        hidden(SECRET, key) + ("" if start is None else f"@{start}") for key, start in zip(chosen, since, strict=True)
+        keyed_hash(SECRET, key) + ("" if start is None else f"@{start}")
+        for key, start in zip(chosen, since, strict=True)
     ]
     loose = data.draw(st.lists(st.sampled_from(events), max_size=2)) if events else []
     at = data.draw(st.sampled_from(["2026-01-02T00:00:00Z", "2026-01-05T00:00:00Z", "2027-01-01T00:00:00Z"]))
-    shared = data.draw(st.sampled_from([[], [hidden(SECRET, key) for key in bases]]))
+    shared = data.draw(st.sampled_from([[], [keyed_hash(SECRET, key) for key in bases]]))
     erasure = erasure_event(1, at, named, shared, loose)
     shuffled = data.draw(st.permutations([*events, erasure]))
     restarts = data.draw(st.lists(st.booleans(), min_size=len(shuffled), max_size=len(shuffled)))
@@ -83,4 +84,5 @@ def test_an_erasure_at_any_time_leaves_the_fold_of_what_is_not_erased(
 
 
 def _takes(erased: Erased, event: Event, rules: Rules) -> bool:
-    return erased.takes((event.id, event.source), event.occurred_at, subject_of(event, rules))
+    subject = subject_of(event, rules)
+    return erased.covers((event.id, event.source), event.occurred_at, subject.persons if subject else ())

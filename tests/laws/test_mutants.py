@@ -70,7 +70,7 @@ MUTANTS = {
     "arrival order is used": Mutant(
         (
             (
-                "projections/journey/journey.py",
+                "projections/journey/lifecycle.py",
                 "return before.at < last.at or (before.at == last.at and before.order < last.order)",
                 "return True",
             ),
@@ -110,7 +110,7 @@ MUTANTS = {
         (_HOSTILE,),
     ),
     "links between two identifiers in quarantine are forgotten": Mutant(
-        (("projections/identity/register.py", "if victim.victim in self.quarantined:", "if False:"),),
+        (("projections/identity/register.py", "if bond.affected in self.quarantined:", "if False:"),),
         (_CASES,),
     ),
     "a stronger word on a link in quarantine gets lost": Mutant(
@@ -284,8 +284,8 @@ MUTANTS = {
     "a shorter silence is not judged again": Mutant(
         (
             (
-                "projections/journey/journey.py",
-                "self.settled &= self.recent[-1].at < known.last + rules.shortest_silence[known.type]",
+                "projections/journey/lifecycle.py",
+                "journey.settled &= journey.recent[-1].at < known.last + rules.shortest_silence[known.type]",
                 "pass",
             ),
         ),
@@ -294,19 +294,19 @@ MUTANTS = {
     "what is stored is not asked for a group's moments": Mutant(
         (
             (
-                "projections/journey/journey.py",
-                "if self.past is not None and moment.kin_since <= self.past.until:",
+                "projections/journey/lifecycle.py",
+                "if journey.past is not None and moment.group_since <= journey.past.until:",
                 "if False:",
             ),
         ),
         (_FORGETFUL,),
     ),
     "what scored on the last stored day scores again": Mutant(
-        (("projections/journey/journey.py", "self.past.until // DAY >= day", "False"),),
+        (("projections/journey/lifecycle.py", "journey.past.until // DAY >= day", "False"),),
         (_FORGETFUL,),
     ),
     "late events of the last stored day are stepped through alone": Mutant(
-        (("projections/journey/journey.py", "and moments[0].at // DAY > past.until // DAY:", "and moments:"),),
+        (("projections/journey/lifecycle.py", "and moments[0].at // DAY > past.until // DAY:", "and moments:"),),
         ("tests/projections/test_past.py::test_late_news_of_the_last_stored_day_score_once",),
     ),
     "what is stored holds under other terms": Mutant(
@@ -350,15 +350,21 @@ MUTANTS = {
         ),
     ),
     "events are judged by the playbook of today": Mutant(
-        (("projections/journey/journey.py", "terms = rules.at(moment.at)", "terms = rules.terms[-1]"),),
+        (("projections/journey/lifecycle.py", "terms = rules.at(moment.at)", "terms = rules.terms[-1]"),),
         ("tests/projections/test_proposals.py::test_every_event_is_judged_by_the_playbook_in_force_at_its_time",),
     ),
     "decisions are taken in the order of their arrival": Mutant(
-        (("projections/playbook/proposals.py", "for one in sorted(said, key=_order):", "for one in list(said):"),),
+        (
+            (
+                "projections/playbook/proposals.py",
+                "for event in sorted(events, key=_order):",
+                "for event in list(events):",
+            ),
+        ),
         ("tests/laws/test_convergence.py::test_playbook_changes_converge",),
     ),
     "a deadline counts closed hours": Mutant(
-        (("projections/playbook/handoffs.py", "deadline(self.calendar, offered_at, span)", "offered_at + span"),),
+        (("projections/playbook/handoff_terms.py", "deadline(self.calendar, offered_at, span)", "offered_at + span"),),
         ("tests/projections/test_handoffs.py::test_entering_a_stage_offers_it_once_with_deadlines_in_open_time",),
     ),
     "a late touch takes no breach back": Mutant(
@@ -368,7 +374,7 @@ MUTANTS = {
     "several hand-offs of a kind are open at once": Mutant(
         (
             (
-                "projections/journey/handoffs.py",
+                "projections/journey/handoff_steps.py",
                 "    if n is not None:\n        made =",
                 "    if False:\n        made =",
             ),
@@ -376,7 +382,7 @@ MUTANTS = {
         ("tests/projections/test_handoffs.py::test_hand_offs_are_what_the_simplest_model_says",),
     ),
     "a hand-off that was closed is taken for open": Mutant(
-        (("projections/journey/handoffs.py", "        del life.open_handoffs[one.kind]\n", "        pass\n"),),
+        (("projections/journey/handoff_steps.py", "        del life.open_handoffs[one.kind]\n", "        pass\n"),),
         ("tests/projections/test_handoffs.py::test_hand_offs_are_what_the_simplest_model_says",),
     ),
     "what was told of a hand-off is not taken back": Mutant(
@@ -398,7 +404,7 @@ MUTANTS = {
         ("tests/store/test_handoffs.py::test_the_corrections_of_credit_add_up_to_the_credit_as_it_is",),
     ),
     "stored journeys do not follow a new playbook": Mutant(
-        (("store/commit.py", "    if entries.renewed:\n        await begin_sweep(connection)\n", ""),),
+        (("store/commit.py", "    if entries.terms_changed:\n        await begin_sweep(connection)\n", ""),),
         ("tests/streams/test_sweep.py::test_two_workers_and_a_rebuild_agree",),
     ),
 }

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from projections.identity.workspace import Workspace
 from projections.memory import fold_events
-from projections.playbook.model import Rules
+from projections.playbook.rules import Rules
 from schemas.event import Event
 from tests.laws.histories import decoded, hostile_histories
 from tests.laws.reference_identity import Limits, ReferencePerson, reference
@@ -31,7 +31,7 @@ def as_reference(workspace: Workspace, events: list[Event]) -> set[ReferencePers
 def test_the_engine_agrees_with_the_reference(history: list[tuple[str, bytes]], rules: Rules) -> None:
     events = decoded(history)
     workspace = fold_events(events, rules)
-    persons, quarantined = reference(events, Limits(rules.limits, rules.windows, rules.breaker))
+    persons, quarantined = reference(events, Limits(rules.limits.counts, rules.limits.spans, rules.max_links))
     assert workspace.register.quarantined == quarantined
     by_id = {person.journey_id: person for person in persons}
     found = {person.journey_id: person for person in as_reference(workspace, events)}

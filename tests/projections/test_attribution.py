@@ -22,7 +22,7 @@ from projections.playbook.model import (
     UShape,
     load_playbook,
 )
-from projections.playbook.terms import DAY
+from schemas.times import DAY
 from tests.credit import PLAIN, attributed, credit, moment, sums, touch, won
 from tests.laws.histories import decoded, histories
 from tests.support import RULES

@@ -16,10 +16,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from projections.playbook.business_hours import DAY, Calendar, compile_calendar, deadline, open_between
+from projections.playbook.business_hours import Calendar, compile_calendar, deadline, open_between
 from projections.playbook.model import DEFAULT_PLAYBOOK, InvalidPlaybook, load_playbook
-from projections.playbook.teams import Team, Weekday, compile_calendars
+from projections.playbook.teams import Team, Weekday
 from projections.playbook.zones import UnknownZone
+from schemas.times import DAY
 
 ROOT = Path(__file__).parents[2]
 MINUTE = 60_000_000
@@ -62,7 +63,7 @@ def team(timezone: str, *hours: str, days: tuple[str, ...] = WEEKDAYS, **more: A
 
 
 def calendar(one: Team) -> Calendar:
-    return compile_calendars({"team": one})["team"]
+    return compile_calendar(one.timezone, one.week(), one.special())
 
 
 def hours_between(one: Team, start: str, end: str) -> float:
@@ -271,11 +272,11 @@ def test_the_page_tells_the_truth() -> None:
 _COUNT = """
 from zoneinfo import ZoneInfo
 from datetime import datetime
-from projections.playbook.business_hours import deadline, open_between
-from projections.playbook.teams import Team, compile_calendars
+from projections.playbook.business_hours import compile_calendar, deadline, open_between
+from projections.playbook.teams import Team, Weekday
 week = {day: ["09:00-17:00", "22:00-03:00"] for day in ("mon", "sat", "sun")}
 team = Team.model_validate({"timezone": "Europe/Berlin", "hours": week})
-[calendar] = compile_calendars({"team": team}).values()
+calendar = compile_calendar(team.timezone, team.week(), team.special())
 times = [1_774_000_000_000_000 + n * 7_000_000_000 for n in range(300)]
 counts = [(open_between(calendar, times[0], at), deadline(calendar, at, 9_000_000_000)) for at in times]
 print(datetime(2026, 1, 1, tzinfo=ZoneInfo("Europe/Berlin")).utcoffset(), datetime(2026, 1, 1).astimezone().tzname())
@@ -318,9 +319,9 @@ WORKDAY = {"timezone": "UTC", "hours": {"mon": ["09:00-17:00"]}}
         ({"hours": {}}, "never open"),
         ({"hours": {"mon": []}}, "never open"),
         ({"hours": {"monday": ["09:00-17:00"]}}, "hours.monday"),
-        ({"hours": {"mon": ["9-17"]}}, "hours.*'9-17' are no hours: write them as 09:00-17:00"),
-        ({"hours": {"mon": ["09:00-24:30"]}}, "hours.*24:30' are no hours"),
-        ({"hours": {"mon": ["09:00-09:00"]}}, "hours.*'09:00-09:00'.*end where they begin"),
+        ({"hours": {"mon": ["9-17"]}}, "hours.*'9-17' is not an interval: write it as 09:00-17:00"),
+        ({"hours": {"mon": ["09:00-24:30"]}}, "hours.*24:30' is not an interval"),
+        ({"hours": {"mon": ["09:00-09:00"]}}, "hours.*'09:00-09:00'.*ends where it begins"),
         ({"hours": {"mon": ["13:00-17:00", "09:00-13:01"]}}, "hours.*overlap on mon: 13:00-17:00, 09:00-13:01"),
         ({"hours": {"sun": ["22:00-06:00"], "mon": ["05:59-09:00"]}}, "overlap on mon"),
         ({"special_hours": {date(2026, 3, 1): ["22:00-09:01"]}}, "overlap on 2026-03-02"),
@@ -346,7 +347,7 @@ def test_mistakes_are_named(tmp_path: Path, change: dict[str, Any], message: str
 def test_a_date_that_does_not_exist_is_named_with_its_place(tmp_path: Path) -> None:
     file = tmp_path / "playbook.yaml"
     file.write_text("teams:\n  sales:\n    holidays: [2026-12-25, 2026-02-30]\n")
-    with pytest.raises(InvalidPlaybook, match=r"2026-02-30 is no date: day is out of range.*line 3, column 28"):
+    with pytest.raises(InvalidPlaybook, match=r"2026-02-30 is not a date: day is out of range.*line 3, column 28"):
         load_playbook(file)
 
 

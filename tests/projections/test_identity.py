@@ -10,17 +10,19 @@ import pytest
 import projections.identity.workspace as workspace_module
 from projections.fold import subject_of
 from projections.identifiers import normalise
+from projections.identity.limits import Limits
 from projections.identity.regroup import regroup
 from projections.identity.workspace import Workspace
 from projections.journey.journey import Journey
 from projections.journey.membership import memberships
 from projections.memory import MemoryFold, fold_events
-from projections.playbook.model import Excluded, Rules, compile_rules, load_playbook
-from projections.playbook.terms import DAY
+from projections.playbook.model import Excluded, load_playbook
+from projections.playbook.rules import Rules, compile_rules
 from projections.views.journey import journey_view
 from schemas.decode import decode
 from schemas.event import Event
 from schemas.rejection import Rejection
+from schemas.times import DAY
 from tests.support import RULES, body
 
 
@@ -205,7 +207,7 @@ def test_case_4_two_people_in_one_session_leave_it_to_the_device() -> None:
 
 
 def test_case_7_an_id_that_too_many_share_is_quarantined_and_released() -> None:
-    rules = replace(RULES, breaker=4)
+    rules = replace(RULES, max_links=4)
     kiosk = {"anonymous_id": "kiosk"}
     events = [event(n, who={"user_id": f"u{n}", **kiosk}, occurred_at=at(n)) for n in range(6)]
     alone = event(10, who=kiosk, occurred_at=at(3))
@@ -238,7 +240,7 @@ def same_in_orders(rules: Rules, *orders: Sequence[Event]) -> Workspace:
 
 
 def test_case_7_a_late_release_finds_what_was_tied_by_two_identifiers_in_quarantine() -> None:
-    rules = replace(RULES, breaker=3)
+    rules = replace(RULES, max_links=3)
     crowd = [event(n, who={"crm_contact": "c", "email": f"e{n}@b.org"}, occurred_at=at(n)) for n in range(4)]
     crowd += [event(10 + n, who={"user_id": f"u{n}", "anonymous_id": "d"}, occurred_at=at(5)) for n in range(4)]
     # both ends are in quarantine when this one comes: no journey has the link
@@ -250,7 +252,7 @@ def test_case_7_a_late_release_finds_what_was_tied_by_two_identifiers_in_quarant
 
 
 def test_case_7_a_stronger_word_on_a_link_counts_though_quarantine_came_first() -> None:
-    rules = replace(RULES, breaker=3)
+    rules = replace(RULES, max_links=3)
     both = [{"type": "user_id", "value": value} for value in ("u1", "u2")]
     devices = [{"type": "anonymous_id", "value": value} for value in ("d1", "d2")]
     events = [
@@ -277,7 +279,7 @@ def test_case_7_a_ruling_ties_nobody_to_what_is_in_quarantine() -> None:
         event(4, identities=[{"type": name, "value": value} for name, value in crowd], occurred_at=at(5)),
         event(5, who={"user_id": "u2", "anonymous_id": "d1"}, occurred_at=at(5)),
     ]
-    fold = MemoryFold(Workspace(replace(RULES, breaker=3)))
+    fold = MemoryFold(Workspace(replace(RULES, max_links=3)))
     ties = []
     for one in events:
         fold.add(one)
@@ -287,7 +289,7 @@ def test_case_7_a_ruling_ties_nobody_to_what_is_in_quarantine() -> None:
 
 
 def test_case_7_what_names_a_quarantined_user_counts_for_the_device() -> None:
-    rules = replace(RULES, breaker=3)
+    rules = replace(RULES, max_links=3)
     events = [event(n, who={"user_id": "admin", "anonymous_id": f"d{n}"}, occurred_at=at(n)) for n in range(5)]
     assert [the(events, f"d{n}", rules).events for n in range(5)] == [1] * 5
     assert the(events, "admin", rules).events == 0
@@ -348,11 +350,11 @@ def test_case_18_what_a_session_gives_to_its_person_is_news_unless_it_was_stored
 def test_many_links_of_one_batch_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     judged: list[int] = []
 
-    def counting(*args: Any, **more: Any) -> Any:
+    def counted(*args: Any, **more: Any) -> Any:
         judged.append(1)
         return regroup(*args, **more)
 
-    monkeypatch.setattr(workspace_module, "regroup", counting)
+    monkeypatch.setattr(workspace_module, "regroup", counted)
     fold = MemoryFold(Workspace(RULES))
     for number in range(60):
         who = {"user_id": f"u{number % 30}", "anonymous_id": f"ipad{number % 3}"}
@@ -382,14 +384,15 @@ def test_case_19_a_split_parts_a_device_from_a_person() -> None:
 
 
 def test_case_20_a_limit_is_refused_loudly() -> None:
-    rules = replace(RULES, limits={**RULES.limits, "email": 2})
+    rules = replace(RULES, limits=RULES.limits._replace(counts={**RULES.limits.counts, "email": 2}))
     events = [event(n, who={"user_id": "u", "email": f"a{n}@b.org"}, occurred_at=at(n)) for n in range(3)]
     assert [link.refused for link in the(events, "u", rules).refused] == ["email"]
     assert sum(j.events for j in fold_events(events, rules).journeys.values()) == 3
 
 
 def test_case_21_a_window_counts_by_event_time() -> None:
-    rules = replace(RULES, limits={**RULES.limits, "anonymous_id": 2}, windows={"anonymous_id": 7 * DAY})
+    limits = Limits({**RULES.limits.counts, "anonymous_id": 2}, {"anonymous_id": 7 * DAY})
+    rules = replace(RULES, limits=limits)
     days = [1, 2, 10, 11]
     events = [
         event(n, who={"user_id": "u", "anonymous_id": f"d{day}"}, occurred_at=at(0, day)) for n, day in enumerate(days)

@@ -8,10 +8,10 @@ from projections.identity.workspace import Workspace
 from projections.journey.journey import Journey
 from projections.journey.row import row_of
 from projections.memory import fold_events
-from projections.playbook.terms import DAY
 from projections.text import time_text
 from schemas.decode import decode
 from schemas.event import Event
+from schemas.times import DAY
 from tests.laws.restarts import reloaded, restarted
 from tests.support import RULES, body
 

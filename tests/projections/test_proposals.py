@@ -10,18 +10,12 @@ from hypothesis import strategies as st
 
 from projections.journey.lifecycle import due_times
 from projections.memory import fold_events
-from projections.playbook.model import Rules, load_playbook
-from projections.playbook.proposals import (
-    ABOUT_PLAYBOOK,
-    Said,
-    agreed_rules,
-    digest_of_text,
-    proposals_of,
-    said_of,
-    stray,
-)
-from projections.playbook.terms import DAY
+from projections.playbook.events import ABOUT_PLAYBOOK, PlaybookEvent, playbook_event_of
+from projections.playbook.model import load_playbook
+from projections.playbook.proposals import agreed_rules, digest_of_text, proposals_of, stray
+from projections.playbook.rules import Rules
 from schemas.decode import decode
+from schemas.times import DAY
 from tests.plans import EAGER, TEXT, agree, approve, proposal_id, propose, said
 from tests.support import RULES
 
@@ -30,7 +24,9 @@ ON = "2026-01-{:02}T00:00:00+00:00"
 
 
 def heard(*history: tuple[str, bytes]) -> list[Any]:
-    return [said_of(event) for owner, value in history if (event := decode(value, owner)).type in ABOUT_PLAYBOOK]
+    return [
+        playbook_event_of(event) for owner, value in history if (event := decode(value, owner)).type in ABOUT_PLAYBOOK
+    ]
 
 
 def rules(*history: tuple[str, bytes]) -> Rules:
@@ -217,7 +213,7 @@ _POISON = [
 @pytest.mark.parametrize("text", _POISON)
 def test_no_text_stops_the_fold(text: str) -> None:
     """Whoever may write to the joint topic could stop every worker with one event."""
-    event = Said(
+    event = PlaybookEvent(
         (JAN1, bytes(16), "plan"), "playbook_proposed", "sales", "x", bytes(16), digest_of_text(text), text, None, None
     )
     [proposal] = proposals_of([event], RULES.playbook)
@@ -231,7 +227,7 @@ def test_no_damage_to_a_playbook_stops_the_fold(data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(TEXT)))
     length = data.draw(st.integers(0, 40))
     text = TEXT[:start] + data.draw(st.text(max_size=20)) + TEXT[start + length :]
-    event = Said(
+    event = PlaybookEvent(
         (JAN1, bytes(16), "plan"), "playbook_proposed", "sales", "x", bytes(16), digest_of_text(text), text, None, None
     )
     [proposal] = proposals_of([event], RULES.playbook)

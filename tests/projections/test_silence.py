@@ -9,15 +9,15 @@ from projections.fold import apply, subject_of
 from projections.identity.workspace import Workspace
 from projections.journey.lifecycle import due_times
 from projections.memory import fold_events
-from projections.playbook.model import compile_rules, load_playbook
-from projections.playbook.terms import DAY
+from projections.playbook.rules import load_rules
 from projections.text import time_text
 from projections.views.journey import journey_view
 from schemas.decode import decode
 from schemas.event import Event
+from schemas.times import DAY
 from tests.support import body
 
-RULES = compile_rules(load_playbook())
+RULES = load_rules()
 _T0 = 1_767_225_600_000_000  # 2026-01-01
 
 

@@ -10,9 +10,9 @@ from projections.playbook.strict_yaml import parse_yaml, read_model
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("windows: {a: 1}\nname: x\nwindows: {b: 2}\n", "'windows' stands twice"),
-        ("a:\n  b: 1\n  b: 1\n", "'b' stands twice"),
-        ("{a: 2026-02-30}", "2026-02-30 is no date"),
+        ("windows: {a: 1}\nname: x\nwindows: {b: 2}\n", "'windows' is given more than once"),
+        ("a:\n  b: 1\n  b: 1\n", "'b' is given more than once"),
+        ("{a: 2026-02-30}", "2026-02-30 is not a date"),
         ("{[1]: 2}", "unhashable"),
     ],
 )

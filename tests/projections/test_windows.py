@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from projections.identifiers import identifier_key
-from projections.playbook.model import DEFAULT_PLAYBOOK, InvalidPlaybook, Playbook, compile_windows, load_playbook
+from projections.playbook.model import DEFAULT_PLAYBOOK, InvalidPlaybook, Playbook, load_playbook
+from projections.playbook.rules import compile_windows
 from projections.playbook.windows import EVERYTHING, HIDEABLE, Window, shared, widest
 
 #: Of the default playbook before it had windows: databases are bound to it.

@@ -7,8 +7,8 @@ import asyncpg
 import orjson
 import pytest
 
-from projections.playbook.terms import DAY
 from projections.text import time_text
+from schemas.times import DAY
 from store.silence import tell_silence
 from streams.kafka import KafkaSettings
 from tests.laws.histories import long_hostile_history

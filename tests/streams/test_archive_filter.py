@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projections.fold import subject_of
-from projections.journey.journey import Known
+from projections.journey.links import Known
 from schemas.decode import decode
 from schemas.rejection import Rejection
 from streams.engine.archive_filter import may_name

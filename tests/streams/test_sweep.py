@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from audit.rebuild import rebuild
-from projections.playbook.terms import DAY
+from schemas.times import DAY
 from store import commit as commit_module
 from store.proposals import move_sweep
 from streams.engine import work_session
