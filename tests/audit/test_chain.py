@@ -315,7 +315,7 @@ async def test_checkpoints_are_what_their_key_signed(database: str, tmp_path: Pa
     with pytest.raises(DamagedCheckpoint, match="the key is the wrong one"):
         check(signed, make_key(tmp_path / "other.pem"))
     foreign = msgspec.structs.replace(signed, log="another")
-    assert "it is of the log another" in (await _prove(database, foreign)).findings[0].what
+    assert "it belongs to the log another" in (await _prove(database, foreign)).findings[0].what
 
 
 async def test_the_signer_goes_on_where_it_was(database: str, kafka_settings: KafkaSettings, tmp_path: Path) -> None:
