@@ -1,1 +1,4 @@
-"""The command `tandem`: one module per group of verbs; wires the parts together."""
+"""The command `tandem`: commands, what they share (options, client, database, terminal), the stack and the demo.
+
+It may use every other room, and no other room uses it.
+"""

@@ -69,7 +69,7 @@ def erase(
     rules = load_rules(settings)
     at = int(datetime.now(UTC).timestamp() * 1_000_000)
     planned = asyncio.run(_plan(settings, rules, key, identifier, at))
-    _tell(planned, quiet=as_json)
+    _print_plan(planned, quiet=as_json)
     if dry_run:
         return
     if not yes:
@@ -91,7 +91,7 @@ def erase(
         raise typer.Exit(1)
 
 
-def _tell(planned: "Plan", *, quiet: bool) -> None:
+def _print_plan(planned: "Plan", *, quiet: bool) -> None:
     if quiet:
         return
     typer.echo(f"journey {planned.journey_id}: {', '.join(planned.identifiers)}", err=True)

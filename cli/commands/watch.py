@@ -1,6 +1,6 @@
 """`tandem watch`: the change feed in the terminal."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,7 +21,7 @@ class CannotContinue(UserError):
 @app.command(epilog=example("tandem watch --department sales --stage opportunity"))
 def watch(
     department: Annotated[
-        Literal["marketing", "sales"] | None, typer.Option(help="Only changes in stages of this department.")
+        str | None, typer.Option(help="Only changes in stages of this department: marketing or sales.")
     ] = None,
     stage: Annotated[str | None, typer.Option(help="Only journeys that enter, leave or are in this stage.")] = None,
     journey: Annotated[

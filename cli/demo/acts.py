@@ -79,9 +79,9 @@ def change_the_plan(client: JsonClient, console: Console) -> Plan:
     _decide(client, made, "comment", "sales", "sam", "how many more leads would we have had in a month?")
     console.print('  sam (sales) asks: "how many more leads would we have had in a month?"')
     month = (datetime.now(UTC) - timedelta(days=30)).isoformat()
-    told = client.what_if(text, since=month)
-    qualified = next((m["journeys"] for m in told["moves"] if m["stage_to"] == "marketing-qualified"), 0)
-    for part in what_if_tables({**told, "credit": None}):
+    preview = client.what_if(text, since=month)
+    qualified = next((m["journeys"] for m in preview["moves"] if m["stage_to"] == "marketing-qualified"), 0)
+    for part in what_if_tables({**preview, "credit": None}):
         console.print(part)
     _decide(client, made, "comment", "marketing", "mia", f"{qualified} more")
     alone = _decide(client, made, "approve", "marketing", "mia")
@@ -90,7 +90,7 @@ def change_the_plan(client: JsonClient, console: Console) -> Plan:
     console.print(
         f"  sam approves: it is {both['state']} since {both['in_force_since'][:19]} UTC (tandem playbook log)"
     )
-    return Plan(both["state"], told["changed"])
+    return Plan(both["state"], preview["changed"])
 
 
 def _decide(client: JsonClient, proposal: str, decision: str, department: str, by: str, text: str | None = None) -> Any:

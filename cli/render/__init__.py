@@ -1,4 +1,4 @@
-"""Rendering: answers as tables, texts and pages for people.
+"""Rendering: answers as tables, texts and pages for people. Pure: takes answers, returns what commands then print.
 
-Pure: takes answers and returns text; commands print it.
+Commands and the demo use it; it uses no other part of `cli`.
 """

@@ -46,11 +46,11 @@ def explanation_text(a: str, b: str, found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _source(said: dict[str, Any]) -> str:
+def _source(fact: dict[str, Any]) -> str:
     """When something was said, by which event, and the place of that in the log."""
-    place = said["place"]
+    place = fact["place"]
     where = f"{place['topic']}/{place['partition']}/{place['offset']}" if place else "not in the log yet"
-    return f"{said['at'][:16]}, event {said['event']['id']}, {where}"
+    return f"{fact['at'][:16]}, event {fact['event']['id']}, {where}"
 
 
 def preview_text(ruling: str, found: dict[str, Any]) -> str:
