@@ -9,7 +9,7 @@ import msgspec
 
 from tandem.answers import ChangeDetail, FeedJourney
 from tandem.errors import ApiError, FeedReset
-from tandem.responses import RETRIED, check
+from tandem.responses import RETRIED, check, decoded
 
 log = logging.getLogger("tandem.feed")
 
@@ -29,7 +29,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     #: snapshot `snapshot`, and `live` once it is complete; `reset` (from `follow` alone): a snapshot begins, and
     #: journeys that it does not bring no longer exist
     kind: str
-    cursor: str  #: of a reader who has this change and all before it
+    cursor: str = ""  #: of a reader who has this change and all before it
     journey_id: str | None = None  #: None with `live` and `reset`
     journey: FeedJourney | None = None  #: as it is now, perhaps newer than the change; None if it no longer exists
     seq: int | None = None  #: its number; None in a snapshot, like all that follows
@@ -75,9 +75,9 @@ def changes_of(messages: list[Message]) -> list[Change]:
 
 def _change_of(message: Message) -> Change | None:
     if message.event == "change":
-        return msgspec.convert(msgspec.json.decode(message.data) | {"cursor": message.cursor}, Change)
+        return msgspec.structs.replace(decoded(message.data, Change), cursor=message.cursor)
     if message.event == "journey":
-        journey = msgspec.json.decode(message.data, type=FeedJourney)
+        journey = decoded(message.data, FeedJourney)
         return Change(kind="snapshot", cursor=message.cursor, journey_id=journey.journey_id, journey=journey)
     return Change(kind="live", cursor=message.cursor) if message.event == "live" else None
 

@@ -86,7 +86,7 @@ class HttpTransport:
         while True:
             pause = pause_before(tries, self._jitter())
             try:
-                response = await client.post(self._url, params={"owner": self._department}, content=body)
+                response = await client.post(self._url, params={"department": self._department}, content=body)
             except httpx.TransportError as error:
                 last = f"{type(error).__name__} {error}".strip()
             else:

@@ -32,14 +32,21 @@ def given(parameters: Mapping[str, object]) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if value is not None}
 
 
-def decoded(response: httpx.Response, answer: type[_T]) -> _T:
+def answer_of(response: httpx.Response, answer: type[_T]) -> _T:
     """The answer of a success. Raises NotFound, ConfirmationNeeded or ApiError."""
     check(response)
+    return decoded(response.content, answer)
+
+
+def decoded(encoded: bytes | msgspec.Raw, answer: type[_T]) -> _T:
+    """An answer, or an item of a page, from its JSON. Raises ApiError."""
     try:
-        return msgspec.json.decode(response.content, type=answer)
+        return msgspec.json.decode(encoded, type=answer)
     except msgspec.DecodeError as error:
-        detail = f"{response.url} answered something else than expected ({error}): is it Tandem's API, and as new?"
-        raise ApiError(response.status_code, "Unexpected answer", detail) from error
+        detail = (
+            f"no {answer.__name__} can be read from the answer ({error}): is it Tandem's API, and as new as the SDK?"
+        )
+        raise ApiError(200, "Unexpected answer", detail) from error
 
 
 def check(response: httpx.Response) -> None:

@@ -7,13 +7,12 @@ from typing import Self, TypeVar
 from urllib.parse import quote
 
 import httpx
-import msgspec
 
 from tandem import answers
 from tandem._async.subscription import AsyncSubscription
 from tandem.feed import Jitter
 from tandem.identifiers import Identifier, path_of, text_of
-from tandem.responses import Page, bearer, check, decoded, given
+from tandem.responses import Page, answer_of, bearer, check, decoded, given
 from tandem.terms import (
     AttributionModel,
     Axis,
@@ -303,17 +302,17 @@ class AsyncClient:
         self, path: str, answer: type[_T], parameters: Mapping[str, object] | None = None, timeout: float | None = None
     ) -> _T:
         limit = httpx.USE_CLIENT_DEFAULT if timeout is None else timeout
-        return decoded(await self._client.get(path, params=given(parameters or {}), timeout=limit), answer)
+        return answer_of(await self._client.get(path, params=given(parameters or {}), timeout=limit), answer)
 
     async def _post(self, path: str, answer: type[_T], body: Mapping[str, object]) -> _T:
-        return decoded(await self._client.post(path, json=given(body)), answer)
+        return answer_of(await self._client.post(path, json=given(body)), answer)
 
     async def _pages(self, path: str, item: type[_T], filters: Mapping[str, object]) -> AsyncIterator[_T]:
         cursor: str | int | None = None
         while True:
             page = await self._get(path, Page, {**filters, "cursor": cursor, "limit": _PAGE})
             for encoded in page.items:
-                yield msgspec.json.decode(encoded, type=item)
+                yield decoded(encoded, item)
             cursor = page.next_cursor
             if cursor is None:
                 return
