@@ -1,7 +1,7 @@
 """The lifecycle of a journey: stages, score and value, stepped through its moments in law 2's order.
 
 A new moment that comes last steps the lifecycle on. Late moments only mark the journey as unsettled: `settle` then
-steps through all moments again, once for however many came. Both ways give the same bytes;
+steps through all moments again, once for however many came. Both ways give the same bytes:
 tests/laws/test_convergence.py proves it.
 """
 

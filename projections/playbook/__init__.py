@@ -1,4 +1,4 @@
 """The playbook: what both departments agreed to, its proposals, and the rules compiled from it.
 
-The fold reads `terms` and `rules`; `store`, `streams`, `audit` and `api` may load, propose and show playbooks.
+The fold reads only `rules`; `store`, `streams`, `audit` and `api` may load, propose and show playbooks.
 """
