@@ -12,11 +12,11 @@ from typing import NamedTuple
 import msgspec
 
 from projections.identifiers import ANONYMOUS, RANK
-from projections.identity.limits import Limits
 from projections.identity.register import Register
 from projections.journey.links import CLAIM, CONTESTED, QUARANTINED, SPLIT, Known, Link
 from projections.journey.moments import Moment
 from projections.journey.sessions import sessions_of
+from projections.playbook.limits import Limits
 from projections.subjects import FORM, MERGE
 
 #: The identifiers of one person, as keys.

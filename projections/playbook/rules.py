@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 
-from projections.identity.limits import Limits
 from projections.playbook.audiences import Audience, compile_audiences
 from projections.playbook.business_hours import compile_calendar
 from projections.playbook.handoff_terms import HandoffTerms, compile_handoffs
+from projections.playbook.limits import Limits
 from projections.playbook.model import (
     DEFAULT_PLAYBOOK,
     AttributionRules,

@@ -5,12 +5,12 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from projections.identity.limits import Limits
 from projections.identity.register import Register
 from projections.identity.workspace import Workspace
 from projections.journey.lifecycle import derive
 from projections.journey.row import row_of
 from projections.memory import MemoryFold, digest_of_workspace, fold_events
+from projections.playbook.limits import Limits
 from projections.playbook.rules import Rules, load_rules
 from schemas.event import Event
 from schemas.times import DAY

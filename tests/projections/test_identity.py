@@ -10,12 +10,12 @@ import pytest
 import projections.identity.workspace as workspace_module
 from projections.fold import subject_of
 from projections.identifiers import normalise
-from projections.identity.limits import Limits
 from projections.identity.regroup import regroup
 from projections.identity.workspace import Workspace
 from projections.journey.journey import Journey
 from projections.journey.membership import memberships
 from projections.memory import MemoryFold, fold_events
+from projections.playbook.limits import Limits
 from projections.playbook.model import Excluded, load_playbook
 from projections.playbook.rules import Rules, compile_rules
 from projections.views.journey import journey_view
