@@ -71,7 +71,7 @@ async def in_force(request: Request, at: Annotated[datetime | None, Query()] = N
 
 @router.get("/proposals", operation_id="list_proposals", summary="List all proposals and what was said of them")
 async def proposals(request: Request) -> Response:
-    """The log of joint planning, in the order in which they were proposed. `stray`: words about proposals that there are none of."""
+    """The log of joint planning, in order. `stray`: words about proposals that do not exist."""
     context = context_of(request)
     items = [proposal_view(one, context.clock()) for one in _proposals(context)]
     return answer(ProposalList(items=items, stray=stray_view(stray(context.agreed.said))))

@@ -173,8 +173,8 @@ def _take(proposal: Proposal, said: Said) -> Proposal:
 def objection(proposal: Proposal, type_: str, department: str | None, digest: str | None) -> str | None:
     """Why a decision about a proposal does not count; None where it does. A comment always counts.
 
-    Whoever publishes decisions asks the same as the fold. `proposal`: as it is at the time of the decision; `digest`: of
-    the text that is approved.
+    Whoever publishes decisions asks the same as the fold. `proposal`: as it is at the time of the decision;
+    `digest`: of the text that is approved.
     """
     if type_ == COMMENTED:
         return None
