@@ -22,6 +22,7 @@ _LEAVES: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     Any: _WORD,
     NoneType: st.none(),
+    UnsetType: st.just(UNSET),
 }
 
 
@@ -39,16 +40,18 @@ def _values(hint: Any, fill: Fill, text: "st.SearchStrategy[str] | None") -> st.
     if origin is Annotated:
         return _values(arguments[0], fill, text)
     if origin in (Union, UnionType):
-        is_hideable = UnsetType in arguments and any("x-hideable" in str(getattr(one, "__metadata__", "")) for one in arguments)
-        kinds = [one for one in arguments if one is not UnsetType and not (text is not None and one is NoneType)]
-        found = [_values(one, fill, text) for one in kinds]
-        return st.one_of(*found) if is_hideable or UnsetType not in arguments else st.one_of(st.just(UNSET), *found)
-    if origin is list:
-        return st.lists(_values(arguments[0], fill, text), min_size=int(text is not None), max_size=2)
-    if origin is dict:
-        return st.dictionaries(_WORD, _values(arguments[1], fill, text), min_size=int(text is not None), max_size=2)
+        return _one_of(arguments, fill, text)
+    if origin in (list, dict):
+        make = st.lists if origin is list else lambda found, **sizes: st.dictionaries(_WORD, found, **sizes)
+        return make(_values(arguments[-1], fill, text), min_size=int(text is not None), max_size=2)
     if isinstance(hint, type) and issubclass(hint, Answer):
         return answers(hint, fill if text is None else lambda *_: text)
-    if text is not None:
-        return text
-    return st.sampled_from(arguments) if origin is Literal else _LEAVES[hint]
+    return text if text is not None else st.sampled_from(arguments) if origin is Literal else _LEAVES[hint]
+
+
+def _one_of(hints: tuple[Any, ...], fill: Fill, text: "st.SearchStrategy[str] | None") -> st.SearchStrategy[Any]:
+    """One of several types; a field that can be hidden is there, one that may be absent for other reasons may be."""
+    is_hideable = any("x-hideable" in str(getattr(one, "__metadata__", "")) for one in hints)
+    left_out = {NoneType} if text is not None else set()
+    left_out |= {UnsetType} if is_hideable else set()
+    return st.one_of(*(_values(one, fill, text) for one in hints if one not in left_out))

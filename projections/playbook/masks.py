@@ -156,6 +156,11 @@ def _places() -> dict[_Type, frozenset[str]]:
     return {type_: frozenset(places) for type_, places in found.items()}
 
 
+def all_types() -> frozenset[_Type]:
+    """Every type that an answer may hold."""
+    return frozenset(_places())
+
+
 def _called(field: Field) -> Iterator[str]:
     """The names that a field has in the answers."""
     for type_, places in _places().items():
