@@ -36,8 +36,8 @@ def _responses(operation: dict[str, Any], schemas: dict[str, dict[str, Any]]) ->
     name, found = operation["operationId"], dict[str, Any]()
     for status, response in sorted(operation["responses"].items()):
         if status.startswith("2"):
-            found[status] = response | {"content": response.get("content", {}) | _content(name, schemas)}
-            found[status]["content"].pop("", None)
+            declared = {media: about for media, about in response.get("content", {}).items() if about.get("schema")}
+            found[status] = response | {"content": declared | _content(name, schemas)}
         elif status != "422":
             found[status] = {"content": _PROBLEM} | response
     return {**found, "default": {"description": _ERROR, "content": _PROBLEM}}

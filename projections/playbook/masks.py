@@ -4,9 +4,11 @@
 adds it here; a test fails where a field that is declared `Hideable` is in no mask.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, get_args, get_type_hints
+
+from msgspec import UNSET, UnsetType
 
 from schemas.answers.accounts import Account
 from schemas.answers.attribution import AttributionGroup, AttributionTotal, TouchpointTotal
@@ -77,7 +79,7 @@ PERSONS = (Journey, FeedJourney, Contact)
 class Mask(NamedTuple):
     """What a window hides of the objects of one type, where one field holds them."""
 
-    dropped: tuple[str, ...]  #: fields that are left out
+    dropped: Mapping[str, UnsetType]  #: fields that are left out, as `replace` takes them
     named: tuple[tuple[str, frozenset[str]], ...]  #: (field, names to give in `hidden` where the answer has the field)
     inside: tuple[str, ...]  #: the other fields in whose values something may have to be hidden
     is_person: bool
@@ -102,7 +104,7 @@ def mask_of(type_: _Type, held_in: str, hidden: frozenset[str]) -> Mask:
             dropped.append(field)
         elif any(_is_of_interest(one, field, hidden) for one in types):
             inside.append(field)
-    return Mask(tuple(dropped), tuple(named), tuple(inside), issubclass(type_, PERSONS))
+    return Mask(dict.fromkeys(dropped, UNSET), tuple(named), tuple(inside), issubclass(type_, PERSONS))
 
 
 def _is_of_interest(type_: _Type, held_in: str, hidden: frozenset[str]) -> bool:

@@ -57,12 +57,12 @@ class Window(NamedTuple):
         mask = mask_of(type(one), held_in, self.hidden)
         if mask.is_person and self.withdrawn:
             one = self._without_identifiers(one, left_out)
-        changes: dict[str, Any] = {}
         for field, names in mask.named:
             if getattr(one, field) is not UNSET:
                 left_out |= names
-        for field in mask.dropped:
-            changes[field] = UNSET
+        if not mask.inside:
+            return replace(one, **mask.dropped) if mask.dropped else one
+        changes: dict[str, Any] = dict(mask.dropped)
         for field in mask.inside:
             value = getattr(one, field)
             shown = self._inside(value, field, left_out)
