@@ -39,7 +39,7 @@ class FeedChange(NamedTuple):
     related: UUID | None  #: of a merge: where the journey went; of a split: where it came from
     stage_from: int | None
     stage_to: int | None
-    journey: FeedJourney | None  #: None where it is no more
+    journey: FeedJourney | None  #: None where it no longer exists
     detail: ChangeDetail | None = None  #: of a hand-off, an audience or credit
 
 

@@ -45,7 +45,7 @@ class Change(Answer, frozen=True, kw_only=True):
     stage_from: str | None
     stage_to: str | None
     detail: ChangeDetail | UnsetType = UNSET
-    journey: Annotated[FeedJourney | None, doc("As it is when it is told; null where it is no more")]
+    journey: Annotated[FeedJourney | None, doc("As it is when it is told; null where it no longer exists")]
 
 
 class ChangePage(Answer, frozen=True, kw_only=True):
