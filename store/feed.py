@@ -9,10 +9,12 @@ from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import orjson
 
 from projections.views.feed import FeedChange, FeedJourney
 from projections.views.summary import Summary
+from schemas.answers.changes import ChangeDetail
 from store.session import Connection
 
 CHANNEL = "tandem_changes"  #: of NOTIFY
@@ -40,6 +42,8 @@ _PRUNE = """
     DELETE FROM changes WHERE seq < (SELECT min(seq) FROM changes) + $2 AND committed_at < $1
 """
 
+_detail = msgspec.json.Decoder(ChangeDetail)
+
 
 class Head(NamedTuple):
     """The end of the feed."""
@@ -62,16 +66,16 @@ async def read_changes(connection: Connection, after: int, limit: int) -> list[F
     rows = await connection.fetch(_CHANGES, after, limit)
     return [
         FeedChange(
-            seq=row["seq"],
-            committed_at=row["committed_at"],
-            journey_id=row["id"],
-            kind=row["kind"],
-            cause=row["cause"],
-            related=row["related"],
-            stage_from=row["stage_from"],
-            stage_to=row["stage_to"],
-            journey=_journey(row) if row["journey_id"] is not None else None,
-            detail=orjson.loads(row["detail"]) if row["detail"] else None,
+            row["seq"],
+            row["committed_at"],
+            row["id"],
+            row["kind"],
+            row["cause"],
+            row["related"],
+            row["stage_from"],
+            row["stage_to"],
+            _journey(row) if row["journey_id"] is not None else None,
+            _detail.decode(row["detail"]) if row["detail"] else None,
         )
         for row in rows
     ]

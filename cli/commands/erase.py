@@ -12,6 +12,7 @@ from cli.errors import UserError
 from cli.options import AsJson, DataDir, Identifier, example, person_key
 from cli.signing import signed_document
 from cli.terminal import progress
+from schemas.answers.events import Rejected
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -130,8 +131,8 @@ async def _erase(
         [answer] = await gateway.publish("joint", body)
     finally:
         await gateway.stop()
-    if answer["status"] != "accepted":
-        raise UserError(answer["message"])
+    if isinstance(answer, Rejected):
+        raise UserError(answer.message)
 
     async def search(connection: "asyncpg.Connection") -> dict[str, Any]:
         await _applied(connection, id_, timeout)

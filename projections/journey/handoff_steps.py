@@ -1,20 +1,17 @@
-"""How events, stages and time change a journey's hand-offs.
-
-The reasons why a decision does not count are stored with the journey: another wording would change digests.
-"""
+"""How events, stages and time change a journey's hand-offs."""
 
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
 from msgspec.structs import replace
 
+from projections.journey.handoff_decisions import NO_SUCH, ROLES, Decision, objection, place_of
 from projections.journey.handoffs import (
     ACCEPTED,
     EXPIRED,
     OFFERED,
     REJECTED,
     RESOLVED,
-    STATES,
     SUPERSEDED,
     WITHDRAWN,
     Handoff,
@@ -24,10 +21,6 @@ from projections.journey.handoffs import (
 from projections.journey.life import Entry, Lifecycle
 from projections.journey.moments import Moment
 from projections.playbook.handoff_terms import ACCEPT, OFFER, REJECT, RESOLVE, TOUCH, WITHDRAW, HandoffTerms, Kind, Tier
-from projections.text import id_text
-
-#: Joint decisions: what they are for the hand-off that they name.
-_DECISIONS = {"handoff_accepted": ACCEPT, "handoff_rejected": REJECT, "handoff_withdrawn": WITHDRAW}
 
 
 def take(life: Lifecycle, moment: Moment, entries: Iterable[Entry], terms: HandoffTerms) -> None:
@@ -143,17 +136,14 @@ def _by_people(life: Lifecycle, moment: Moment, terms: HandoffTerms) -> None:
         else:
             _ignore(life, moment, reason or "the playbook knows no such kind of hand-off")
         return
-    role = _DECISIONS.get(moment.type)
+    role = ROLES.get(moment.type)
     if role is None:
         return
-    n = next((n for n, one in enumerate(life.handoffs) if id_text(one.id) == about), None)
-    if n is None:
-        _ignore(life, moment, "there is no such hand-off")
-        return
-    reason = _objection(life.handoffs, n, role, moment, terms)
-    if reason is not None:
-        _ignore(life, moment, reason)
-        current = life.open_handoffs.get(life.handoffs[n].kind)
+    decision = Decision(about, moment.type, moment.department, moment.by)
+    reason, n = objection(life.handoffs, decision, terms), place_of(life.handoffs, about)
+    if reason is not None or n is None:
+        _ignore(life, moment, reason or NO_SUCH)
+        current = None if n is None else life.open_handoffs.get(life.handoffs[n].kind)
         if role == ACCEPT and current is not None:
             _meet_again(life, current, moment)
     elif life.handoffs[n].state == SUPERSEDED:
@@ -166,28 +156,6 @@ def _objection_to_offer(kind: Kind | None, moment: Moment) -> str | None:
     if kind is not None and moment.department is not None and moment.department != kind.from_:
         return f"it is {kind.from_}'s to offer"
     return None
-
-
-def _objection(handoffs: Sequence[Handoff], n: int, role: int, moment: Moment, terms: HandoffTerms) -> str | None:
-    """Why a decision about a hand-off does not count; None where it does."""
-    one, kind = handoffs[n], terms.kinds.get(handoffs[n].kind)
-    side = one.from_ if role == WITHDRAW else one.to
-    wrong_team = role != WITHDRAW and kind is not None and bool(kind.members) and moment.by not in kind.members
-    objections = (
-        (moment.department is not None and moment.department != side, f"it is {side}'s to decide"),
-        (wrong_team, f"{moment.by} is not of the team {one.team}"),
-        (one.state == EXPIRED, "it has expired"),
-        (role == ACCEPT and one.state == SUPERSEDED and _is_taken(handoffs, one), "another one took its place"),
-        (role != ACCEPT and one.state == SUPERSEDED, "another one took its place"),
-        (one.state in (REJECTED, WITHDRAWN, RESOLVED), f"it was {STATES[one.state]} before"),
-        (one.state == ACCEPTED and role != WITHDRAW, "it was accepted before"),
-    )
-    return next((reason for holds, reason in objections if holds), None)
-
-
-def _is_taken(handoffs: Sequence[Handoff], superseded: Handoff) -> bool:
-    """Whether the hand-off that took its place is accepted or closed."""
-    return all(one.state != OFFERED for one in handoffs if one.id == superseded.successor)
 
 
 def _take_over(life: Lifecycle, n: int, moment: Moment) -> None:

@@ -122,7 +122,7 @@ def _read(text: str) -> Playbook:
 
 def _decide(proposal: Proposal, event: PlaybookEvent) -> Proposal:
     """The proposal after one more decision, the next in order of time."""
-    void = None if event.type == COMMENTED else _objection(proposal, event)
+    void = objection(proposal, event.type, event.department, event.digest)
     decisions = (*proposal.decisions, Decision(event, void))
     if void is None and event.type == APPROVED:
         assert event.department is not None, "an approval without department is void"
@@ -132,16 +132,22 @@ def _decide(proposal: Proposal, event: PlaybookEvent) -> Proposal:
     return replace(proposal, decisions=decisions)
 
 
-def _objection(proposal: Proposal, event: PlaybookEvent) -> str | None:
-    """Why an approval or a rejection does not count."""
-    approves = event.type == APPROVED
+def objection(proposal: Proposal, type_: str, department: str | None, digest: str | None) -> str | None:
+    """Why a decision about a proposal does not count; None where it does. A comment always counts.
+
+    Whoever publishes decisions asks the same as the fold. `proposal`: as it is at the time of the decision;
+    `digest`: of the text that is approved.
+    """
+    if type_ == COMMENTED:
+        return None
+    approves = type_ == APPROVED
     objections = (
         (proposal.void is not None, "the proposal is void"),
-        (event.department is None, "it names no department"),
+        (department is None, "it names no department"),
         (proposal.rejected is not None, "the proposal was rejected"),
         (proposal.agreed is not None, "the proposal is agreed"),
-        (approves and event.digest != proposal.event.digest, "it approves another text: the digests differ"),
-        (approves and event.department in proposal.approved, f"{event.department} has approved it before"),
+        (approves and digest != proposal.event.digest, "it approves another text: the digests differ"),
+        (approves and department in proposal.approved, f"{department} has approved it before"),
     )
     return next((reason for holds, reason in objections if holds), None)
 

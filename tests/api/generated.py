@@ -8,12 +8,15 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis.core.result import Ok
 
+from tests.api.contracts import check
+
 
 async def answers(
     client: httpx.AsyncClient, base_url: str, headers: dict[str, str], examples: int
 ) -> AsyncIterator[httpx.Response]:
-    """What is answered to so many requests to each endpoint; none may end in a server error."""
-    schema = schemathesis.openapi.from_dict((await client.get("/openapi.json", headers=headers)).json())
+    """What is answered to so many requests to each endpoint: never a server error, always what the description says."""
+    description = (await client.get("/openapi.json", headers=headers)).json()
+    schema = schemathesis.openapi.from_dict(description)
     for operation in schema.get_all_operations():
         assert isinstance(operation, Ok), "the schema is valid"
         for case in _cases(operation.ok(), examples):
@@ -26,6 +29,7 @@ async def answers(
                 headers=headers,
             )
             assert answer.status_code < 500, (case, answer.text)
+            check(description, case.operation.method, case.operation.path, answer)
             yield answer
 
 

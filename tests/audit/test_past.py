@@ -312,4 +312,4 @@ def test_the_view_of_a_score_says_which_threshold_it_has_reached() -> None:
     assert journey.life is not None
     because = {RULES.names[one.entry.stage]: one.because for one in reasons_of(journey, journey.life, RULES)}
     assert because["marketing-qualified"] == "the score of 120 has reached 100"
-    assert journey_view(journey, RULES, 2**50)["stage"] == "marketing-qualified"
+    assert journey_view(journey, RULES, 2**50).stage == "marketing-qualified"

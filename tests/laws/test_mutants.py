@@ -242,7 +242,13 @@ MUTANTS = {
         ("tests/api/test_access.py::test_a_route_without_a_policy_is_denied",),
     ),
     "windows are not held before lists": Mutant(
-        (("projections/playbook/windows.py", "place: [self._shown(one, left_out) for one in found]", "place: found"),),
+        (
+            (
+                "projections/playbook/windows.py",
+                "self._inside(one, held_in, left_out) for one in value]",
+                "one for one in value]",
+            ),
+        ),
         ("tests/projections/test_windows.py",),
     ),
     "half a key opens": Mutant(
