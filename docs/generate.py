@@ -29,7 +29,7 @@ _PROBLEMS = {
     (413, "Too large"): "The body is too large. Send fewer events at once.",
     (422, "Unprocessable"): "A parameter or a field does not fit. `detail` names it.",
     (500, "Internal error"): "A fault of Tandem. The server's log has the traceback: report a bug.",
-    (503, "Access unknown"): "Keys or tokens cannot be checked now. Try again after `Retry-After`.",
+    (503, "Authorization unavailable"): "Keys or tokens cannot be checked now. Try again after `Retry-After`.",
     (503, "Broker unavailable"): "The broker did not acknowledge in time. Send the same events again.",
     (503, "No broker"): "This API was started without a broker. Give it `TANDEM_KAFKA`.",
     (503, "Not ready"): "The database does not answer, or no worker has run yet. Try again after `Retry-After`.",

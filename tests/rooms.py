@@ -26,11 +26,7 @@ class Module(NamedTuple):
     file: Path
     tree: ast.Module
     lines: int
-
-    @property
-    def generated(self) -> bool:
-        """Whether a program wrote it: its first line says so."""
-        return "do not edit" in (ast.get_docstring(self.tree) or "").partition("\n")[0]
+    generated: bool  #: whether a program wrote it: its first line says so
 
 
 def modules() -> dict[str, Module]:
@@ -44,7 +40,7 @@ def _modules(room: str) -> Iterator[Module]:
         parts = file.relative_to(folder.parent).with_suffix("").parts
         text = file.read_text("utf-8")
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        yield Module(name, file, ast.parse(text), text.count("\n"))
+        yield Module(name, file, ast.parse(text), text.count("\n"), "do not edit" in text.partition("\n")[0])
 
 
 def _folder(room: str) -> Path:

@@ -19,12 +19,12 @@ from api.access.redaction import refuse_veiled
 from api.context import Context, context_of
 from api.feed.cursor import Cursor, InvalidCursor, parse_cursor
 from api.feed.hub import Message
-from api.feed.subscription import NOTHING, FeedNotReady, FeedReset, Following
 from api.http.answers import encode
 from api.http.identifiers import key_of
 from api.http.parameters import Text
 from api.http.problems import problem
 from api.http.strict_parameters import strict_router
+from api.subscription import NOTHING, FeedNotReady, FeedReset, Following
 from projections.identifiers import normalise
 from projections.playbook.windows import Window
 from projections.views.feed import KINDS

@@ -17,7 +17,7 @@ from api.http.cursors import cursor_of, place_of
 from api.http.parameters import Cursor, Limit, Name, Somebody, Words
 from api.http.strict_parameters import strict_router
 from api.joint_events import publish_joint
-from projections.journey.handoff_decisions import Decision, objection
+from projections.journey.handoff_steps import Decision, objection
 from projections.journey.handoffs import Handoff, Happening, happenings
 from projections.journey.journey import Journey, decode_journey
 from projections.journey.life import Lifecycle, copy_of

@@ -23,7 +23,8 @@ from projections.identity.explain import Explanation, Step, explain
 from projections.identity.workspace import Workspace
 from projections.journey.links import QUARANTINED
 from projections.text import id_text, micros, time_text
-from projections.views.identity import AUTHORITIES, identity_view, reason_text
+from projections.views.authorities import AUTHORITIES
+from projections.views.identity import identity_view, reason_text
 from schemas.answers import identity as answers
 from schemas.answers.parts import EventRef, LogPlace
 from schemas.event import Order

@@ -16,7 +16,7 @@ OWNER_ONLY = 0o700  #: mode of folders that are made here: Kafka's log holds wha
 
 
 class AlreadyRunning(UserError):
-    """A stack runs in this data directory."""
+    """A stack runs in this data directory. Use it, or stop it with `tandem down`."""
 
 
 def make_folder(folder: Path) -> None:

@@ -1,17 +1,21 @@
-"""How events, stages and time change a journey's hand-offs."""
+"""How events, stages and time change a journey's hand-offs, and why a decision about one does not count.
+
+The reasons are stored with the journey: another wording would change digests.
+"""
 
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from projections.journey.handoff_decisions import NO_SUCH, ROLES, Decision, objection, place_of
 from projections.journey.handoffs import (
     ACCEPTED,
     EXPIRED,
     OFFERED,
     REJECTED,
     RESOLVED,
+    STATES,
     SUPERSEDED,
     WITHDRAWN,
     Handoff,
@@ -21,6 +25,20 @@ from projections.journey.handoffs import (
 from projections.journey.life import Entry, Lifecycle
 from projections.journey.moments import Moment
 from projections.playbook.handoff_terms import ACCEPT, OFFER, REJECT, RESOLVE, TOUCH, WITHDRAW, HandoffTerms, Kind, Tier
+from projections.text import id_text
+
+#: Joint decisions: what they are for the hand-off that they name.
+_DECISIONS = {"handoff_accepted": ACCEPT, "handoff_rejected": REJECT, "handoff_withdrawn": WITHDRAW}
+_NO_SUCH = "there is no such hand-off"
+
+
+class Decision(NamedTuple):
+    """What somebody decides about a hand-off."""
+
+    handoff: str  #: its id as text
+    type: str  #: of the joint event: handoff_accepted, handoff_rejected, handoff_withdrawn
+    department: str | None
+    by: str | None
 
 
 def take(life: Lifecycle, moment: Moment, entries: Iterable[Entry], terms: HandoffTerms) -> None:
@@ -136,13 +154,13 @@ def _by_people(life: Lifecycle, moment: Moment, terms: HandoffTerms) -> None:
         else:
             _ignore(life, moment, reason or "the playbook knows no such kind of hand-off")
         return
-    role = ROLES.get(moment.type)
+    role = _DECISIONS.get(moment.type)
     if role is None:
         return
     decision = Decision(about, moment.type, moment.department, moment.by)
-    reason, n = objection(life.handoffs, decision, terms), place_of(life.handoffs, about)
+    reason, n = objection(life.handoffs, decision, terms), _place_of(life.handoffs, about)
     if reason is not None or n is None:
-        _ignore(life, moment, reason or NO_SUCH)
+        _ignore(life, moment, reason or _NO_SUCH)
         current = None if n is None else life.open_handoffs.get(life.handoffs[n].kind)
         if role == ACCEPT and current is not None:
             _meet_again(life, current, moment)
@@ -156,6 +174,41 @@ def _objection_to_offer(kind: Kind | None, moment: Moment) -> str | None:
     if kind is not None and moment.department is not None and moment.department != kind.from_:
         return f"it is {kind.from_}'s to offer"
     return None
+
+
+def objection(handoffs: Sequence[Handoff], decision: Decision, terms: HandoffTerms | None) -> str | None:
+    """Why a decision does not count; None where it does.
+
+    `handoffs`: all of the journey, as they are at the time of the decision; `terms`: those in force then.
+    """
+    n = _place_of(handoffs, decision.handoff)
+    if n is None:
+        return _NO_SUCH
+    if terms is None:
+        return "the playbook in force knows no hand-offs"
+    one, role, kind = handoffs[n], _DECISIONS[decision.type], terms.kinds.get(handoffs[n].kind)
+    side = one.from_ if role == WITHDRAW else one.to
+    wrong_team = role != WITHDRAW and kind is not None and bool(kind.members) and decision.by not in kind.members
+    objections = (
+        (decision.department is not None and decision.department != side, f"it is {side}'s to decide"),
+        (wrong_team, f"{decision.by} is not of the team {one.team}"),
+        (one.state == EXPIRED, "it has expired"),
+        (role == ACCEPT and one.state == SUPERSEDED and _is_taken(handoffs, one), "another one took its place"),
+        (role != ACCEPT and one.state == SUPERSEDED, "another one took its place"),
+        (one.state in (REJECTED, WITHDRAWN, RESOLVED), f"it was {STATES[one.state]} before"),
+        (one.state == ACCEPTED and role != WITHDRAW, "it was accepted before"),
+    )
+    return next((reason for holds, reason in objections if holds), None)
+
+
+def _place_of(handoffs: Sequence[Handoff], id_: str) -> int | None:
+    """The place of the hand-off with an id as text."""
+    return next((n for n, one in enumerate(handoffs) if id_text(one.id) == id_), None)
+
+
+def _is_taken(handoffs: Sequence[Handoff], superseded: Handoff) -> bool:
+    """Whether the hand-off that took its place is accepted or closed."""
+    return all(one.state != OFFERED for one in handoffs if one.id == superseded.successor)
 
 
 def _take_over(life: Lifecycle, n: int, moment: Moment) -> None:

@@ -4,13 +4,10 @@ from projections.identity.preview import Preview, Side
 from projections.identity.workspace import Workspace
 from projections.journey.journey import Journey
 from projections.journey.links import Link
-from projections.subjects import CRM, FORM, LOGIN, MERGE
 from projections.text import id_text, time_text
+from projections.views.authorities import AUTHORITIES
 from schemas.answers import identity as answers
-from schemas.answers.parts import Authority, EventRef
-
-#: How much a link's word weighs, by number; 0 stands for a ruling.
-AUTHORITIES: dict[int, Authority] = {0: "ruling", MERGE: "crm-merge", CRM: "crm", LOGIN: "login", FORM: "form"}
+from schemas.answers.parts import EventRef
 
 _REASONS = {
     "contested": "several people use the device, and they cannot be one",

@@ -15,8 +15,8 @@ from projections.milestones import MILESTONES
 from projections.playbook.rules import Rules
 from projections.text import id_text
 from projections.text import time_text as time_text  # noqa: PLC0414 (many ask for it here)
+from projections.views.authorities import AUTHORITIES
 from projections.views.handoffs import handoff_view, ignored_view
-from projections.views.identity import AUTHORITIES
 from schemas.answers import journeys as answers
 from schemas.answers.contacts import SeenIdentifier
 from schemas.answers.parts import EventRef

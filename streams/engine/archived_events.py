@@ -22,7 +22,7 @@ _FEW = 20  #: identifiers: to search bytes for more of them costs as much as dec
 
 
 class ArchiveDamaged(TandemError):
-    """The archive does not hold what the table `events` says it holds: restore the database from a backup."""
+    """The archive does not hold what the table `events` says it holds. Restore the database from a backup."""
 
 
 class ArchivedEvent(NamedTuple):

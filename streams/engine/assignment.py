@@ -23,7 +23,7 @@ _IDLE_MS = 200
 
 
 class Standstill(TandemError):
-    """The broker holds records, but the consumer delivers none: start the worker again."""
+    """The broker holds records, but the consumer delivers none. Start the worker again."""
 
 
 class Accepted(NamedTuple):

@@ -209,7 +209,7 @@ MUTANTS = {
         ("tests/store/test_silence.py::test_a_late_event_shows_that_there_was_no_silence",),
     ),
     "a subscriber is joined to the hub without a second look": Mutant(
-        (("api/feed/subscription.py", "            while cursor.seq < joined.seq:", "            while False:"),),
+        (("api/subscription.py", "            while cursor.seq < joined.seq:", "            while False:"),),
         ("tests/api/test_changes.py::test_what_comes_between_the_last_page_and_the_hub_is_told",),
     ),
     "the conflict's first arrival wins": Mutant(

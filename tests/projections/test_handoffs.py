@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projections.identity.workspace import Workspace
-from projections.journey.handoff_decisions import Decision, objection
+from projections.journey.handoff_steps import Decision, objection
 from projections.journey.handoffs import STATES, Handoff, breaches_at, handoff_id, happenings
 from projections.journey.life import copy_of
 from projections.journey.lifecycle import advance, ahead
