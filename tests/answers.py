@@ -52,6 +52,6 @@ def _values(hint: Any, fill: Fill, text: "st.SearchStrategy[str] | None") -> st.
 def _one_of(hints: tuple[Any, ...], fill: Fill, text: "st.SearchStrategy[str] | None") -> st.SearchStrategy[Any]:
     """One of several types; a field that can be hidden is there, one that may be absent for other reasons may be."""
     is_hideable = any("x-hideable" in str(getattr(one, "__metadata__", "")) for one in hints)
-    left_out = {NoneType} if text is not None else set()
+    left_out: set[type] = {NoneType} if text is not None else set()
     left_out |= {UnsetType} if is_hideable else set()
     return st.one_of(*(_values(one, fill, text) for one in hints if one not in left_out))

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.feed import subscription as following
+from api import subscription as following
 from api.feed.cursor import Cursor, InvalidCursor, parse_cursor
 from api.routes import changes
 from projections.views.feed import FeedChange, FeedJourney

@@ -17,6 +17,7 @@ from deploy.embedded.process import free_port
 from streams.engine.live_rules import LiveRules
 from streams.kafka import KafkaSettings
 from tandem import ApiError, AsyncClient, NotFound, answers
+from tandem.terms import Department
 from tests.commands import Done, command
 from tests.plans import EAGER, TEXT, approve, propose
 from tests.support import RULES, body, counts, produce, served, until, worker
@@ -111,7 +112,8 @@ async def test_what_if_foretells_exactly_what_approving_then_does(world: World) 
     heard: list[tuple[int, int]] = []
     told = await client.what_if(_PLAN, since=effective_at, tell=lambda *found: heard.append(found))
     made = await client.propose_playbook(_PLAN, department="sales", by="sam", effective_at=effective_at)
-    for n, department in enumerate(("sales", "marketing")):
+    departments: tuple[Department, ...] = ("sales", "marketing")
+    for n, department in enumerate(departments):
         await _state(client, made.proposal, n)
         await client.decide_playbook(made.proposal, "approve", department=department, by="lead")
 

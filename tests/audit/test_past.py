@@ -236,7 +236,7 @@ async def test_a_diff_names_the_events_that_made_the_difference(world: World) ->
     found = await world.client.diff(ANA, world.known[1].isoformat(), world.known[2].isoformat(), axis="known")
     assert [(one.type, one.added) for one in found.events] == [("form_submitted", True)]
     fields = {one.field: one for one in found.differences}
-    assert [one["channel"] for one in fields["touchpoints"].added] == ["search"]
+    assert [one["channel"] for one in fields["touchpoints"].added or ()] == ["search"]
     assert (fields["score"].before, fields["score"].after) == (10, 25)
     assert "stage" not in fields
     true = await world.client.diff(ANA, _MONDAY.isoformat(), (_MONDAY + timedelta(hours=30)).isoformat())
@@ -249,6 +249,7 @@ async def test_the_stages_are_explained(world: World) -> None:
     assert found["engaged"].because == "content_downloaded is one of the stage's events"
     assert found["known"].because == "the event names the person, and not only a device"
     qualified = found["marketing-qualified"]
+    assert qualified.event is not None
     assert (qualified.event.type, qualified.event.partition) == ("lead_qualified", 0)
     assert qualified.playbook.digest == RULES.digest
     [only] = (await world.client.explain_journey(ANA, stage="engaged")).stages

@@ -12,6 +12,7 @@ from api.app import create_app
 from deploy.embedded.process import free_port
 from streams.kafka import KafkaSettings
 from tandem import ApiError, AsyncClient, Client
+from tandem.terms import AttributionModel
 from tests.commands import Done, command
 from tests.support import body, produce, project, served
 
@@ -98,12 +99,13 @@ async def test_credit_over_http_in_the_sdk_and_in_the_terminal(address: str) -> 
 
 
 @pytest.mark.parametrize("model", ["first", "u-shaped", "w-shaped", "time-decay", "markov", "shapley"])
-async def test_all_models_are_answered(address: str, model: str) -> None:
+async def test_all_models_are_answered(address: str, model: AttributionModel) -> None:
     async with AsyncClient(address) as client:
         found = await client.attribution(model, "campaign")
         assert found.model == model
         assert found.total.credit == {"BRL": 300, "EUR": 1071}
-        for wrong in ({"model": "best"}, {"by": "weather"}):
+        wrongs: tuple[dict[str, Any], ...] = ({"model": "best"}, {"by": "weather"})
+        for wrong in wrongs:
             with pytest.raises(ApiError, match="Input should be") as error:
                 await client.attribution(**wrong)
             assert error.value.status == 422

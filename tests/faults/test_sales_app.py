@@ -195,9 +195,16 @@ async def test_what_is_hidden_from_sales_is_left_empty(sales_url: str) -> None:
     sales = await asyncpg.connect(sales_url)
     app = runpy.run_path(str(APP))
     await sales.execute(app["_TABLES"])
-    times = dict.fromkeys(("stage_since", "first_seen", "last_seen"), "2026-03-02T09:00:00.000000Z")
+    at = "2026-03-02T09:00:00.000000Z"
     journey = tandem.answers.FeedJourney(
-        journey_id=str(START), version=1, stage="customer", identifiers=(), consent={}, **times
+        journey_id=str(START),
+        version=1,
+        stage="customer",
+        stage_since=at,
+        first_seen=at,
+        last_seen=at,
+        identifiers=(),
+        consent={},
     )
     await app["keep_or_drop"](sales, tandem.Change(kind="changed", cursor="c", journey_id=str(START), journey=journey))
     row = await sales.fetchrow("SELECT owner, account, value FROM deals")

@@ -518,6 +518,7 @@ def test_case_33_a_trait_has_the_playbook_s_rule_and_keeps_the_losers() -> None:
     [journey] = fold_events(events, rules).journeys.values()
     view = journey_view(journey, rules, 0)
     assert view.traits == {"plan": "pro", "origin": "ad"}
+    assert view.trait_sources, "nothing is hidden"
     told = [(word.value, word.event.source, word.holds) for word in view.trait_sources["plan"]]
     assert told == [("pro", "crm", True), ("trial", "web", False)]
 

@@ -1,5 +1,7 @@
 """A batch's originals, and the verdict on two bodies under one id."""
 
+from typing import Any
+
 import pytest
 
 from schemas.canonical import body_hash
@@ -8,7 +10,7 @@ from streams.engine import batch as batch_module
 from streams.engine.batch import Originals
 from streams.engine.conflicts import Verdict, judge, precedes
 from streams.engine.desk import Desk
-from streams.engine.intake import take_in
+from streams.engine.intake import Intake, take_in
 from tests.support import RULES, body
 
 _DEPARTMENTS = {1: "marketing"}
@@ -18,9 +20,12 @@ def test_an_original_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     records: list[LogRecord] = [LogRecord(1, n, 0, None, body(n)) for n in range(5)]
     read = Desk(RULES).read(1, _DEPARTMENTS, records)
     decoded: list[int] = []
-    monkeypatch.setattr(
-        batch_module, "take_in", lambda *arguments: (decoded.append(arguments[1].offset), take_in(*arguments))
-    )
+
+    def noted(intake: Intake, record: LogRecord, *more: Any) -> None:
+        decoded.append(record.offset)
+        take_in(intake, record, *more)
+
+    monkeypatch.setattr(batch_module, "take_in", noted)
     originals = Originals(records, _DEPARTMENTS, RULES)
     for event in [*read.events, *read.events]:
         assert originals.record(event).offset == event.offset

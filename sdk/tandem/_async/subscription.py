@@ -1,7 +1,7 @@
 """A subscription to the change feed: it mends cuts; no change is missed, and none comes twice."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 import httpx
@@ -31,7 +31,7 @@ class AsyncSubscription:
         self._snapshot = snapshot
         self._jitter = jitter
 
-    async def __aiter__(self) -> AsyncIterator[Change]:
+    async def __aiter__(self) -> AsyncGenerator[Change, None]:
         async with aclosing(self.runs()) as runs:
             async for run in runs:
                 reached = self.cursor

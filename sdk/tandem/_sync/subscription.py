@@ -2,7 +2,7 @@
 """A subscription to the change feed: it mends cuts; no change is missed, and none comes twice."""
 
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import closing
 
 import httpx
@@ -32,7 +32,7 @@ class Subscription:
         self._snapshot = snapshot
         self._jitter = jitter
 
-    def __iter__(self) -> Iterator[Change]:
+    def __iter__(self) -> Generator[Change, None, None]:
         with closing(self.runs()) as runs:
             for run in runs:
                 reached = self.cursor
