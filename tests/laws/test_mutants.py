@@ -251,6 +251,10 @@ MUTANTS = {
         ),
         ("tests/projections/test_windows.py",),
     ),
+    "a decision that would not count is published": Mutant(
+        (("api/routes/handoffs.py", "    if reason is not None:\n", "    if False:\n"),),
+        ("tests/api/test_handoffs.py::test_decisions_count_and_those_that_cannot_are_refused",),
+    ),
     "half a key opens": Mutant(
         (("api/access/keys.py", "if key is None or not right:", "if key is None:"),),
         ("tests/api/test_credentials.py::test_keys_that_are_none",),
