@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,27 @@ from api.context import Context
 from api.feed.hub import Hub
 from api.guard import guard, refusal
 from api.http.lookup import Lookup
-from api.http.problems import on_http_error, on_invalid_request, on_unexpected
-from api.routes import attribution, changes, handoffs, health, identity, past, playbook, reads, what_if
-from api.routes import events as ingest
-from api.routes import journeys as queries
+from api.http.openapi import describe
+from api.http.problems import on_http_error, on_invalid_request, on_unexpected, problem
+from api.joint_events import NotPublished
+from api.routes import (
+    accounts,
+    attribution,
+    audiences,
+    changes,
+    dead_letters,
+    events,
+    funnel,
+    handoffs,
+    health,
+    identity,
+    journeys,
+    past,
+    playbook,
+    reads,
+    rulings,
+    what_if,
+)
 from projections.playbook.model import DEFAULT_PLAYBOOK, compile_rules, load_playbook
 from schemas.errors import TandemError
 from store.session import give_raw_uuids, open_connection
@@ -33,6 +51,11 @@ from streams.engine.live_rules import Agreed, keep_up
 from streams.gateway import Gateway
 from streams.kafka import KafkaSettings
 
+#: In the order of the description.
+_ROUTES = (
+    *(journeys, funnel, accounts, attribution, audiences, changes, handoffs, identity, rulings, past),
+    *(playbook, what_if, events, dead_letters, reads, health),
+)
 _POOL = 8
 _RAW_POOL = 4
 _CATCHING_UP = 3  #: subscribers that read from the database at once
@@ -94,17 +117,17 @@ def create_app(
             catching_up = asyncio.Semaphore(_CATCHING_UP)
             attributing = asyncio.Semaphore(1)
             app.state.context = Context(
-                database_url,
-                pool,
-                raw_pool,
-                Lookup(pool),
-                gateway,
-                agreed,
-                clock,
-                hub,
-                catching_up,
-                attributing,
-                opened,
+                database_url=database_url,
+                pool=pool,
+                raw_pool=raw_pool,
+                lookup=Lookup(pool),
+                gateway=gateway,
+                agreed=agreed,
+                clock=clock,
+                hub=hub,
+                catching_up=catching_up,
+                attributing=attributing,
+                access=opened,
             )
             yield
 
@@ -116,10 +139,12 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    for router in (health, queries, attribution, changes, identity, past, playbook, what_if, handoffs, reads, ingest):
-        app.include_router(router.router)
+    for route in _ROUTES:
+        app.include_router(route.router)
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]
     app.add_middleware(guard)
     app.add_exception_handler(Refused, _on_refused)
+    app.add_exception_handler(NotPublished, _on_not_published)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_invalid_request)
     app.add_exception_handler(Exception, on_unexpected)
@@ -151,6 +176,11 @@ async def _end(hub: Hub, reading: "asyncio.Task[None]") -> None:
 async def _on_refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
     return refusal(error, request.scope)
+
+
+async def _on_not_published(_: Request, error: Exception) -> Response:
+    assert isinstance(error, NotPublished)
+    return problem(503, error.title, error.detail, Retry_After=str(error.retry_after))
 
 
 async def check_database(database_url: str) -> None:

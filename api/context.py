@@ -15,7 +15,7 @@ from streams.engine.live_rules import Agreed
 from streams.gateway import Gateway
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """The open parts."""
 

@@ -1,4 +1,4 @@
-"""What stands in front of all requests: whoever may not, gets no further."""
+"""What every request passes first: whoever may not, gets no further."""
 
 import asyncio
 import time
@@ -88,4 +88,6 @@ def refusal(refused: Refused, scope: Scope) -> Response:
     if refused.status == 403:
         # while access is off there are no secrets to hint at
         return problem(403, "Forbidden", _OFF if refused.why == _OFF else "the token or API key may not do this")
-    return problem(503, "Access unknown", "whether this is allowed cannot be said now: try again", Retry_After="1")
+    return problem(
+        503, "Authorization unavailable", "authorization is temporarily unavailable: try again", Retry_After="1"
+    )

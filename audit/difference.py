@@ -2,17 +2,22 @@
 
 from typing import Any
 
+import msgspec
+
+from schemas.answers.journeys import Journey
+from schemas.answers.past import Difference
+
 #: Fields that differ by themselves, or say again what others say.
 _LEFT_OUT = frozenset({"as_of", "version", "last_seen", "trait_sources", "reached", "flags", "activity"})
 
 
-def difference(before: dict[str, Any] | None, now: dict[str, Any] | None) -> list[dict[str, Any]]:
+def difference(before: Journey | None, now: Journey | None) -> list[Difference]:
     """Field by field, in the order of their names; None stands for a journey that was not there.
 
     Of lists it says what was added and what was removed; of anything else, what it was and is.
     """
-    one, other = before or {}, now or {}
-    found: list[dict[str, Any]] = []
+    one, other = _fields(before), _fields(now)
+    found: list[Difference] = []
     for field in sorted({*one, *other} - _LEFT_OUT):
         was, is_ = one.get(field), other.get(field)
         if was == is_:
@@ -21,7 +26,12 @@ def difference(before: dict[str, Any] | None, now: dict[str, Any] | None) -> lis
             removed = [item for item in was or [] if item not in (is_ or [])]
             added = [item for item in is_ or [] if item not in (was or [])]
             if removed or added:
-                found.append({"field": field, "removed": removed, "added": added})
+                found.append(Difference(field=field, removed=removed, added=added))
         else:
-            found.append({"field": field, "before": was, "after": is_})
+            found.append(Difference(field=field, before=was, after=is_))
     return found
+
+
+def _fields(journey: Journey | None) -> dict[str, Any]:
+    """The journey as it is written, without what a window hides."""
+    return {} if journey is None else msgspec.to_builtins(journey)

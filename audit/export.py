@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import asyncpg
+import msgspec
 import orjson
 
 from projections.identifiers import key_at
@@ -60,7 +61,7 @@ async def export_person(
     return {
         "person": named,
         "exported_at": time_text(at),
-        "journey": journey_view(journey, workspace.rules, at),
+        "journey": msgspec.to_builtins(journey_view(journey, workspace.rules, at)),
         "events": found,
         "reads": [
             {"read_at": one.read_at.isoformat(), "reader": one.reader, "role": one.role, "endpoint": one.endpoint}

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import asyncpg
+import msgspec
 
 from audit.chain import Finding, prove
 from audit.checkpoints import Checkpoint
@@ -89,7 +90,7 @@ async def _playbook(connection: asyncpg.Connection, rules: Rules, span: Span) ->
     """Proposals that were made, or came into force, in the span."""
     start, end = (int(time.timestamp() * 1_000_000) for time in span)
     return [
-        proposal_view(one, end)
+        msgspec.to_builtins(proposal_view(one, end))
         for one in proposals_of(await read_said(connection), rules.playbook)
         if start <= one.said.order[0] < end or (one.since is not None and start <= one.since < end)
     ]

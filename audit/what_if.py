@@ -19,6 +19,8 @@ from projections.playbook.model import InvalidPlaybook, Playbook, Rules, compile
 from projections.playbook.proposals import agreed_rules, read_proposal
 from projections.playbook.strict_yaml import read_model
 from projections.what_if import WhatIf, rules_with
+from schemas.answers.what_if import WhatIf as WhatIfAnswer
+from schemas.answers.what_if import WhatIfError, WhatIfProgress, WhatIfResult
 from schemas.errors import TandemError
 from store.proposals import read_said
 from store.scan import count_journeys, scan_journeys
@@ -56,7 +58,7 @@ class Question(msgspec.Struct):
 Tell = Callable[[int, int], None]
 
 
-async def what_if(question: Question, tell: Tell) -> dict[str, Any]:
+async def what_if(question: Question, tell: Tell) -> WhatIfAnswer:
     """The answer. Raises InvalidPlaybook, DatabaseUnreachable."""
     first = compile_rules(read_model(question.first, Playbook, "playbook", InvalidPlaybook))
     candidate = read_proposal(question.candidate, first.playbook)
@@ -65,9 +67,7 @@ async def what_if(question: Question, tell: Tell) -> dict[str, Any]:
         return await _over_all(connection, rules, candidate, question, tell)
 
 
-async def _over_all(
-    connection: Any, rules: Rules, candidate: Playbook, question: Question, tell: Tell
-) -> dict[str, Any]:
+async def _over_all(connection: Any, rules: Rules, candidate: Playbook, question: Question, tell: Tell) -> WhatIfAnswer:
     found = WhatIf(rules, rules_with(rules, candidate, question.since, question.now), question.since, question.at)
     total, done = await count_journeys(connection), 0
     burst, began = _BURST, time.monotonic()
@@ -85,8 +85,8 @@ async def _over_all(
     return found.view()
 
 
-async def ask(question: Question) -> AsyncGenerator[dict[str, Any], None]:
-    """Ask a process of its own. Gives {"done", "total"} from time to time, then {"result"}. Raises WhatIfFailed."""
+async def ask(question: Question) -> AsyncGenerator[WhatIfProgress | WhatIfResult, None]:
+    """Ask a process of its own: tells how far it is from time to time, then the result. Raises WhatIfFailed."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
@@ -97,13 +97,11 @@ async def ask(question: Question) -> AsyncGenerator[dict[str, Any], None]:
     try:
         process.stdin.write(msgspec.json.encode(question))
         process.stdin.write_eof()
-        last: dict[str, Any] = {}
-        async for line in process.stdout:
-            last = orjson.loads(line)
-            if "error" in last:
-                raise WhatIfFailed(last["error"])
+        last: WhatIfProgress | WhatIfResult | None = None
+        async for text in process.stdout:
+            last = _read_line(text)
             yield last
-        if "result" not in last:
+        if not isinstance(last, WhatIfResult):
             raise WhatIfFailed("the process that computes it has ended: ask again")
     finally:
         if process.returncode is None:
@@ -111,18 +109,26 @@ async def ask(question: Question) -> AsyncGenerator[dict[str, Any], None]:
         await process.wait()
 
 
+def _read_line(text: bytes) -> WhatIfProgress | WhatIfResult:
+    """Raises WhatIfFailed where it is an error."""
+    line = orjson.loads(text)
+    if "error" in line:
+        raise WhatIfFailed(line["error"])
+    return msgspec.convert(line, WhatIfResult) if "result" in line else msgspec.convert(line, WhatIfProgress)
+
+
 def serve() -> None:
     """Answer the one question on standard input."""
     look_seldom()
     question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
     try:
-        result = asyncio.run(what_if(question, lambda done, total: _say({"done": done, "total": total})))
+        result = asyncio.run(what_if(question, lambda done, total: _say(WhatIfProgress(done=done, total=total))))
     except TandemError as error:
-        _say({"error": str(error)})
+        _say(WhatIfError(error=str(error)))
     else:
-        _say({"result": result})
+        _say(WhatIfResult(result=result))
 
 
-def _say(line: dict[str, Any]) -> None:
-    sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
+def _say(line: WhatIfProgress | WhatIfResult | WhatIfError) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
     sys.stdout.buffer.flush()

@@ -6,10 +6,10 @@ the two apart; else the journey is derived again from its own moments.
 
 from collections import Counter
 from dataclasses import replace
-from typing import Any
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET
 
 from projections.attribution.report import Attribution
 from projections.journey.handoffs import Handoff, breaches_at
@@ -19,6 +19,7 @@ from projections.journey.moments import Moment
 from projections.playbook.model import Playbook, Rules, shortest_silences
 from projections.playbook.terms import compile_terms
 from projections.text import time_text
+from schemas.answers import what_if as answers
 
 _EXAMPLES = 5  #: journeys that are named for each kind of difference
 
@@ -102,35 +103,35 @@ class WhatIf:
         for sign, found in (("vanish", sides[0] - sides[1]), ("appear", sides[1] - sides[0])):
             self._handoff_moves.update((kind, what, sign) for kind, _, what in found)
 
-    def view(self) -> dict[str, Any]:
-        """The answer as a JSON object."""
+    def view(self) -> answers.WhatIf:
+        """The answer."""
         names, moves = self._then.names, sorted(self._moves.items(), key=lambda found: (-found[1], found[0]))
-        return {
-            "since": time_text(self._since),
-            "at": time_text(self._at),
-            "journeys": self._journeys,
-            "changed": sum(self._moves.values()),
-            "moves": [
-                {
-                    "stage_from": names[before],
-                    "stage_to": names[after],
-                    "journeys": count,
-                    "examples": self._examples[before, after],
-                }
+        return answers.WhatIf(
+            since=time_text(self._since),
+            at=time_text(self._at),
+            journeys=self._journeys,
+            changed=sum(self._moves.values()),
+            moves=[
+                answers.StageMove(
+                    stage_from=names[before],
+                    stage_to=names[after],
+                    journeys=count,
+                    examples=self._examples[before, after],
+                )
                 for (before, after), count in moves
             ],
-            "handoffs": [
-                {
-                    "kind": kind,
-                    "what": what,
-                    "appear": self._handoff_moves[kind, what, "appear"],
-                    "vanish": self._handoff_moves[kind, what, "vanish"],
-                }
+            handoffs=[
+                answers.HandoffMove(
+                    kind=kind,
+                    what=what,
+                    appear=self._handoff_moves[kind, what, "appear"],
+                    vanish=self._handoff_moves[kind, what, "vanish"],
+                )
                 for kind, what in sorted({(kind, what) for kind, what, _ in self._handoff_moves})
             ],
-            "funnel": {"now": self._sides[0].view(), "then": self._sides[1].view()},
-            "credit": _credit_view(*self._credit) if self._credit else None,
-        }
+            funnel=answers.FunnelMove(now=self._sides[0].view(), then=self._sides[1].view()),
+            credit=_credit_view(*self._credit) if self._credit else None,
+        )
 
 
 class _Side:
@@ -149,21 +150,21 @@ class _Side:
             place -= 1
         self._furthest[place] += 1
 
-    def view(self) -> dict[str, Any]:
+    def view(self) -> answers.StageCounts:
         """Stages of the main line with how many reached them, or a later one, and are in them; the others beside."""
-        return {
-            "stages": [
-                {
-                    "stage": self._names[stage],
-                    "reached": sum(count for furthest, count in self._furthest.items() if furthest >= place),
-                    "now": self._stages[stage],
-                }
+        return answers.StageCounts(
+            stages=[
+                answers.StageCount(
+                    stage=self._names[stage],
+                    reached=sum(count for furthest, count in self._furthest.items() if furthest >= place),
+                    now=self._stages[stage],
+                )
                 for stage, place in self._place.items()
             ],
-            "beside": {
+            beside={
                 self._names[stage]: self._stages[stage] for stage in range(len(self._names)) if stage not in self._place
             },
-        }
+        )
 
 
 def _derived(life: Lifecycle, moments: list[Moment], rules: Rules) -> Lifecycle:
@@ -177,17 +178,18 @@ def _derived(life: Lifecycle, moments: list[Moment], rules: Rules) -> Lifecycle:
     return journey.life
 
 
-def _credit_view(now: Attribution, then: Attribution) -> dict[str, Any]:
+def _credit_view(now: Attribution, then: Attribution) -> answers.CreditMove:
     """Credit by channel under both settings."""
     sides = now.view(), then.view()
     channels: dict[str | None, list[dict[str, int]]] = {}
     for n, side in enumerate(sides):
-        for group in side["groups"]:
-            channels.setdefault(group["channel"], [{}, {}])[n] = group["credit"]
-    return {
-        "model": {"now": sides[0]["model"], "then": sides[1]["model"]},
-        "channels": [
-            {"channel": name, "now": credit[0], "then": credit[1]}
+        for group in side.groups:
+            assert group.channel is not UNSET, "credit is given by channel"
+            channels.setdefault(group.channel, [{}, {}])[n] = group.credit
+    return answers.CreditMove(
+        model=answers.ModelMove(now=sides[0].model, then=sides[1].model),
+        channels=[
+            answers.ChannelMove(channel=name, now=credit[0], then=credit[1])
             for name, credit in sorted(channels.items(), key=lambda found: (found[0] is None, found[0] or ""))
         ],
-    }
+    )

@@ -9,10 +9,12 @@ from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import orjson
 
 from projections.views.feed import FeedChange, FeedJourney
 from projections.views.summary import Summary
+from schemas.answers.changes import ChangeDetail
 from store.session import Reader
 
 CHANNEL = "tandem_changes"  #: of NOTIFY
@@ -39,6 +41,8 @@ _JOURNEYS = f"""
 _PRUNE = """
     DELETE FROM changes WHERE seq < (SELECT min(seq) FROM changes) + $2 AND committed_at < $1
 """
+
+_detail = msgspec.json.Decoder(ChangeDetail)
 
 
 class Head(NamedTuple):
@@ -71,7 +75,7 @@ async def read_changes(connection: Reader, after: int, limit: int) -> list[FeedC
             row["stage_from"],
             row["stage_to"],
             _journey(row) if row["journey_id"] is not None else None,
-            orjson.loads(row["detail"]) if row["detail"] else None,
+            _detail.decode(row["detail"]) if row["detail"] else None,
         )
         for row in rows
     ]

@@ -1,7 +1,6 @@
 """How hand-offs went: counts by kind and tier, as of a time."""
 
-from typing import Any
-
+from schemas.answers.handoffs import HandoffReportLine
 from store.session import Reader
 
 _REPORT = """
@@ -24,6 +23,6 @@ _REPORT = """
 """
 
 
-async def handoff_report(connection: Reader, at: int) -> list[dict[str, Any]]:
+async def handoff_report(connection: Reader, at: int) -> list[HandoffReportLine]:
     """One line for each kind and tier, superseded ones left out. `at`: microseconds since 1970 UTC."""
-    return [dict(row) for row in await connection.fetch(_REPORT, at)]
+    return [HandoffReportLine(**row) for row in await connection.fetch(_REPORT, at)]

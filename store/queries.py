@@ -3,15 +3,19 @@
 import uuid
 from collections import Counter
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import asyncpg
 import orjson
+from msgspec import UNSET
 
 from projections.journey.journey import Journey, decode_journey
 from projections.playbook.model import Rules
 from projections.text import time_text
 from projections.views.summary import summary_view
+from schemas.answers.accounts import Account
+from schemas.answers.funnel import FunnelGroup, FunnelStage
+from schemas.answers.journeys import JourneySummary
 from store.feed import SUMMARY, summary_of
 from store.session import Reader
 
@@ -96,7 +100,8 @@ _DEAD_LETTER = """
     ORDER BY p.log_epoch DESC LIMIT 1
 """
 
-_BY = {None: "NULL::text", "channel": "channel", "campaign": "campaign"}
+By = Literal["channel", "campaign"]
+_BY: dict[By | None, str] = {None: "NULL::text", "channel": "channel", "campaign": "campaign"}
 
 
 class Filter(NamedTuple):
@@ -117,13 +122,13 @@ async def find_journeys(connection: Reader, keys: Collection[bytes]) -> dict[byt
 
 async def list_journeys(
     connection: Reader, rules: Rules, at: int, wanted: Filter, after: uuid.UUID | None, limit: int
-) -> list[dict[str, Any]]:
+) -> list[JourneySummary]:
     """Summaries of journeys in the order of their ids, from behind `after`."""
     rows = await connection.fetch(_LIST, at, after, *wanted, limit)
     return [summary_view(summary_of(row), rules, at) for row in rows]
 
 
-async def funnel(connection: Reader, rules: Rules, at: int, by: str | None) -> list[dict[str, Any]]:
+async def funnel(connection: Reader, rules: Rules, at: int, by: By | None) -> list[FunnelGroup]:
     """The funnel of the main line, split by channel or campaign of the first touchpoint, or not at all.
 
     A journey has reached a stage if it met that stage's criterion or a later one's. Conversion is the share of those
@@ -137,43 +142,44 @@ async def funnel(connection: Reader, rules: Rules, at: int, by: str | None) -> l
         present = await connection.fetch(_STAGES_NOW.format(by=column), at)
     now = {(row["name"], row["stage"]): row["journeys"] for row in present}
     sizes = {row["name"]: row for row in groups}
-    found: dict[str | None, list[dict[str, Any]]] = {name: [] for name in sizes}
+    found: dict[str | None, list[FunnelStage]] = {name: [] for name in sizes}
     for row in rows:
         stage = line[row["n"] - 1]
-        before = found[row["name"]][-1]["reached"] if found[row["name"]] else None
+        before = found[row["name"]][-1].reached if found[row["name"]] else None
         found[row["name"]].append(
-            {
-                "stage": rules.names[stage],
-                "reached": row["reached"],
-                "now": now.get((row["name"], stage), 0),
-                "conversion": round(row["reached"] / before, 4) if before else None,
-                "median_seconds": row["median"] / 1_000_000 if row["median"] is not None else None,
-            }
+            FunnelStage(
+                stage=rules.names[stage],
+                reached=row["reached"],
+                now=now.get((row["name"], stage), 0),
+                conversion=round(row["reached"] / before, 4) if before else None,
+                median_seconds=row["median"] / 1_000_000 if row["median"] is not None else None,
+            )
         )
     order = sorted(found, key=lambda name: (-sizes[name]["journeys"], name is None, name or ""))
     return [_group(by, name, found[name], sizes[name], now, rules, line) for name in order]
 
 
 def _group(
-    by: str | None,
+    by: By | None,
     name: str | None,
-    stages: list[dict[str, Any]],
+    stages: list[FunnelStage],
     size: asyncpg.Record,
     now: dict[tuple[str | None, int], int],
     rules: Rules,
     line: list[int],
-) -> dict[str, Any]:
+) -> FunnelGroup:
     beside = [stage for stage in range(len(rules.names)) if stage not in line]
-    return {
-        **({by: name} if by else {}),
-        "journeys": size["journeys"],
-        "stages": stages,
-        "beside": {rules.names[stage]: now.get((name, stage), 0) for stage in beside},
-        "value": orjson.loads(size["value"]) if size["value"] else {},
-    }
+    return FunnelGroup(
+        channel=name if by == "channel" else UNSET,
+        campaign=name if by == "campaign" else UNSET,
+        journeys=size["journeys"],
+        stages=stages,
+        beside={rules.names[stage]: now.get((name, stage), 0) for stage in beside},
+        value=orjson.loads(size["value"]) if size["value"] else {},
+    )
 
 
-async def account_rollup(connection: Reader, rules: Rules, at: int, account: str) -> dict[str, Any] | None:
+async def account_rollup(connection: Reader, rules: Rules, at: int, account: str) -> Account | None:
     """What an account's journeys add up to; None for an account that there never was.
 
     Stages and score are of those who belong to it now; the value is what was booked while people belonged to it.
@@ -188,15 +194,15 @@ async def account_rollup(connection: Reader, rules: Rules, at: int, account: str
         for stay in orjson.loads(row["stays"]):
             if stay[0] == account:
                 value.update(stay[4])
-    return {
-        "account": account,
-        "journeys": len(members),
-        "former": len(rows) - len(members),
-        "stages": {name: stages[name] for name in rules.names if name in stages},
-        "score": sum(row["score"] for row in members),
-        "value": dict(sorted(value.items())),
-        "last_seen": time_text(max(row["last_seen"] for row in rows)),
-    }
+    return Account(
+        account=account,
+        journeys=len(members),
+        former=len(rows) - len(members),
+        stages={name: stages[name] for name in rules.names if name in stages},
+        score=sum(row["score"] for row in members),
+        value=dict(sorted(value.items())),
+        last_seen=time_text(max(row["last_seen"] for row in rows)),
+    )
 
 
 async def list_dead_letters(

@@ -9,6 +9,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from schemas.answers.events import Accepted, Rejected
 from schemas.decode import decode
 from schemas.envelope import MAX_BYTES
 from schemas.errors import TandemError
@@ -65,7 +66,7 @@ class Gateway:
 
     async def publish(
         self, owner: str, body: bytes, admit: Callable[[Event], None] = lambda _: None
-    ) -> list[dict[str, Any]]:
+    ) -> list[Accepted | Rejected]:
         """Publish one event or an array; one answer for each, in order. `admit` raises Rejection for what may not be.
 
         Raises InvalidBody, or BrokerUnavailable where nothing may be called accepted.
@@ -86,24 +87,24 @@ class Gateway:
 
     async def _publish(
         self, producer: AIOKafkaProducer, owner: str, values: list[bytes], admit: Callable[[Event], None]
-    ) -> list[dict[str, Any]]:
+    ) -> list[Accepted | Rejected]:
         headers = [("received_at", datetime.now(UTC).isoformat().encode())]
-        answers: list[dict[str, Any]] = []
-        sent: list[tuple[int, asyncio.Future[Any]]] = []
+        found: list[Rejected | tuple[str, asyncio.Future[Any]]] = []
         for value in values:
             try:
                 event = decode(value, owner)
                 admit(event)
-            except Rejection as rejection:
-                answers.append(_rejected(rejection))
+            except Rejection as one:
+                found.append(Rejected(reason=one.reason, field=one.field, message=one.message))
                 continue
             future = await producer.send(self._topics[owner], value, key=key_of(event), headers=headers)
-            sent.append((len(answers), future))
-            answers.append({"status": "accepted", "id": format_id(event.id)})
-        for index, future in sent:
-            place = await future
-            answers[index] |= {"topic": place.topic, "partition": place.partition, "offset": place.offset}
-        return answers
+            found.append((format_id(event.id), future))
+        return [one if isinstance(one, Rejected) else await _accepted(*one) for one in found]
+
+
+async def _accepted(id_: str, sent: "asyncio.Future[Any]") -> Accepted:
+    place = await sent
+    return Accepted(id=id_, topic=place.topic, partition=place.partition, offset=place.offset)
 
 
 def split(body: bytes) -> list[bytes]:
@@ -125,12 +126,3 @@ def key_of(event: Event) -> bytes | None:
         return None
     type_, value = min(event.identities, key=lambda found: _IDENTITY_ORDER.index(found[0]))
     return f"{type_}:{value}".encode()
-
-
-def _rejected(rejection: Rejection) -> dict[str, Any]:
-    return {
-        "status": "rejected",
-        "reason": rejection.reason,
-        "field": rejection.field,
-        "message": rejection.message,
-    }

@@ -3,6 +3,8 @@
 from collections import Counter
 from typing import Any
 
+import msgspec
+
 from projections.attribution.report import Attribution, By
 from projections.journey.moments import Moment
 from projections.playbook.model import AttributionModel, AttributionRules
@@ -31,7 +33,8 @@ def attributed(
     found = Attribution(rules, model, by)
     for moments in journeys:
         found.add(moments)
-    return found.view()
+    view: dict[str, Any] = msgspec.to_builtins(found.view())
+    return view
 
 
 def credit(view: dict[str, Any], currency: str = "EUR") -> dict[str | None, int]:

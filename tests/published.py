@@ -10,6 +10,7 @@ from unittest.mock import patch
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
@@ -141,7 +142,10 @@ async def assert_journeys(kafka: KafkaSettings, connection: asyncpg.Connection, 
         assert places.setdefault(key, record.partition) == record.partition
         found[key] = None if record.value is None else orjson.loads(record.value)
     journeys = await read_journeys(connection, UUID(int=0), 1_000_000)
-    expected = {str(journey.summary.journey_id): feed_journey_view(journey, RULES, at) for journey in journeys}
+    expected = {
+        str(journey.summary.journey_id): msgspec.to_builtins(feed_journey_view(journey, RULES, at))
+        for journey in journeys
+    }
     live = {key: value for key, value in found.items() if value is not None}
     assert live.keys() == expected.keys()
     assert [(live[key], expected[key]) for key in live if live[key] != expected[key]] == []
@@ -162,6 +166,6 @@ async def assert_transitions(kafka: KafkaSettings, connection: asyncpg.Connectio
     assert found.keys() == expected.keys()
     for seq, record in found.items():
         told = orjson.loads(record.value) | {"journey": None}
-        assert told == change_view(expected[seq], None, RULES)
+        assert told == msgspec.to_builtins(change_view(expected[seq], None, RULES))
         assert record.key.decode() == told["journey_id"]
     return changes

@@ -22,7 +22,7 @@ class Refused(Exception):
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(f"{status}: {why}")
-        self.status = status  #: 401: nobody known; 403: somebody who may not; 503: it cannot be said now
+        self.status = status  #: 401: nobody known; 403: somebody who may not; 503: it is not known now
         self.why = why
 
 

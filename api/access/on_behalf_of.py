@@ -21,12 +21,12 @@ def speaker(
     caller = caller_of(request)
     if caller is None:
         if department is None or by is None:
-            raise HTTPException(422, "while access is off nobody knows who asks: name `department` and `by`")
+            raise HTTPException(422, "access is off, so the API does not know who asks: give `department` and `by`")
         return {"department": department, "by": by}
     own = sorted({speaks_for[role] for role in caller.roles if role in speaks_for})
     chosen = own[0] if department is None and len(own) == 1 else department
     if chosen is None:
-        raise HTTPException(422, f"you speak for {' and '.join(own)}: name the `department`")
+        raise HTTPException(422, f"you speak for {' and '.join(own)}: give the `department`")
     if chosen not in own:
         raise HTTPException(403, f"your token does not let you decide for {chosen}")
     return {"department": chosen, "by": caller.name}

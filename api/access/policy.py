@@ -91,9 +91,9 @@ def may(roles: frozenset[str], endpoints: list[str]) -> bool:
     return bool(rules) and all(rule is not None and rule.roles & roles for rule in rules)
 
 
-def may_publish(roles: frozenset[str], department: str | None, owner: str) -> bool:
-    """Whether events may be published to an owner's topic; `department` is the API key's."""
-    return bool(roles & PLANNERS) if owner == "joint" else owner == department
+def may_publish(roles: frozenset[str], department: str | None, topic: str) -> bool:
+    """Whether events may be published to the topic of a department, or of both; `department` is the API key's."""
+    return bool(roles & PLANNERS) if topic == "joint" else topic == department
 
 
 def departments_of(roles: frozenset[str]) -> frozenset[str]:
@@ -102,7 +102,7 @@ def departments_of(roles: frozenset[str]) -> frozenset[str]:
 
 
 def topics_of(roles: frozenset[str]) -> list[str] | None:
-    """Owners of the topics whose dead letters the roles may see; None for all."""
+    """Departments of the topics whose dead letters the roles may see; None for all."""
     return None if AUDITOR in roles else sorted({DEPARTMENTS[role] for role in roles if role in DEPARTMENTS})
 
 

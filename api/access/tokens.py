@@ -70,7 +70,7 @@ class Tokens:
         try:
             header = jwt.get_unverified_header(token)
         except _FAULTS as error:
-            raise InvalidToken(f"it is no token ({type(error).__name__})") from error
+            raise InvalidToken(f"it is not a token ({type(error).__name__})") from error
         algorithm, kid = header.get("alg"), header.get("kid")
         if algorithm not in ALGORITHMS or not isinstance(kid, str):
             raise InvalidToken("it names no key, or an algorithm that is not allowed")

@@ -11,7 +11,7 @@ _FEED, _SNAPSHOT = 24, 40  #: bytes of a cursor, without and with a place in a s
 
 
 class InvalidCursor(TandemError):
-    """The text is no cursor that this API gave out."""
+    """The text is not a cursor of this API."""
 
 
 class Cursor(NamedTuple):
@@ -32,8 +32,8 @@ def parse_cursor(text: str) -> Cursor:
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (ValueError, binascii.Error) as error:
-        raise InvalidCursor("the cursor is none that this API gave out") from error
+        raise InvalidCursor("invalid cursor: take it from an answer of this API, as it is") from error
     seq = int.from_bytes(raw[16:24], "big")
     if len(raw) not in (_FEED, _SNAPSHOT) or seq >= 1 << 63:
-        raise InvalidCursor("the cursor is none that this API gave out")
+        raise InvalidCursor("invalid cursor: take it from an answer of this API, as it is")
     return Cursor(UUID(bytes=raw[:16]), seq, UUID(bytes=raw[24:]) if len(raw) == _SNAPSHOT else None)

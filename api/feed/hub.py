@@ -7,18 +7,19 @@ go, and goes on from its cursor when it comes back.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
-import orjson
 import structlog
 
 from api.feed.cursor import Cursor
+from api.http.answers import encode
 from projections.playbook.model import Rules
 from projections.playbook.windows import Window
-from projections.views.feed import CREDIT, FeedChange, FeedJourney, change_view, feed_journey_view
+from projections.views.feed import FeedChange, FeedJourney, change_view, feed_journey_view
 from projections.views.interest import Interest, topics_of
+from schemas.answers import journeys as answers
 from store.feed import CHANNEL, Head, read_changes, read_head
 from store.session import CONNECTION_LOST, Reader, open_connection
 from streams.engine.live_rules import Agreed
@@ -30,8 +31,6 @@ _POLL_SECONDS = 0.25  #: between two looks when no hint comes
 _WAITING_CHANGES = 5_000  #: for one subscriber, at most
 _WAITING_BYTES = 4 * 1024 * 1024
 _RETRY_SECONDS = 1.0
-#: What a correction of credit tells: who may not see one of these is not told the lines.
-_OF_CREDIT = frozenset({"channel", "campaign", "value"})
 
 
 class Message(NamedTuple):
@@ -206,7 +205,7 @@ class Printer:
     def __init__(self, rules: Rules, at: int) -> None:
         self._rules = rules
         self._at = at
-        self._views: dict[UUID, dict[str, Any]] = {}
+        self._views: dict[UUID, answers.FeedJourney] = {}
         self._changes: dict[tuple[int, str], Message] = {}
 
     def change(self, change: FeedChange, cursor: Cursor, window: Window) -> Message:
@@ -214,23 +213,23 @@ class Printer:
         key = (change.seq, window.name)
         if key not in self._changes:
             journey = None if change.journey is None else window.show(self._view(change.journey))
-            if change.kind == CREDIT and window.hidden & _OF_CREDIT:
-                change = change._replace(detail={"hidden": sorted(window.hidden & _OF_CREDIT)})
-            data = orjson.dumps(change_view(change, journey, self._rules))
+            if change.detail is not None:
+                change = change._replace(detail=window.show(change.detail))
+            data = encode(change_view(change, journey, self._rules))
             whose = None if change.journey is None else change.journey_id
             self._changes[key] = Message("change", cursor, data, whose)
         return self._changes[key]
 
     def journey(self, journey: FeedJourney, cursor: Cursor, window: Window) -> Message:
         """A journey of a snapshot, as one sees it through a window."""
-        data = orjson.dumps(window.show(self._view(journey)))
+        data = encode(window.show(self._view(journey)))
         return Message("journey", cursor, data, journey.summary.journey_id)
 
     def stage(self, journey: FeedJourney) -> int:
         """The stage that a journey is in."""
-        return self._rules.names.index(self._view(journey)["stage"])
+        return self._rules.names.index(self._view(journey).stage)
 
-    def _view(self, journey: FeedJourney) -> dict[str, Any]:
+    def _view(self, journey: FeedJourney) -> answers.FeedJourney:
         key = journey.summary.journey_id
         if key not in self._views:
             self._views[key] = feed_journey_view(journey, self._rules, self._at)

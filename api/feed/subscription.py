@@ -14,6 +14,7 @@ from api.feed.cursor import Cursor
 from api.feed.hub import Message, Printer, Subscriber
 from projections.playbook.windows import Window
 from projections.views.interest import Interest
+from schemas.answers.changes import ResetReason
 from schemas.errors import TandemError
 from store.feed import Head, read_changes, read_head, read_journeys
 
@@ -29,11 +30,11 @@ class FeedNotReady(TandemError):
 
 
 class FeedReset(TandemError):
-    """One cannot go on from this cursor: start over, with a snapshot. `reason` says why."""
+    """The feed cannot go on from this cursor: start over, with a snapshot. `reason` says why."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"one cannot go on from this cursor ({reason}): start over with snapshot=true")
-        self.reason = reason  #: too_old, other_epoch or ahead
+    def __init__(self, reason: ResetReason) -> None:
+        super().__init__(f"the feed cannot go on from this cursor ({reason}): start over with snapshot=true")
+        self.reason = reason
 
 
 class Following(NamedTuple):
@@ -150,8 +151,8 @@ class Following(NamedTuple):
             hub.remove(subscriber)
 
 
-def refusal(head: Head, cursor: Cursor) -> str | None:
-    """Why one cannot go on from a cursor; None where one can."""
+def refusal(head: Head, cursor: Cursor) -> ResetReason | None:
+    """Why the feed cannot go on from a cursor; None where it can."""
     if cursor.epoch != head.epoch:
         return "other_epoch"
     if cursor.seq > head.seq:

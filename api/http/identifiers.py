@@ -4,7 +4,8 @@ import uuid
 
 from starlette.exceptions import HTTPException
 
-from projections.identifiers import PERSON_TYPES, normalise
+from projections.identifiers import PERSON_TYPES, key_at, normalise
+from projections.identity.workspace import Workspace
 from projections.playbook.model import Rules
 
 
@@ -17,10 +18,17 @@ def key_of(identifier: str, rules: Rules) -> bytes:
         try:
             return uuid.UUID(value).bytes
         except ValueError as error:
-            raise HTTPException(422, f"{value[:64]} is no journey id: it has the form of a UUID") from error
+            raise HTTPException(422, f"{value[:64]} is not a journey id: write a UUID") from error
     regions = set(rules.phone_regions.values()) if type_ == "phone" else set()
     for region in (None, *sorted(regions)):
         found = normalise(type_, value[:512], region)
         if found is not None:
             return found.key
-    raise HTTPException(422, f"{type_}:{value[:64]} names nobody: the value is blocked or cannot be read")
+    raise HTTPException(422, f"{type_}:{value[:64]} names nobody: the value is blocked or unreadable")
+
+
+def newest_key(workspace: Workspace, key: bytes) -> bytes:
+    """The key that an identifier has since its last release, if anybody has used it since."""
+    times = workspace.register.releases.get(key, [])
+    later = [key_at(key, at, workspace.register.releases) for at in reversed(times)]
+    return next((one for one in later if one in workspace.home), key)

@@ -1,21 +1,26 @@
 """Errors over HTTP: application/problem+json (RFC 9457)."""
 
-import orjson
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from api.http.answers import encode
+from schemas.answers.parts import Answer
+from schemas.answers.problems import Problem
+
+MEDIA_TYPE = "application/problem+json"
+
 
 def problem(status: int, title: str, detail: str, **headers: str) -> Response:
     """A problem document."""
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return Response(
-        orjson.dumps(body),
-        status,
-        media_type="application/problem+json",
-        headers={name.replace("_", "-"): value for name, value in headers.items()},
-    )
+    return as_problem(Problem(title=title, status=status, detail=detail), status, **headers)
+
+
+def as_problem(body: Answer, status: int, **headers: str) -> Response:
+    """A problem document with more fields than every problem has."""
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(encode(body), status, media_type=MEDIA_TYPE, headers=names)
 
 
 async def on_http_error(_: Request, error: Exception) -> Response:
@@ -35,5 +40,5 @@ async def on_invalid_request(_: Request, error: Exception) -> Response:
 
 
 async def on_unexpected(_: Request, __: Exception) -> Response:
-    """A fault of ours: the log has it, the answer does not."""
-    return problem(500, "Internal error", "the request could not be answered; the server's log says why")
+    """A bug: the log has it, the answer does not."""
+    return problem(500, "Internal error", "something went wrong; the server's log has the details")

@@ -1,4 +1,4 @@
-"""Parameters of requests: one that nobody knows, or that stands twice, is a mistake and is not passed over."""
+"""Parameters of requests: one that is unknown, or given more than once, is an error."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -35,7 +35,7 @@ def _check(request: Request, known: set[str]) -> None:
     """Raises HTTPException 422."""
     for name in request.query_params:
         if name not in known:
-            has = f"it has {', '.join(sorted(known))}" if known else "it has none"
-            raise HTTPException(422, f"there is no parameter {name[:64]!r} here: {has}")
+            has = f"use {', '.join(sorted(known))}" if known else "this operation takes none"
+            raise HTTPException(422, f"there is no parameter {name[:64]!r}: {has}")
         if len(request.query_params.getlist(name)) > 1:
-            raise HTTPException(422, f"the parameter {name} stands twice: give one")
+            raise HTTPException(422, f"the parameter {name} is given more than once")

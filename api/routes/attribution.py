@@ -4,12 +4,12 @@ import asyncio
 from contextlib import aclosing
 from typing import Annotated
 
-import orjson
 from fastapi import Query, Request
 from starlette.responses import Response
 
 from api.access.caller import refuse_hidden, window_of
 from api.context import context_of
+from api.http.answers import answer
 from api.http.strict_parameters import strict_router
 from projections.attribution.paths import moments_of
 from projections.attribution.report import Attribution, By
@@ -19,7 +19,9 @@ from store.scan import scan_pages
 router = strict_router("/v1")
 
 
-@router.get("/attribution", summary="Which channels or campaigns have credit for what was booked")
+@router.get(
+    "/attribution", operation_id="get_attribution", summary="Give channels or campaigns credit for what was booked"
+)
 async def attribution(
     request: Request,
     model: Annotated[AttributionModel | None, Query()] = None,
@@ -39,7 +41,7 @@ async def attribution(
         async for states in pages:
             await asyncio.to_thread(_add, found, states)
     view = await asyncio.to_thread(found.view)
-    return Response(orjson.dumps(window_of(request).show(view)), media_type="application/json")
+    return answer(window_of(request).show(view))
 
 
 def _add(found: Attribution, states: list[bytes]) -> None:

@@ -20,33 +20,52 @@ from api.context import Context, context_of
 from api.feed.cursor import Cursor, InvalidCursor, parse_cursor
 from api.feed.hub import Message
 from api.feed.subscription import NOTHING, FeedNotReady, FeedReset, Following
+from api.http.answers import encode
 from api.http.identifiers import key_of
+from api.http.parameters import Text
 from api.http.problems import problem
 from api.http.strict_parameters import strict_router
 from projections.identifiers import normalise
 from projections.playbook.windows import Window
 from projections.views.feed import KINDS
 from projections.views.interest import Interest
-
-Kind = Literal["changed", "created", "merged", "vanished", "split", "handoff", "entered", "left", "credit"]
+from schemas.answers.changes import Change, ChangeKind, Reset
+from schemas.answers.export import schema_of
+from schemas.answers.journeys import FeedJourney
 
 router = strict_router("/v1")
 
-Text = Annotated[str | None, Query(max_length=512, pattern=r"^[^\x00]*$")]
 _STREAM = "text/event-stream"
 _STUCK_SECONDS = 10.0  #: after which a subscriber that takes nothing is let go
 _RETRY_MS = 2_000
 _RECORDED = 5_000  #: journeys that a stream remembers to have recorded, at most
 _RECORDED_SECONDS = 60.0  #: after which it forgets them
+#: What a stream tells, for its readers.
+_EVENTS = (
+    "Server-sent events; each `id` is the cursor behind it. `journey`: one of a snapshot. `live`: the snapshot is "
+    "complete. `change`: a change. `progress`: nothing new up to here. `reset`: start over with snapshot=true"
+)
+_X_EVENTS = {
+    "journey": schema_of((FeedJourney,)),
+    "change": schema_of((Change,)),
+    "reset": schema_of((Reset,)),
+    "live": {"type": "object"},
+    "progress": {"type": "object"},
+}
 _FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 
 
 @router.get(
     "/changes",
-    summary="The change feed",
+    operation_id="list_changes",
+    summary="Follow the change feed",
     responses={
-        200: {"content": {_STREAM: {}, "application/json": {}}, "description": "Changes in the order of their commits"},
-        410: {"description": "One cannot go on from this cursor: start over with snapshot=true"},
+        200: {
+            "description": "Changes in the order of their commits",
+            "content": {_STREAM: {"schema": {"type": "string", "description": _EVENTS}, "x-events": _X_EVENTS}},
+        },
+        404: {"description": "No event names this person"},
+        410: {"description": "The cursor is too old, or of another feed: start over with snapshot=true"},
         503: {"description": "No worker has run yet, or the database does not answer"},
     },
 )
@@ -56,16 +75,16 @@ async def changes(
     stage: Text = None,
     journey: Text = None,
     account: Text = None,
-    kind: Annotated[Kind | None, Query()] = None,
+    kind: Annotated[ChangeKind | None, Query()] = None,
     cursor: Text = None,
     snapshot: bool = False,
     wait: Annotated[float, Query(ge=0, le=30)] = 0,
     last_event_id: Annotated[str | None, Header(max_length=512)] = None,
 ) -> Response:
-    """Each change once, in order, without gaps; from now on, or on from a `cursor` (or `Last-Event-ID`).
+    """Each change once, in order, without gaps: from now on, or after a `cursor` (or `Last-Event-ID`).
 
-    `snapshot=true` tells all journeys first. As `text/event-stream` (by `Accept`) it goes on without end; as JSON it
-    answers with what there is, after at most `wait` seconds of waiting for news.
+    `snapshot=true` tells all journeys first. As `text/event-stream` (by `Accept`) it never ends; as JSON it answers
+    with what there is, after waiting for news for at most `wait` seconds.
     """
     context, window = context_of(request), window_of(request)
     if account is not None:
@@ -111,7 +130,7 @@ def _account(name: str | None) -> str | None:
         return None
     found = normalise("account", name)
     if found is None:
-        raise HTTPException(422, f"{name[:64]!r} names no account")
+        raise HTTPException(422, f"{name[:64]!r} is not an account name")
     return found.value
 
 
@@ -120,7 +139,7 @@ async def _journey_id(context: Context, window: Window, identifier: str) -> UUID
     found = await context.lookup.journey(key)
     refuse_veiled(window, found, identifier, key)
     if found is None:
-        raise HTTPException(404, f"no event has named {identifier}")
+        raise HTTPException(404, f"no journey found for {identifier}")
     return UUID(bytes=found.journey_id)
 
 
@@ -148,13 +167,12 @@ class _Reads:
 
 
 def _answer(batch: list[Message]) -> Response:
-    found = {
-        kind: [orjson.Fragment(message.data) for message in batch if message.event == event]
-        for kind, event in (("journeys", "journey"), ("changes", "change"))
-    }
+    """A ChangePage, put together from messages that are encoded already."""
+    journeys, changes = (b",".join(one.data for one in batch if one.event == kind) for kind in ("journey", "change"))
     cursor = batch[-1].cursor
-    body = found | {"cursor": str(cursor), "live": cursor.after is None}
-    return Response(orjson.dumps(body), media_type="application/json")
+    end = orjson.dumps({"cursor": str(cursor), "live": cursor.after is None})
+    body = b'{"journeys":[%b],"changes":[%b],%b' % (journeys, changes, end[1:])
+    return Response(body, media_type="application/json")
 
 
 class _EventStream(Response):
@@ -200,7 +218,7 @@ class _EventStream(Response):
                     yield b"".join([_frame(message) for message in batch])
         except FeedReset as error:
             # an empty id: who comes back by itself does not come back with the cursor that was refused
-            yield b"id\nevent: reset\ndata: %b\n\n" % orjson.dumps({"reason": error.reason})
+            yield b"id\nevent: reset\ndata: %b\n\n" % encode(Reset(reason=error.reason))
         except (FeedNotReady, Refused, *_FAILURES):
             return  # the subscriber comes back with its cursor
 

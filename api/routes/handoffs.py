@@ -1,12 +1,10 @@
-"""Hand-offs over HTTP: the queue, one of them with its history, and decisions; and audiences."""
+"""`/v1/handoffs`: the queue, one hand-off with its history, the report, and decisions."""
 
-import base64
 import uuid
 from typing import Annotated, Any, Literal
 
-import orjson
-from fastapi import Body, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Body, Request
+from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -14,30 +12,26 @@ from api.access.caller import record, window_of
 from api.access.on_behalf_of import Department, speaker
 from api.access.policy import DEPARTMENTS
 from api.context import Context, context_of
-from api.http.problems import problem
+from api.http.answers import answer
+from api.http.cursors import cursor_of, place_of
+from api.http.parameters import Cursor, Limit, Name, Somebody, Words
 from api.http.strict_parameters import strict_router
-from projections.journey.handoffs import ACCEPTED, OFFERED, SUPERSEDED, Handoff, Happening, happenings
+from api.joint_events import publish_joint
+from projections.journey.handoffs import Decision, Handoff, Happening, happenings, objection
 from projections.journey.journey import Journey, decode_journey
-from projections.journey.lifecycle import advance, copy_of
+from projections.journey.lifecycle import Lifecycle, advance, copy_of
+from projections.playbook.model import Rules
 from projections.text import time_text
-from projections.views.feed import feed_journey_view
 from projections.views.handoffs import handoff_view
 from projections.views.summary import contact_view
-from store import audiences as audience_store
+from schemas.answers import handoffs as answers
 from store import handoffs as store
 from store.handoff_report import handoff_report
 from store.handoffs import Waiting
-from streams.gateway import BrokerUnavailable
 
 router = strict_router("/v1")
 
-Limit = Annotated[int, Query(ge=1, le=200)]
-Name = Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00]*$")]
-Cursor = Annotated[str | None, Query(max_length=128)]
-Words = Annotated[str, Field(min_length=1, max_length=2048)]
 _TYPES = {"accept": "handoff_accepted", "reject": "handoff_rejected", "withdraw": "handoff_withdrawn"}
-_WRONG_CURSOR = "the cursor is none that this API gave out"
-_FIRST = uuid.UUID(int=0)
 
 
 class HandoffDecision(BaseModel):
@@ -48,14 +42,10 @@ class HandoffDecision(BaseModel):
     decision: Literal["accept", "reject", "withdraw"]
     department: Department | None = None
     reason: Words | None = None
-    by: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    by: Somebody | None = None
 
 
-def _json(body: object, status: int = 200) -> Response:
-    return Response(orjson.dumps(body), status, media_type="application/json")
-
-
-@router.get("/handoffs", summary="Hand-offs that wait for somebody, the most overdue first")
+@router.get("/handoffs", operation_id="list_handoffs", summary="List open hand-offs, the most overdue first")
 async def queue(
     request: Request,
     team: Name = None,
@@ -68,56 +58,69 @@ async def queue(
     context = context_of(request)
     at = context.clock()
     async with context.pool.acquire() as connection:
-        found = await store.queue(connection, at, team, kind, overdue, _after(cursor), limit + 1)
-    items = [item for one in found[:limit] if (item := _item(one, context, at)) is not None]
-    await record(request, [item["journey"]["journey_id"] for item in items])
-    next_ = _cursor(found[limit - 1]) if len(found) > limit else None
-    return _json(window_of(request).show({"items": items, "next_cursor": next_}))
+        found = await store.queue(connection, at, team, kind, overdue, _behind(cursor), limit + 1)
+    items = [item for one in found[:limit] if (item := _item(one, context.rules, at)) is not None]
+    await record(request, [item.journey.journey_id for item in items])
+    more = _cursor(found[limit - 1]) if len(found) > limit else None
+    return answer(window_of(request).show(answers.HandoffPage(items=items, next_cursor=more)))
 
 
-@router.get("/handoffs/report", summary="How hand-offs went, by kind and tier")
+@router.get("/handoffs/report", operation_id="get_handoff_report", summary="Report how hand-offs went")
 async def report(request: Request) -> Response:
-    """Offered, accepted, rejected, resolved, expired; deadlines met and missed by now. Superseded ones do not count."""
+    """By kind and tier: deadlines met and missed by now. Superseded hand-offs do not count."""
     context = context_of(request)
     async with context.pool.acquire() as connection:
         items = await handoff_report(connection, context.clock())
-    return _json({"items": items})
+    return answer(answers.HandoffReport(items=items))
 
 
-@router.get("/handoffs/{handoff}", summary="One hand-off, with what happened to it")
+@router.get(
+    "/handoffs/{handoff}",
+    operation_id="get_handoff",
+    summary="Get one hand-off, with what happened to it",
+    responses={404: {"description": "There is no such hand-off"}},
+)
 async def handoff(request: Request, handoff: uuid.UUID) -> Response:
     """`history`: all that has happened to it, in order."""
     context = context_of(request)
     at = context.clock()
     found = await _find(context, handoff)
-    item = _item(found, context, at)
-    if item is None:
+    item, one = _item(found, context.rules, at), _handoff_of(found, _life_at(found, context.rules, at))
+    if item is None or one is None:
         raise HTTPException(404, f"there is no hand-off {handoff}")
-    one = _handoff_of(found, context, at)
-    assert one is not None, "it was shown"
-    item["history"] = [_happening(happening) for happening in happenings(one) if happening.at <= at]
-    await record(request, [item["journey"]["journey_id"]])
-    return _json(window_of(request).show(item))
+    history = [_happening(happening) for happening in happenings(one) if happening.at <= at]
+    await record(request, [item.journey.journey_id])
+    details = answers.HandoffDetails(handoff=item.handoff, journey=item.journey, history=history)
+    return answer(window_of(request).show(details))
 
 
 @router.post(
     "/handoffs/{handoff}/decisions",
+    operation_id="decide_handoff",
     summary="Accept, reject or withdraw a hand-off",
+    status_code=201,
     responses={
         201: {"description": "Published as a joint event"},
-        409: {"description": "It would not count; the answer says why"},
+        404: {"description": "There is no such hand-off"},
+        409: {"description": "It would not count; `detail` says why"},
         503: {"description": "The broker did not acknowledge; look at the hand-off before you send it again"},
     },
 )
 async def decide(request: Request, handoff: uuid.UUID, wanted: Annotated[HandoffDecision, Body()]) -> Response:
-    """Who receives accepts or rejects, who gave withdraws. The fold decides what counts, by the time it happened."""
+    """The department that receives accepts or rejects, the one that offers withdraws.
+
+    The projection decides what counts, by the time of the decision.
+    """
     context = context_of(request)
     said_by = speaker(request, wanted.department, wanted.by, DEPARTMENTS)
-    found = await _find(context, handoff)
-    one = _handoff_of(found, context, context.clock())
-    if one is None:
+    found, at = await _find(context, handoff), context.clock()
+    life = _life_at(found, context.rules, at)
+    if _handoff_of(found, life) is None:
         raise HTTPException(404, f"there is no hand-off {handoff}")
-    _refuse_void(one, wanted.decision, said_by, context)
+    decision = Decision(str(handoff), _TYPES[wanted.decision], said_by["department"], said_by["by"])
+    reason = objection(life.handoffs, decision, context.rules.at(at).handoffs)
+    if reason is not None:
+        raise HTTPException(409, f"the decision would not count: {reason}")
     if wanted.decision == "reject" and wanted.reason is None:
         raise HTTPException(422, "reason: say why")
     data: dict[str, Any] = {"handoff": str(handoff), **said_by}
@@ -125,22 +128,8 @@ async def decide(request: Request, handoff: uuid.UUID, wanted: Annotated[Handoff
         data["reason"] = wanted.reason
     identities = [_identity(decode_journey(found.journey_id.bytes, 0, found.state))]
     await record(request, [found.journey_id])
-    return await _publish(context, _TYPES[wanted.decision], data, identities)
-
-
-def _refuse_void(one: Handoff, decision: str, said_by: dict[str, str], context: Context) -> None:
-    """Raises HTTPException where the decision would not count."""
-    side = one.from_ if decision == "withdraw" else one.to
-    if said_by["department"] != side:
-        raise HTTPException(409, f"it is {side}'s to {decision}")
-    terms = context.rules.at(context.clock()).handoffs
-    kind = None if terms is None else terms.kinds.get(one.kind)
-    if decision != "withdraw" and kind is not None and kind.members and said_by["by"] not in kind.members:
-        raise HTTPException(409, f"{said_by['by']} is not of the team {one.team}")
-    fitting = {"accept": (OFFERED, SUPERSEDED), "reject": (OFFERED,), "withdraw": (OFFERED, ACCEPTED)}
-    if one.state not in fitting[decision]:
-        view = handoff_view(one, context.clock()) or {"state": "not offered yet"}
-        raise HTTPException(409, f"the hand-off is {view['state']}: it cannot be {_TYPES[decision].partition('_')[2]}")
+    event = await publish_joint(context, decision.type, data, identities, at, "the hand-off")
+    return answer(answers.HandoffDecided(event=event, handoff=str(handoff)), 201)
 
 
 def _identity(journey: Journey) -> dict[str, str]:
@@ -149,24 +138,29 @@ def _identity(journey: Journey) -> dict[str, str]:
     return {"type": known.type, "value": known.value}
 
 
-def _handoff_of(found: Waiting, context: Context, at: int) -> Handoff | None:
+def _life_at(found: Waiting, rules: Rules, at: int) -> Lifecycle:
+    """The lifecycle of a hand-off's journey at a time, microseconds since 1970 UTC."""
     journey = decode_journey(found.journey_id.bytes, 0, found.state)
     assert journey.life is not None, "a stored journey has a lifecycle"
     life = copy_of(journey.life)
-    advance(life, at, context.rules)
+    advance(life, at, rules)
+    return life
+
+
+def _handoff_of(found: Waiting, life: Lifecycle) -> Handoff | None:
     return next((one for one in life.handoffs if one.id == found.handoff_id.bytes), None)
 
 
-def _item(found: Waiting, context: Context, at: int) -> dict[str, Any] | None:
-    one = _handoff_of(found, context, at)
+def _item(found: Waiting, rules: Rules, at: int) -> answers.HandoffItem | None:
+    one = _handoff_of(found, _life_at(found, rules, at))
     view = None if one is None else handoff_view(one, at)
     if view is None:
         return None
-    return {"handoff": view, "journey": {"journey_id": str(found.journey_id), **contact_view(found.state)}}
+    return answers.HandoffItem(handoff=view, journey=contact_view(found.journey_id, found.state))
 
 
-def _happening(happening: Happening) -> dict[str, Any]:
-    return {"at": time_text(happening.at), "what": happening.what, "by_time": happening.by_time}
+def _happening(happening: Happening) -> answers.Happening:
+    return answers.Happening(at=time_text(happening.at), what=happening.what, by_time=happening.by_time)
 
 
 async def _find(context: Context, handoff: uuid.UUID) -> Waiting:
@@ -178,72 +172,11 @@ async def _find(context: Context, handoff: uuid.UUID) -> Waiting:
 
 
 def _cursor(last: Waiting) -> str:
-    return base64.urlsafe_b64encode(last.due_at.to_bytes(8, "big") + last.handoff_id.bytes).decode().rstrip("=")
+    return cursor_of(last.due_at.to_bytes(8, "big") + last.handoff_id.bytes)
 
 
-def _after(cursor: str | None) -> tuple[int, uuid.UUID] | None:
+def _behind(cursor: str | None) -> tuple[int, uuid.UUID] | None:
     if cursor is None:
         return None
-    try:
-        raw = base64.urlsafe_b64decode(cursor + "==")
-        return int.from_bytes(raw[:8], "big", signed=True), uuid.UUID(bytes=raw[8:])
-    except (ValueError, UnicodeEncodeError) as error:
-        raise HTTPException(422, _WRONG_CURSOR) from error
-
-
-async def _publish(context: Context, type_: str, data: dict[str, Any], identities: list[dict[str, str]]) -> Response:
-    if context.gateway is None:
-        return problem(503, "No broker", "this API was started without a broker", Retry_After="60")
-    event = {
-        "id": str(uuid.uuid4()),
-        "type": type_,
-        "source": "tandem-api",
-        "occurred_at": time_text(context.clock()),
-        "identities": identities,
-        "data": data,
-    }
-    try:
-        [answer] = await context.gateway.publish("joint", orjson.dumps(event))
-    except BrokerUnavailable as error:
-        detail = f"{error}. It may count all the same: look at the hand-off before you send it again"
-        return problem(503, "Broker unavailable", detail, Retry_After="1")
-    if answer["status"] != "accepted":
-        raise HTTPException(422, answer["message"])
-    return _json({"event": answer, "handoff": data["handoff"]}, 201)
-
-
-@router.get("/audiences", summary="The playbook's audiences, and how many are in each")
-async def audiences(request: Request) -> Response:
-    """As of now."""
-    context = context_of(request)
-    at = context.clock()
-    async with context.pool.acquire() as connection:
-        sizes = await audience_store.audience_sizes(connection, at)
-    items = [
-        {
-            "audience": one.name,
-            "members": sizes.get(one.name, 0),
-            "stages": [context.rules.names[n] for n in sorted(one.stages)],
-        }
-        for one in context.rules.at(at).audiences
-    ]
-    return _json({"items": items})
-
-
-@router.get("/audiences/{name}", summary="Who is in an audience, in pages")
-async def members(request: Request, name: str, cursor: Cursor = None, limit: Limit = 50) -> Response:
-    """Journeys in short, with identifiers and consent, in the order of their ids."""
-    context = context_of(request)
-    at = context.clock()
-    if name not in {one.name for one in context.rules.at(at).audiences}:
-        raise HTTPException(404, f"the playbook has no audience {name[:64]!r}")
-    try:
-        after = _FIRST if cursor is None else uuid.UUID(cursor)
-    except ValueError as error:
-        raise HTTPException(422, _WRONG_CURSOR) from error
-    async with context.pool.acquire() as connection:
-        found = await audience_store.audience_members(connection, at, name, after, limit + 1)
-    items = [feed_journey_view(journey, context.rules, at) for journey in found[:limit]]
-    await record(request, [item["journey_id"] for item in items])
-    next_ = items[-1]["journey_id"] if len(found) > limit else None
-    return _json(window_of(request).show({"items": items, "next_cursor": next_}))
+    place = place_of(cursor, 24)
+    return int.from_bytes(place[:8], "big", signed=True), uuid.UUID(bytes=place[8:])

@@ -6,21 +6,28 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 from starlette.responses import Response
 
 from api.context import context_of
+from api.http.answers import answer
 from api.http.problems import problem
 from api.http.strict_parameters import strict_router
+from schemas.answers.health import Alive, Ready
 from store.identity import count_quarantined
 from store.status import has_tables, progress
 
 router = strict_router()
 
 
-@router.get("/healthz", summary="The process lives")
-async def healthz() -> dict[str, str]:
+@router.get("/healthz", operation_id="get_health", summary="Check that the process lives")
+async def healthz() -> Response:
     """Always answers while the process can."""
-    return {"status": "ok"}
+    return answer(Alive())
 
 
-@router.get("/readyz", summary="Queries can be answered")
+@router.get(
+    "/readyz",
+    operation_id="get_readiness",
+    summary="Check that queries can be answered",
+    responses={503: {"description": "The database does not answer"}},
+)
 async def readyz(request: Request) -> Response:
     """503 while the database does not answer."""
     try:
@@ -28,10 +35,10 @@ async def readyz(request: Request) -> Response:
         await has_tables(context_of(request).pool, timeout=3)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
         return problem(503, "Not ready", "the database does not answer", Retry_After="1")
-    return Response(b'{"status":"ready"}', media_type="application/json")
+    return answer(Ready())
 
 
-@router.get("/metrics", summary="Figures for Prometheus")
+@router.get("/metrics", operation_id="get_metrics", summary="Get figures for Prometheus")
 async def metrics(request: Request) -> Response:
     """Prometheus text format: of the process, of each partition (law 4's counts), of the quarantine."""
     pool = context_of(request).pool

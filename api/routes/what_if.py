@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
-import orjson
 from fastapi import Body, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
@@ -12,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from api.access.caller import window_of
 from api.context import Context, context_of
+from api.http.answers import encode
 from api.http.strict_parameters import strict_router
 from api.http.times import instant
 from audit.what_if import Question, WhatIfFailed, ask
@@ -19,6 +19,7 @@ from projections.playbook.model import InvalidPlaybook, to_yaml
 from projections.playbook.proposals import read_proposal
 from projections.playbook.windows import Window
 from projections.text import micros
+from schemas.answers.what_if import WhatIfError, WhatIfResult
 
 router = strict_router("/v1/playbook")
 
@@ -37,7 +38,8 @@ class WhatIfRequest(BaseModel):
 
 @router.post(
     "/what-if",
-    summary="What a playbook would do to all journeys",
+    operation_id="ask_what_if",
+    summary="Try what a playbook would do to all journeys",
     responses={200: {"description": "Lines of JSON: done and total from time to time, then result, or error"}},
 )
 async def what_if(request: Request, wanted: Annotated[WhatIfRequest, Body()]) -> Response:
@@ -69,14 +71,7 @@ async def _lines(context: Context, question: Question, window: Window) -> AsyncI
     async with context.attributing:
         try:
             async for line in ask(question):
-                yield orjson.dumps(_seen(line, window)) + b"\n"
+                seen = WhatIfResult(result=window.show(line.result)) if isinstance(line, WhatIfResult) else line
+                yield encode(seen) + b"\n"
         except WhatIfFailed as error:
-            yield orjson.dumps({"error": str(error)}) + b"\n"
-
-
-def _seen(line: dict[str, Any], window: Window) -> dict[str, Any]:
-    """Without credit, where channels or values are hidden."""
-    hidden = sorted(window.hidden & {"channel", "value"})
-    if "result" not in line or not hidden:
-        return line
-    return {"result": {name: value for name, value in line["result"].items() if name != "credit"} | {"hidden": hidden}}
+            yield encode(WhatIfError(error=str(error))) + b"\n"

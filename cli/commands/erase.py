@@ -116,6 +116,7 @@ async def _erase(
 
     from audit.erase import certificate, scan
     from cli.errors import UserError
+    from schemas.answers.events import Rejected
     from store.session import closing, open_connection
     from streams.gateway import Gateway
 
@@ -125,8 +126,8 @@ async def _erase(
         [answer] = await gateway.publish("joint", body)
     finally:
         await gateway.stop()
-    if answer["status"] != "accepted":
-        raise UserError(answer["message"])
+    if isinstance(answer, Rejected):
+        raise UserError(answer.message)
     console = Console(stderr=True)
     async with closing(await open_connection(settings.database_url)) as connection:
         await _applied(connection, id_, timeout)

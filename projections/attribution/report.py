@@ -2,7 +2,9 @@
 
 from collections import Counter
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Literal
+
+from msgspec import UNSET
 
 from projections.attribution.credit import WEIGHTS, split
 from projections.attribution.markov import Markov
@@ -11,6 +13,7 @@ from projections.attribution.shapley import Shapley
 from projections.journey.moments import Moment
 from projections.playbook.model import AttributionModel, AttributionRules
 from projections.playbook.terms import DAY
+from schemas.answers import attribution as answers
 
 By = Literal["channel", "campaign"]
 
@@ -79,8 +82,8 @@ class Attribution:
             line = self._lines[name] = _Line()
         return line
 
-    def view(self) -> dict[str, Any]:
-        """The answer as a JSON object; its lines and `unattributed` add up to `total`."""
+    def view(self) -> answers.Attribution:
+        """The answer; its lines and `unattributed` add up to `total`."""
         if self._over_all is not None:
             for name, credit in self._over_all.credit().items():
                 self._line(name).credit = credit
@@ -89,32 +92,43 @@ class Attribution:
         cost: Counter[str] = Counter()
         for line in lines:
             cost.update(line.cost)
-        return {
-            "model": self._model,
-            "by": self._by,
-            "groups": [{self._by: name} | self._line_view(line) for name, line in zip(names, lines, strict=True)],
-            "unattributed": {
-                **self._credit_view(self._unattributed),
-                "bookings": self._unattributed_bookings,
-            },
-            "total": {
-                **self._credit_view(self._booked),
-                "bookings": self._bookings,
-                "touchpoints": {"count": sum(line.touchpoints for line in lines), "cost": dict(sorted(cost.items()))},
-            },
-        }
+        return answers.Attribution(
+            model=self._model,
+            by=self._by,
+            groups=[self._group(name, line) for name, line in zip(names, lines, strict=True)],
+            unattributed=answers.Unattributed(
+                credit=self._credit(self._unattributed),
+                share=self._share(self._unattributed),
+                bookings=self._unattributed_bookings,
+            ),
+            total=answers.AttributionTotal(
+                credit=self._credit(self._booked),
+                share=self._share(self._booked),
+                bookings=self._bookings,
+                touchpoints=_touchpoints(sum(line.touchpoints for line in lines), cost),
+            ),
+        )
 
-    def _line_view(self, line: _Line) -> dict[str, Any]:
-        return {
-            **self._credit_view(line.credit),
-            "bookings": line.bookings,
-            "touchpoints": {"count": line.touchpoints, "cost": dict(sorted(line.cost.items()))},
-        }
+    def _group(self, name: Name, line: _Line) -> answers.AttributionGroup:
+        return answers.AttributionGroup(
+            channel=name if self._by == "channel" else UNSET,
+            campaign=name if self._by == "campaign" else UNSET,
+            credit=self._credit(line.credit),
+            share=self._share(line.credit),
+            bookings=line.bookings,
+            touchpoints=_touchpoints(line.touchpoints, line.cost),
+        )
 
-    def _credit_view(self, credit: Counter[str]) -> dict[str, Any]:
-        """Credit by currency, and which share it is of what was booked in that currency."""
-        shares = {
+    def _credit(self, credit: Counter[str]) -> dict[str, int]:
+        return {currency: credit[currency] for currency in sorted(self._booked)}
+
+    def _share(self, credit: Counter[str]) -> dict[str, float | None]:
+        """Which share credit is of what was booked in its currency."""
+        return {
             currency: round(credit[currency] / booked, 4) if booked else None
             for currency, booked in sorted(self._booked.items())
         }
-        return {"credit": {currency: credit[currency] for currency in shares}, "share": shares}
+
+
+def _touchpoints(count: int, cost: Counter[str]) -> answers.TouchpointTotal:
+    return answers.TouchpointTotal(count=count, cost=dict(sorted(cost.items())))

@@ -27,6 +27,7 @@ _OPEN = frozenset({OFFERED, ACCEPTED})
 
 #: Joint decisions: what they are for the hand-off that they name.
 _DECISIONS = {"handoff_accepted": ACCEPT, "handoff_rejected": REJECT, "handoff_withdrawn": WITHDRAW}
+_NO_SUCH = "there is no such hand-off"
 
 
 class Handoff(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -59,6 +60,15 @@ class Handoff(msgspec.Struct, array_like=True, frozen=True, gc=False):
     def open(self) -> bool:
         """Whether somebody still has to do something."""
         return self.state in _OPEN
+
+
+class Decision(NamedTuple):
+    """What somebody decides about a hand-off."""
+
+    handoff: str  #: its id as text
+    type: str  #: of the joint event: handoff_accepted, handoff_rejected, handoff_withdrawn
+    department: str | None
+    by: str | None
 
 
 class Ignored(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -202,14 +212,11 @@ def _by_people(life: "Lifecycle", moment: Moment, terms: HandoffTerms) -> None:
     role = _DECISIONS.get(moment.type)
     if role is None:
         return
-    n = next((n for n, one in enumerate(life.handoffs) if id_text(one.id) == about), None)
-    if n is None:
-        _ignore(life, moment, "there is no such hand-off")
-        return
-    reason = _objection(life.handoffs, n, role, moment, terms)
-    if reason is not None:
-        _ignore(life, moment, reason)
-        current = life.open_handoffs.get(life.handoffs[n].kind)
+    decision = Decision(about, moment.type, moment.department, moment.by)
+    reason, n = objection(life.handoffs, decision, terms), _place(life.handoffs, about)
+    if reason is not None or n is None:
+        _ignore(life, moment, reason or _NO_SUCH)
+        current = None if n is None else life.open_handoffs.get(life.handoffs[n].kind)
         if role == ACCEPT and current is not None:
             _meet_again(life, current, moment)
     elif life.handoffs[n].state == SUPERSEDED:
@@ -224,14 +231,22 @@ def _objection_to_offer(kind: Kind | None, moment: Moment) -> str | None:
     return None
 
 
-def _objection(handoffs: Sequence[Handoff], n: int, role: int, moment: Moment, terms: HandoffTerms) -> str | None:
-    """Why a decision about a hand-off does not count; None where it does."""
-    one, kind = handoffs[n], terms.kinds.get(handoffs[n].kind)
+def objection(handoffs: Sequence[Handoff], decision: Decision, terms: HandoffTerms | None) -> str | None:
+    """Why a decision does not count; None where it does. Whoever publishes decisions asks the same as the fold.
+
+    `handoffs`: all of the journey, as they are at the time of the decision; `terms`: those that hold then.
+    """
+    n = _place(handoffs, decision.handoff)
+    if n is None:
+        return _NO_SUCH
+    if terms is None:
+        return "the playbook in force knows no hand-offs"
+    one, role, kind = handoffs[n], _DECISIONS[decision.type], terms.kinds.get(handoffs[n].kind)
     side = one.from_ if role == WITHDRAW else one.to
-    wrong_team = role != WITHDRAW and kind is not None and bool(kind.members) and moment.by not in kind.members
+    wrong_team = role != WITHDRAW and kind is not None and bool(kind.members) and decision.by not in kind.members
     objections = (
-        (moment.department is not None and moment.department != side, f"it is {side}'s to decide"),
-        (wrong_team, f"{moment.by} is not of the team {one.team}"),
+        (decision.department is not None and decision.department != side, f"it is {side}'s to decide"),
+        (wrong_team, f"{decision.by} is not of the team {one.team}"),
         (one.state == EXPIRED, "it has expired"),
         (role == ACCEPT and one.state == SUPERSEDED and _is_taken(handoffs, one), "another one took its place"),
         (role != ACCEPT and one.state == SUPERSEDED, "another one took its place"),
@@ -239,6 +254,11 @@ def _objection(handoffs: Sequence[Handoff], n: int, role: int, moment: Moment, t
         (one.state == ACCEPTED and role != WITHDRAW, "it was accepted before"),
     )
     return next((reason for holds, reason in objections if holds), None)
+
+
+def _place(handoffs: Sequence[Handoff], named: str) -> int | None:
+    """The place of the hand-off that is named by its id as text."""
+    return next((n for n, one in enumerate(handoffs) if id_text(one.id) == named), None)
 
 
 def _is_taken(handoffs: Sequence[Handoff], superseded: Handoff) -> bool:

@@ -160,7 +160,7 @@ def _read(text: str) -> Playbook:
 
 def _take(proposal: Proposal, said: Said) -> Proposal:
     """The proposal after one more word, the next in order of time."""
-    void = None if said.type == COMMENTED else _objection(proposal, said)
+    void = objection(proposal, said.type, said.department, said.digest)
     decisions = (*proposal.decisions, Decision(said, void))
     if void is None and said.type == APPROVED:
         assert said.department is not None, "an approval without department is void"
@@ -170,16 +170,22 @@ def _take(proposal: Proposal, said: Said) -> Proposal:
     return replace(proposal, decisions=decisions)
 
 
-def _objection(proposal: Proposal, said: Said) -> str | None:
-    """Why an approval or a rejection does not count."""
-    approves = said.type == APPROVED
+def objection(proposal: Proposal, type_: str, department: str | None, digest: str | None) -> str | None:
+    """Why a decision about a proposal does not count; None where it does. A comment always counts.
+
+    Whoever publishes decisions asks the same as the fold. `proposal`: as it is at the time of the decision;
+    `digest`: of the text that is approved.
+    """
+    if type_ == COMMENTED:
+        return None
+    approves = type_ == APPROVED
     objections = (
         (proposal.void is not None, "the proposal is void"),
-        (said.department is None, "it names no department"),
+        (department is None, "it names no department"),
         (proposal.rejected is not None, "the proposal was rejected"),
         (proposal.agreed is not None, "the proposal is agreed"),
-        (approves and said.digest != proposal.said.digest, "it approves another text: the digests differ"),
-        (approves and said.department in proposal.approved, f"{said.department} has approved it before"),
+        (approves and digest != proposal.said.digest, "it approves another text: the digests differ"),
+        (approves and department in proposal.approved, f"{department} has approved it before"),
     )
     return next((reason for holds, reason in objections if holds), None)
 

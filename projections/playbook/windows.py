@@ -1,48 +1,40 @@
-"""Windows: what each department, and the auditor, sees of a journey. The playbook says so, not the code."""
+"""Windows: what each department, and the auditor, sees of a journey. The playbook says so, not the code.
+
+What can be hidden are fields of the API's answers, named by their types. A field is hidden wherever an answer holds an
+object of that type, however deep.
+"""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from functools import lru_cache
-from typing import Any, NamedTuple
+from operator import is_ as _is
+from typing import Any, NamedTuple, TypeVar
+
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from projections.identifiers import identifier_key
+from projections.playbook.masks import HIDEABLE as HIDEABLE  # noqa: PLC0414 (whoever asks for windows asks for both)
+from projections.playbook.masks import mask_of
 from projections.text import id_text
-
-#: What a window may hide: fields of a journey as the API shows it. Those that say the same are hidden with it.
-HIDEABLE: dict[str, tuple[str, ...]] = {
-    "channel": ("channel", "touchpoints.channel"),
-    "campaign": ("campaign", "touchpoints.campaign"),
-    "owner": ("owner", "handoffs.owner", "handoffs.rival", "handoff.owner", "handoff.rival"),
-    "account": ("account", "accounts"),
-    "score": ("score",),
-    "value": ("value", "accounts.value", "milestones.amount", "milestones.currency"),
-    "traits": ("traits", "trait_sources"),
-    "activity": ("activity",),
-    "touchpoints": ("touchpoints",),
-    "touchpoints.cost": ("touchpoints.cost",),
-    "touchpoints.count": ("touchpoints.count",),
-    "milestones": ("milestones",),
-    "milestones.note": ("milestones.note", "handoffs.note", "handoff.note"),
-}
-
-#: Where an answer holds journeys, or sums over them.
-_INSIDE = ("items", "journey", "before", "after", "total", "groups")
+from schemas.answers.contacts import Identifier
+from schemas.answers.parts import Answer, WindowedAnswer
 
 _SHORT = 5  #: shorter values are too likely to stand in a text by chance
 
-Answer = dict[str, Any]
 Name = tuple[str, str]  #: (type, value) of an identifier
+Shown = TypeVar("Shown", bound=WindowedAnswer)
+Part = TypeVar("Part", bound=Answer)
 
 
 class Window(NamedTuple):
-    """What is hidden from somebody: paths of fields in the API's answers, such as `touchpoints.cost`."""
+    """What is hidden from somebody: fields of the API's answers, by the names that `hidden` gives them there."""
 
     name: str
     hidden: frozenset[str] = frozenset()
     #: (purpose, identifier type): identifiers that are hidden of people who withdrew their consent to the purpose
     withdrawn: frozenset[tuple[str, str]] = frozenset()
 
-    def show(self, answer: Answer) -> Answer:
+    def show(self, answer: Shown) -> Shown:
         """The answer without what is hidden, which `hidden` names; the same object where nothing is.
 
         A field is named wherever the answer would have it, whether or not the journey has a value for it.
@@ -50,9 +42,9 @@ class Window(NamedTuple):
         if not self.hidden and not self.withdrawn:
             return answer
         left_out: set[str] = set()
-        return _with_names(self._shown(answer, left_out), left_out)
+        return _with_names(self._shown(answer, "", left_out), left_out)
 
-    def veil(self, answer: Answer, names: Collection[Name], keep: Collection[str]) -> Answer:
+    def veil(self, answer: Shown, names: Collection[Name], keep: Collection[str]) -> Shown:
         """What `show` shows, without some identifiers of people; `keep`: journey ids that stay though made of them."""
         shown = _veiled(answer, names, keep) if names else answer
         return _with_names(self.show(shown), {f"identifiers.{type_}" for type_, _ in names})
@@ -61,32 +53,42 @@ class Window(NamedTuple):
         """Identifier types that are hidden of somebody with these consents."""
         return frozenset(type_ for purpose, type_ in self.withdrawn if consent.get(purpose) is False)
 
-    def _shown(self, answer: Answer, left_out: set[str]) -> Answer:
-        shown = self._without_identifiers(answer, left_out)
-        for path, field, part in _places(self.hidden):
-            if field not in answer:
-                continue
-            left_out.add(path)
-            if part is None:
-                shown = {name: value for name, value in shown.items() if name != field}
-            elif field in shown:
-                shown = {**shown, field: _without(shown[field], part)}
-        for place in _INSIDE:
-            found = shown.get(place)
-            if isinstance(found, list):
-                shown = {**shown, place: [self._shown(one, left_out) for one in found]}
-            elif isinstance(found, dict):
-                shown = {**shown, place: self._shown(found, left_out)}
-        return shown
+    def _shown(self, one: Part, held_in: str, left_out: set[str]) -> Part:
+        mask = mask_of(type(one), held_in, self.hidden)
+        if mask.is_person and self.withdrawn:
+            one = self._without_identifiers(one, left_out)
+        for field, names in mask.named:
+            if getattr(one, field) is not UNSET:
+                left_out |= names
+        if not mask.inside:
+            return replace(one, **mask.dropped) if mask.dropped else one
+        changes: dict[str, Any] = dict(mask.dropped)
+        for field in mask.inside:
+            value = getattr(one, field)
+            shown = self._inside(value, field, left_out)
+            if shown is not value:
+                changes[field] = shown
+        return replace(one, **changes) if changes else one
 
-    def _without_identifiers(self, answer: Answer, left_out: set[str]) -> Answer:
-        consent = answer.get("consent")
-        types = self.veiled_types(consent) if consent else ()
+    def _inside(self, value: Any, held_in: str, left_out: set[str]) -> Any:
+        """A field's value without what is hidden in it; the same object where nothing is."""
+        if isinstance(value, Answer):
+            return self._shown(value, held_in, left_out)
+        if isinstance(value, list):
+            found = [self._inside(one, held_in, left_out) for one in value]
+            return value if all(map(_is, found, value)) else found
+        if isinstance(value, dict):
+            return {name: self._inside(one, held_in, left_out) for name, one in value.items()}
+        return value
+
+    def _without_identifiers(self, person: Part, left_out: set[str]) -> Part:
+        answer: Any = person
+        types = self.veiled_types(answer.consent)
         if not types:
-            return answer
+            return person
         left_out.update(f"identifiers.{type_}" for type_ in types)
-        names = [(one["type"], one["value"]) for one in answer.get("identifiers", ()) if one["type"] in types]
-        return _veiled(answer, names, [str(answer.get("journey_id"))]) if names else answer
+        names = [(one.type, one.value) for one in answer.identifiers if one.type in types]
+        return _veiled(person, names, [answer.journey_id]) if names else person
 
 
 #: Nothing is hidden: of the auditor, and of everybody where access is off.
@@ -112,29 +114,14 @@ def widest(windows: Iterable[Window]) -> Window:
     )
 
 
-@lru_cache(maxsize=64)
-def _places(hidden: frozenset[str]) -> tuple[tuple[str, str, str | None], ...]:
-    """(path, field, part of the field) of each path."""
-    return tuple((path, *_split(path)) for path in sorted(hidden))
+def _with_names(answer: Shown, left_out: set[str]) -> Shown:
+    if not left_out:
+        return answer
+    before = [] if answer.hidden is UNSET else answer.hidden
+    return replace(answer, hidden=sorted(left_out.union(before)))
 
 
-def _split(path: str) -> tuple[str, str | None]:
-    field, dot, part = path.partition(".")
-    return (field, part if dot else None)
-
-
-def _without(value: Any, part: str) -> Any:
-    """Lists of objects, or an object, without one of their fields."""
-    if isinstance(value, list):
-        return [_without(one, part) for one in value]
-    return {name: one for name, one in value.items() if name != part} if isinstance(value, dict) else value
-
-
-def _with_names(answer: Answer, left_out: set[str]) -> Answer:
-    return {**answer, "hidden": sorted(left_out.union(answer.get("hidden", ())))} if left_out else answer
-
-
-def _veiled(answer: Answer, names: Collection[Name], keep: Collection[str]) -> Answer:
+def _veiled(answer: Part, names: Collection[Name], keep: Collection[str]) -> Part:
     """The answer without identifiers: entries of lists are left out, texts say `email (hidden)` in their place."""
     dropped = set(names)
     by_type = {type_: [value for other, value in dropped if other == type_] for type_, _ in dropped}
@@ -145,11 +132,13 @@ def _veiled(answer: Answer, names: Collection[Name], keep: Collection[str]) -> A
             for pattern, instead in patterns:
                 node = pattern.sub(instead, node)
             return node
+        if isinstance(node, Answer):
+            return replace(node, **{name: walk(getattr(node, name)) for name in node.__struct_fields__})
         if isinstance(node, list):
             return [walk(one) for one in node if not _is_one_of(one, dropped)]
         return {name: walk(one) for name, one in node.items()} if isinstance(node, dict) else node
 
-    found: Answer = walk(answer)
+    found: Part = walk(answer)
     return found
 
 
@@ -167,7 +156,4 @@ def _pattern(type_: str, values: Iterable[str], keep: Collection[str]) -> re.Pat
 
 
 def _is_one_of(entry: Any, names: set[Name]) -> bool:
-    if not isinstance(entry, dict):
-        return False
-    type_, value = entry.get("type"), entry.get("value")
-    return isinstance(type_, str) and isinstance(value, str) and (type_, value) in names
+    return isinstance(entry, Identifier) and (entry.type, entry.value) in names

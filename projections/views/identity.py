@@ -1,15 +1,15 @@
 """Identity as people and programs read it: a person's identifiers, links and rulings; what a ruling would move."""
 
-from typing import Any
-
 from projections.identity.preview import Preview, Side
 from projections.identity.workspace import Workspace
 from projections.journey.journey import Journey, Link
 from projections.subjects import CRM, FORM, LOGIN, MERGE
 from projections.text import id_text, time_text
+from schemas.answers import identity as answers
+from schemas.answers.parts import Authority, EventRef
 
 #: How much a link's word weighs, by number; 0 stands for a ruling.
-AUTHORITIES = {0: "ruling", MERGE: "crm-merge", CRM: "crm", LOGIN: "login", FORM: "form"}
+AUTHORITIES: dict[int, Authority] = {0: "ruling", MERGE: "crm-merge", CRM: "crm", LOGIN: "login", FORM: "form"}
 
 _REASONS = {
     "contested": "several people use the device, and they cannot be one",
@@ -26,29 +26,28 @@ def reason_text(reason: str | None) -> str:
     return _REASONS.get(reason, f"the person would have more identifiers of the type {reason} than the playbook allows")
 
 
-def identity_view(journey: Journey, workspace: Workspace) -> dict[str, Any]:
-    """A person's identity as a JSON object."""
+def identity_view(journey: Journey, workspace: Workspace) -> answers.Person:
+    """A person's identity."""
     names = {key: f"{known.type}:{known.value}" for key, known in journey.identifiers.items()}
-    former = sorted(id_text(key) for key in names if key != journey.journey_id)
     register = workspace.register
-    return {
-        "journey_id": id_text(journey.journey_id),
-        "also_found_by": former,
-        "events": journey.events,
-        "identifiers": [
-            {
-                "type": known.type,
-                "value": known.value,
-                "first_seen": time_text(known.at),
-                "last_seen": time_text(known.last),
-                "quarantined": known.key in register.quarantined and known.key not in register.releases,
-            }
+    return answers.Person(
+        journey_id=id_text(journey.journey_id),
+        also_found_by=sorted(id_text(key) for key in names if key != journey.journey_id),
+        events=journey.events,
+        identifiers=[
+            answers.PersonIdentifier(
+                type=known.type,
+                value=known.value,
+                first_seen=time_text(known.at),
+                last_seen=time_text(known.last),
+                quarantined=known.key in register.quarantined and known.key not in register.releases,
+            )
             for known in sorted(journey.identifiers.values(), key=lambda known: (known.type, known.value, known.at))
         ],
-        "links": [_link(link, workspace) for link in sorted(journey.links.values())],
-        "joined_by_ruling": _ruled(register.partners, names, workspace),
-        "split_by_ruling": _ruled(register.foes, names, workspace),
-    }
+        links=[_link(link, workspace) for link in sorted(journey.links.values())],
+        joined_by_ruling=_ruled(register.partners, names, workspace),
+        split_by_ruling=_ruled(register.foes, names, workspace),
+    )
 
 
 def _ruled(pairs: dict[bytes, set[bytes]], names: dict[bytes, str], workspace: Workspace) -> list[list[str]]:
@@ -62,33 +61,33 @@ def _name(key: bytes, workspace: Workspace) -> str:
     return workspace.text_of(key) or f"journey:{id_text(key)}"
 
 
-def _link(link: Link, workspace: Workspace) -> dict[str, Any]:
-    return {
-        "identifiers": [_name(link.a, workspace), _name(link.b, workspace)],
-        "authority": AUTHORITIES[link.authority],
-        "at": time_text(link.at),
-        "event": {"id": id_text(link.id), "source": link.source},
-        "holds": link.refused is None,
-        "reason": link.refused,
-    }
+def _link(link: Link, workspace: Workspace) -> answers.LinkedPair:
+    return answers.LinkedPair(
+        identifiers=[_name(link.a, workspace), _name(link.b, workspace)],
+        authority=AUTHORITIES[link.authority],
+        at=time_text(link.at),
+        event=EventRef(id=id_text(link.id), source=link.source),
+        holds=link.refused is None,
+        reason=link.refused,
+    )
 
 
-def preview_view(found: Preview) -> dict[str, Any]:
-    """What a ruling would move as a JSON object."""
-    return {
-        "before": [_side(side) for side in found.before],
-        "after": [_side(side) for side in found.after],
-        "events_moved": found.events_moved,
-        "needs_confirmation": found.confirm,
-        "warnings": found.warnings,
-    }
+def preview_view(found: Preview) -> answers.RulingPreview:
+    """What a ruling would move."""
+    return answers.RulingPreview(
+        before=[_side(side) for side in found.before],
+        after=[_side(side) for side in found.after],
+        events_moved=found.events_moved,
+        needs_confirmation=found.confirm,
+        warnings=found.warnings,
+    )
 
 
-def _side(side: Side) -> dict[str, Any]:
-    return {
-        "journey_id": id_text(side.journey_id),
-        "identifiers": side.identifiers,
-        "events": side.events,
-        "stage": side.stage,
-        "value": side.value,
-    }
+def _side(side: Side) -> answers.PreviewedJourney:
+    return answers.PreviewedJourney(
+        journey_id=id_text(side.journey_id),
+        identifiers=side.identifiers,
+        events=side.events,
+        stage=side.stage,
+        value=side.value,
+    )

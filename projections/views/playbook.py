@@ -1,16 +1,25 @@
 """The joint playbook as people and programs read it: what is in force, what is proposed, what became of it."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Literal, cast
+
+import msgspec
+from msgspec import UNSET, UnsetType
 
 from projections.playbook.model import Rules
 from projections.playbook.proposals import APPROVED, PROPOSED, Decision, Proposal, Said
 from projections.text import id_text, time_text
+from schemas.answers import playbook as answers
+from schemas.answers.parts import Department, EventRef
 
-_DECISIONS = {"playbook_approved": "approve", "playbook_rejected": "reject", "playbook_commented": "comment"}
+_DECISIONS: dict[str, Literal["approve", "reject", "comment"]] = {
+    "playbook_approved": "approve",
+    "playbook_rejected": "reject",
+    "playbook_commented": "comment",
+}
 
 
-def state_of(proposal: Proposal, at: int) -> str:
+def state_of(proposal: Proposal, at: int) -> answers.ProposalState:
     """open, void, rejected, agreed (by both, not in force yet) or in force (now or once) at `at`."""
     if proposal.void is not None:
         return "void"
@@ -21,71 +30,72 @@ def state_of(proposal: Proposal, at: int) -> str:
     return "in-force" if proposal.since <= at else "agreed"
 
 
-def proposal_view(proposal: Proposal, at: int) -> dict[str, Any]:
-    """A proposal as a JSON object, as it is at `at`, microseconds since 1970 UTC; without the playbook's text."""
+def proposal_view(proposal: Proposal, at: int, text: str | UnsetType = UNSET) -> answers.Proposal:
+    """A proposal as it is at `at`, microseconds since 1970 UTC; with the playbook's text where it is given."""
     said = proposal.said
-    return {
-        "proposal": id_text(said.proposal),
-        "name": None if proposal.playbook is None else proposal.playbook.name,
-        "state": state_of(proposal, at),
-        "reason": proposal.void or (None if proposal.rejected is None else proposal.rejected.text),
-        "department": said.department,
-        "by": said.by,
-        "proposed_at": time_text(said.order[0]),
-        "effective_at": None if proposal.effective_at is None else time_text(proposal.effective_at),
-        "in_force_since": None if proposal.since is None else time_text(proposal.since),
-        "digest": said.digest,
-        "comment": said.comment,
-        "approved_by": {name: one.by for name, one in sorted(proposal.approved.items())},
-        "decisions": [_decision(one) for one in proposal.decisions],
-    }
+    return answers.Proposal(
+        proposal=id_text(said.proposal),
+        name=None if proposal.playbook is None else proposal.playbook.name,
+        state=state_of(proposal, at),
+        reason=proposal.void or (None if proposal.rejected is None else proposal.rejected.text),
+        department=cast(Department | None, said.department),
+        by=said.by,
+        proposed_at=time_text(said.order[0]),
+        effective_at=None if proposal.effective_at is None else time_text(proposal.effective_at),
+        in_force_since=None if proposal.since is None else time_text(proposal.since),
+        digest=said.digest,
+        comment=said.comment,
+        approved_by={name: one.by for name, one in sorted(proposal.approved.items())},
+        decisions=[_decision(one) for one in proposal.decisions],
+        playbook=text,
+    )
 
 
-def _decision(found: Decision) -> dict[str, Any]:
-    return _said(found.said) | {"counts": found.void is None, "because": found.void}
-
-
-def _said(said: Said) -> dict[str, Any]:
+def _decision(found: Decision) -> answers.PlaybookWord:
+    said = found.said
     at, event_id, source = said.order
-    return {
-        "decision": _DECISIONS[said.type],
-        "department": said.department,
-        "by": said.by,
-        "at": time_text(at),
-        "text": said.text if said.type != APPROVED else None,
-        "event": {"id": id_text(event_id), "source": source},
-    }
+    return answers.PlaybookWord(
+        decision=_DECISIONS[said.type],
+        department=cast(Department | None, said.department),
+        by=said.by,
+        at=time_text(at),
+        text=said.text if said.type != APPROVED else None,
+        event=EventRef(id=id_text(event_id), source=source),
+        counts=found.void is None,
+        because=found.void,
+    )
 
 
-def stray_view(said: Iterable[Said]) -> list[dict[str, Any]]:
+def stray_view(said: Iterable[Said]) -> list[answers.StrayWord]:
     """What was said of proposals that there are none of."""
-    found = (one for one in said if one.type != PROPOSED)
-    return [
-        _said(one)
-        | {
-            "proposal": id_text(one.proposal) if one.proposal else None,
-            "counts": False,
-            "because": "there is no such proposal",
-        }
-        for one in found
-    ]
+    return [_stray(one) for one in said if one.type != PROPOSED]
 
 
-def terms_view(rules: Rules, at: int) -> dict[str, Any]:
-    """The playbook in force at a time, microseconds since 1970 UTC, and when others follow."""
+def _stray(said: Said) -> answers.StrayWord:
+    word = msgspec.structs.asdict(_decision(Decision(said, "there is no such proposal")))
+    return answers.StrayWord(**word, proposal=id_text(said.proposal) if said.proposal else None)
+
+
+def terms_view(rules: Rules, at: int, following: bool, text: str) -> answers.PlaybookInForce:
+    """The playbook in force at a time, microseconds since 1970 UTC, with its text, and which ones follow.
+
+    `following`: whether stored journeys do not all follow the last change yet.
+    """
     terms = rules.at(at)
-    return {
-        "name": terms.playbook.name,
-        "in_force_since": time_text(terms.since) if terms.proposal is not None else None,
-        "proposal": None if terms.proposal is None else id_text(terms.proposal),
-        "digest": terms.digest,
-        "next": [
-            {
-                "proposal": id_text(one.proposal or b""),
-                "name": one.playbook.name,
-                "in_force_since": time_text(one.since),
-            }
+    return answers.PlaybookInForce(
+        name=terms.playbook.name,
+        in_force_since=time_text(terms.since) if terms.proposal is not None else None,
+        proposal=None if terms.proposal is None else id_text(terms.proposal),
+        digest=terms.digest,
+        next=[
+            answers.NextPlaybook(
+                proposal=id_text(one.proposal or b""),
+                name=one.playbook.name,
+                in_force_since=time_text(one.since),
+            )
             for one in rules.terms
             if one.since > at
         ],
-    }
+        following=following,
+        playbook=text,
+    )

@@ -9,6 +9,7 @@ from schemas.answers.parts import Answer, Hideable, Id, Time, WindowedAnswer, do
 
 ChangeKind = Literal["changed", "created", "merged", "vanished", "split", "handoff", "entered", "left", "credit"]
 ChangeCause = Literal["event", "identity", "time", "playbook"]
+ResetReason = Literal["too_old", "other_epoch", "ahead"]
 
 
 class CreditLine(Answer, frozen=True, kw_only=True):
@@ -44,7 +45,7 @@ class Change(Answer, frozen=True, kw_only=True):
     stage_from: str | None
     stage_to: str | None
     detail: ChangeDetail | UnsetType = UNSET
-    journey: Annotated[FeedJourney | None, doc("As it is when it is told; null where it is no more")]
+    journey: Annotated[FeedJourney | None, doc("As it is when it is told; null where it no longer exists")]
 
 
 class ChangePage(Answer, frozen=True, kw_only=True):
@@ -59,4 +60,4 @@ class ChangePage(Answer, frozen=True, kw_only=True):
 class Reset(Answer, frozen=True, kw_only=True):
     """The last event of a stream whose cursor leads nowhere: start over with a snapshot."""
 
-    reason: Literal["too_old", "other_epoch", "ahead"]
+    reason: ResetReason

@@ -9,6 +9,7 @@ from schemas.answers.events import Accepted
 from schemas.answers.parts import Answer, Department, EventRef, Hideable, Id, NextCursor, Time, WindowedAnswer, doc
 
 State = Literal["offered", "accepted", "rejected", "withdrawn", "expired", "resolved", "superseded"]
+Deadline = Literal["first-touch", "resolution"]
 
 
 class Handoff(Answer, frozen=True, kw_only=True):
@@ -37,7 +38,7 @@ class Handoff(Answer, frozen=True, kw_only=True):
     expires_at: Time | None
     due_at: Annotated[Time | None, doc("The deadline that it waits for; null where it waits for none")]
     overdue: bool
-    breaches: Annotated[list[Literal["first-touch", "resolution"]], doc("Deadlines that were missed")]
+    breaches: Annotated[list[Deadline], doc("Deadlines that were missed")]
     event: Annotated[EventRef | None, doc("The event that offered it; null where silence did")]
 
 

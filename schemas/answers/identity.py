@@ -168,7 +168,7 @@ class RulingPublished(RulingPreview, frozen=True, kw_only=True):
 class UnconfirmedRuling(RulingPreview, frozen=True, kw_only=True):
     """A problem (RFC 9457) with the preview: the ruling moves much, and nobody confirmed it."""
 
-    type: str
+    type: str = "about:blank"
     title: str
     status: int
     detail: str

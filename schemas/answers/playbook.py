@@ -44,7 +44,7 @@ class PlaybookWord(Answer, frozen=True, kw_only=True):
 
 
 class StrayWord(PlaybookWord, frozen=True, kw_only=True):
-    """What was said of a proposal that there is none of."""
+    """What was said of a proposal that does not exist."""
 
     proposal: Annotated[str | None, doc("As it was named; null where none was")]
 
@@ -72,7 +72,7 @@ class ProposalList(Answer, frozen=True, kw_only=True):
     """All proposals in the order in which they were made: the log of joint planning."""
 
     items: list[Proposal]
-    stray: Annotated[list[StrayWord], doc("Words about proposals that there are none of")]
+    stray: Annotated[list[StrayWord], doc("Words about proposals that do not exist")]
 
 
 class ProposalPublished(Answer, frozen=True, kw_only=True):

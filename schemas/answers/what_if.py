@@ -1,6 +1,6 @@
 """What if: what a playbook would do to all journeys. The answer is lines of JSON, one of these each."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import UNSET
 
@@ -20,7 +20,7 @@ class HandoffMove(Answer, frozen=True, kw_only=True):
     """Hand-offs, or missed deadlines, that would appear or vanish."""
 
     kind: str
-    what: Literal["offered", "first-touch", "resolution"]
+    what: Annotated[str, doc("offered, or the deadline that was missed: first-touch, resolution")]
     appear: int
     vanish: int
 

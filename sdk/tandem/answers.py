@@ -383,7 +383,7 @@ class HandoffMove(Answer, frozen=True, kw_only=True):
     """Hand-offs, or missed deadlines, that would appear or vanish."""
 
     kind: str
-    #: One of first-touch, offered, resolution
+    #: offered, or the deadline that was missed: first-touch, resolution
     what: str
     appear: int
     vanish: int
@@ -712,7 +712,7 @@ class ProposalList(Answer, frozen=True, kw_only=True):
     """All proposals in the order in which they were made: the log of joint planning."""
 
     items: tuple[Proposal, ...]
-    #: Words about proposals that there are none of
+    #: Words about proposals that do not exist
     stray: tuple[StrayWord, ...]
 
 
@@ -916,7 +916,7 @@ class StageReason(Answer, frozen=True, kw_only=True):
 
 
 class StrayWord(Answer, frozen=True, kw_only=True):
-    """What was said of a proposal that there is none of."""
+    """What was said of a proposal that does not exist."""
 
     #: One of approve, comment, reject
     decision: str

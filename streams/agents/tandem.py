@@ -11,6 +11,7 @@ import structlog
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 from faust.agents import current_agent
 
+from schemas.answers.events import Rejected
 from schemas.errors import TandemError
 from schemas.rejection import Rejection
 from streams.agents.app import Topic
@@ -63,8 +64,8 @@ class Tandem:
         Raises Rejection where the contracts do not take it, and BrokerUnavailable.
         """
         [answer] = await self._gateway.publish(owner, msgspec.json.encode(event))
-        if answer["status"] == "rejected":
-            raise Rejection(answer["reason"], answer["field"], answer["message"])
+        if isinstance(answer, Rejected):
+            raise Rejection(answer.reason, answer.field, answer.message)
 
     async def send(
         self, topic: str, *, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()

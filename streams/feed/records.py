@@ -5,14 +5,17 @@ change does.
 """
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
-import orjson
+import msgspec
 
 from projections.playbook.model import Rules
 from projections.playbook.windows import Window
 from projections.views.feed import FeedChange, FeedJourney, change_view, feed_journey_view
+from schemas.answers import journeys as answers
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Record(NamedTuple):
@@ -33,7 +36,7 @@ class View(NamedTuple):
 
 def records_of_changes(changes: Iterable[FeedChange], view: View) -> tuple[list[Record], list[Record]]:
     """(records of journeys, records of transitions), each in the feed's order."""
-    shown: dict[UUID, dict[str, Any] | None] = {}
+    shown: dict[UUID, answers.FeedJourney | None] = {}
     last: dict[UUID, int] = {}
     transitions = []
     for change in changes:
@@ -43,7 +46,7 @@ def records_of_changes(changes: Iterable[FeedChange], view: View) -> tuple[list[
         last.pop(key, None)  # keeps the order that of the last changes
         last[key] = change.seq
         if change.stage_from != change.stage_to:
-            transitions.append(Record(key, orjson.dumps(change_view(change, shown[key], view.rules)), change.seq))
+            transitions.append(Record(key, _encode(change_view(change, shown[key], view.rules)), change.seq))
     return [Record(key, _value(shown[key]), seq) for key, seq in last.items()], transitions
 
 
@@ -57,9 +60,9 @@ def tombstones(keys: Iterable[UUID], seq: int) -> list[Record]:
     return [Record(key, None, seq) for key in keys]
 
 
-def _show(journey: FeedJourney, view: View) -> dict[str, Any]:
+def _show(journey: FeedJourney, view: View) -> answers.FeedJourney:
     return view.window.show(feed_journey_view(journey, view.rules, view.at))
 
 
-def _value(shown: dict[str, Any] | None) -> bytes | None:
-    return None if shown is None else orjson.dumps(shown)
+def _value(shown: answers.FeedJourney | None) -> bytes | None:
+    return None if shown is None else _encode(shown)

@@ -7,12 +7,15 @@ import httpx
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 
+from tests.api.contracts import check
+
 
 async def answers(
     client: httpx.AsyncClient, base_url: str, headers: dict[str, str], examples: int
 ) -> AsyncIterator[httpx.Response]:
-    """What is answered to so many requests to each endpoint; none may end in a server error."""
-    schema = schemathesis.openapi.from_dict((await client.get("/openapi.json", headers=headers)).json())
+    """What is answered to so many requests to each endpoint: never a server error, always what the description says."""
+    description = (await client.get("/openapi.json", headers=headers)).json()
+    schema = schemathesis.openapi.from_dict(description)
     for operation in schema.get_all_operations():
         for case in _cases(operation.ok(), examples):
             request = case.as_transport_kwargs(base_url=base_url)
@@ -24,6 +27,7 @@ async def answers(
                 headers=headers,
             )
             assert answer.status_code < 500, (case, answer.text)
+            check(description, case.operation.method, case.operation.path, answer)
             yield answer
 
 

@@ -91,6 +91,8 @@ async def test_role_by_field(world: World) -> None:
                 continue
             if endpoint == "POST /v1/handoffs/{handoff}/decisions":
                 continue  # one department's to decide; its answer has nothing of a person
+            if endpoint == "GET /openapi.json":
+                continue  # it describes fields, and is the same for everybody
             if endpoint == "GET /v1/diff/{identifier:path}":
                 continue  # it names fields as values; test_what_is_hidden_is_in_no_answer looks into it
             full = (await world.ask(endpoint, token("auditor", "marketing-planner"))).json()

@@ -9,10 +9,12 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from api.app import create_app
 from api.feed import subscription as following
 from api.feed.cursor import Cursor, InvalidCursor, parse_cursor
 from api.routes import changes
@@ -21,6 +23,7 @@ from projections.views.interest import Interest, topics_of
 from projections.views.summary import Summary
 from store.feed import prune_changes, read_changes
 from streams.kafka import KafkaSettings
+from tests.api.contracts import check_body
 from tests.feeds import Told, begin, fill, listening, serving
 from tests.support import RULES, body, produce, project, until, worker
 
@@ -422,3 +425,25 @@ def test_any_other_text_is_no_cursor(text: str) -> None:
         assert str(parse_cursor(text)).rstrip("=") == text.rstrip("=")
     except InvalidCursor:
         return
+
+
+async def test_what_a_stream_tells_keeps_to_its_contract(kafka_settings: KafkaSettings, database_url: str) -> None:
+    description = create_app(database_url=database_url, kafka=None).openapi()
+    success = description["paths"]["/v1/changes"]["get"]["responses"]["200"]["content"]
+    contracts = success["text/event-stream"]["x-events"]
+    await produce(kafka_settings, [("marketing", 0, body(1, who={"user_id": "ana"}))])
+    await project(kafka_settings, database_url, 1)
+    seen = set[str]()
+
+    async def check_until(told: AsyncIterator[Told], event: str) -> None:
+        while event not in seen:
+            one = await anext(told)
+            check_body(description, contracts[one.event], orjson.dumps(one.data))
+            seen.add(one.event)
+
+    async with serving(database_url) as (url, _), listening(url, snapshot="true") as told:
+        await check_until(told, "live")
+        await produce(kafka_settings, [("marketing", 0, body(2, "lead_qualified", who={"user_id": "ana"}))])
+        await project(kafka_settings, database_url, 2)
+        await check_until(told, "change")
+    assert seen >= {"journey", "live", "change"}

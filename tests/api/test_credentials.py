@@ -77,9 +77,9 @@ async def test_people_decide_in_their_own_name_and_nothing_by_the_way(
     world: World, wanted: dict[str, Any], field: str
 ) -> None:
     mine = token("sales-planner", sub="planner")
-    [answer] = (await world.ask("POST /v1/events", mine, Case("/v1/events?owner=joint", wanted))).json()["results"]
+    [answer] = (await world.ask("POST /v1/events", mine, Case("/v1/events?department=joint", wanted))).json()["results"]
     assert (answer["status"], answer["reason"], answer["field"]) == ("rejected", "not_allowed", field)
-    case = Case("/v1/events?owner=joint", _handoff(by="planner"))
+    case = Case("/v1/events?department=joint", _handoff(by="planner"))
     [answer] = (await world.ask("POST /v1/events", mine, case)).json()["results"]
     assert answer["status"] == "accepted"
 

@@ -20,6 +20,7 @@ from tests.commands import Done, command
 from tests.support import body, counts, produce, served, until, worker
 
 _PEOPLE = 5
+_AGAIN = 60  #: qualifies somebody again: the offer is superseded by the open one
 
 
 class World(NamedTuple):
@@ -36,6 +37,7 @@ def _events() -> list[tuple[str, bytes]]:
         at = (now - timedelta(minutes=10 * n)).isoformat()
         found.append(("marketing", body(n, "lead_qualified", who={"user_id": f"u{n}"}, occurred_at=at)))
     mail = {"user_id": "m", "email": "m@x.org"}
+    found.append(("marketing", body(_AGAIN, "lead_qualified", who={"user_id": "u0"}, occurred_at=now.isoformat())))
     found.append(("marketing", body(50, "identified", who=mail, consent={"email": True}, occurred_at=now.isoformat())))
     return found
 
@@ -87,17 +89,19 @@ async def test_the_queue_in_pages_and_one_hand_off(world: World) -> None:
 async def test_decisions_count_and_those_that_cannot_are_refused(world: World) -> None:
     client = world.client
     for decision, more, said in (
-        ("accept", {"department": "marketing", "by": "mia"}, "it is sales's to accept"),
-        ("withdraw", {"department": "sales", "by": "sam"}, "it is marketing's to withdraw"),
+        ("accept", {"department": "marketing", "by": "mia"}, "it is sales's to decide"),
+        ("withdraw", {"department": "sales", "by": "sam"}, "it is marketing's to decide"),
         ("reject", {"department": "sales", "by": "sam"}, "reason: say why"),
-        ("accept", {}, "name `department` and `by`"),
+        ("accept", {}, "give `department` and `by`"),
     ):
         with pytest.raises(ApiError, match=said):
             await client.decide_handoff(_id(0), decision, **more)
     await client.decide_handoff(_id(0), "accept", department="sales", by="rosa")
     assert (await _state(client, _id(0), "accepted")).handoff.owner == "rosa"
-    with pytest.raises(ApiError, match="the hand-off is accepted: it cannot be accepted"):
+    with pytest.raises(ApiError, match="the decision would not count: it was accepted before"):
         await client.decide_handoff(_id(0), "accept", department="sales", by="sam")
+    with pytest.raises(ApiError, match="the decision would not count: another one took its place"):
+        await client.decide_handoff(_id(_AGAIN), "accept", department="sales", by="sam")
     await client.decide_handoff(_id(1), "reject", department="sales", by="rosa", reason="no budget")
     assert (await _state(client, _id(1), "rejected")).handoff.note == "no budget"
     await client.decide_handoff(_id(2), "withdraw", department="marketing", by="mia")

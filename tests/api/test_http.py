@@ -113,10 +113,10 @@ async def test_each_event_is_answered_for_itself(api: httpx.AsyncClient) -> None
     sent = b"[" + body(100) + b', {"id": 1},' + body(101) + b"]"
     packed = gzip.compress(sent)
     for content, headers in ((sent, {}), (packed, {"content-encoding": "gzip"})):
-        answer = await api.post("/v1/events", params={"owner": "marketing"}, content=content, headers=headers)
+        answer = await api.post("/v1/events", params={"department": "marketing"}, content=content, headers=headers)
         statuses = [result["status"] for result in answer.json()["results"]]
         assert statuses == ["accepted", "rejected", "accepted"]
-    one = await api.post("/v1/events", params={"owner": "marketing"}, content=body(102))
+    one = await api.post("/v1/events", params={"department": "marketing"}, content=body(102))
     assert one.json()["results"][0]["offset"] >= 0
 
 
@@ -124,14 +124,16 @@ async def test_each_event_is_answered_for_itself(api: httpx.AsyncClient) -> None
     ("content", "status"), [(b"[1", 400), (b"[" + b"1," * 2000 + b"1]", 400), (b"x" * (9 * 1024 * 1024), 413)]
 )
 async def test_bodies_that_are_refused_as_a_whole(api: httpx.AsyncClient, content: bytes, status: int) -> None:
-    answer = await api.post("/v1/events", params={"owner": "sales"}, content=content)
+    answer = await api.post("/v1/events", params={"department": "sales"}, content=content)
     assert answer.status_code == status
     problem_of(answer)
 
 
 async def test_a_packed_bomb_is_refused(api: httpx.AsyncClient) -> None:
     bomb = gzip.compress(b" " * (64 * 1024 * 1024))
-    answer = await api.post("/v1/events", params={"owner": "sales"}, content=bomb, headers={"content-encoding": "gzip"})
+    answer = await api.post(
+        "/v1/events", params={"department": "sales"}, content=bomb, headers={"content-encoding": "gzip"}
+    )
     assert answer.status_code == 413
 
 
@@ -140,7 +142,7 @@ async def test_without_a_broker_events_are_turned_away(database_url: str) -> Non
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            answer = await client.post("/v1/events", params={"owner": "sales"}, content=body(1))
+            answer = await client.post("/v1/events", params={"department": "sales"}, content=body(1))
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
     problem_of(answer)

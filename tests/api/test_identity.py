@@ -93,7 +93,7 @@ async def test_explanations_name_events_and_places(running: Running) -> None:
     strangers = await running.get("explain", a="user_id:ana", b="email:zoe@x.org")
     assert strangers["because"] == "no event links them, neither directly nor through others"
     nobody = await running.get("explain", a="user_id:ana", b="user_id:ghost")
-    assert nobody["because"] == "no event has named user_id:ghost"
+    assert nobody["because"] == "no journey found for user_id:ghost"
 
 
 async def test_a_ruling_is_previewed_published_and_undone(running: Running) -> None:

@@ -89,7 +89,7 @@ async def test_one_department_alone_cannot_change_the_playbook(world: World) -> 
     assert (await _state(client, proposal, 0)).state == "open"
     await client.decide_playbook(proposal, "approve", department="marketing", by="mia")
     await _state(client, proposal, 1)
-    with pytest.raises(ApiError, match="marketing has approved it already"):
+    with pytest.raises(ApiError, match="marketing has approved it before"):
         await client.decide_playbook(proposal, "approve", department="marketing", by="max")
     sneaked = [("marketing", 0, approve(7, proposal, datetime.now(UTC).isoformat(), "sales", _PLAN)[1])]
     forged = approve(8, proposal, datetime.now(UTC).isoformat(), "marketing", _PLAN)
@@ -162,9 +162,9 @@ async def test_what_cannot_be_is_refused_in_one_line(world: World) -> None:
         ),
         (TEXT.replace("mon: [09:00-17:00]", "mon: [09:00-17:00, 16:00-18:00]"), {}, r"line \d+.*hours overlap"),
         (TEXT.replace("remind: 2h", "remind: 6h"), {}, r"line \d+.*'remind' must come before 'first_touch'"),
-        (_PLAN, {"effective_at": past}, "effective_at lies in the past"),
+        (_PLAN, {"effective_at": past}, "effective_at is in the past"),
         (_PLAN, {"effective_at": "tomorrow"}, "effective_at: write a time"),
-        (_PLAN, {"department": None}, "name `department` and `by`"),
+        (_PLAN, {"department": None}, "give `department` and `by`"),
     ):
         with pytest.raises(ApiError, match=said):
             await client.propose_playbook(playbook, **{"department": "sales", "by": "sam"} | more)
@@ -186,7 +186,7 @@ async def test_a_rejected_proposal_stays_rejected(world: World) -> None:
     await client.decide_playbook(made.proposal, "reject", department="sales", by="sam", text="not in August")
     found = await _state(client, made.proposal, 1)
     assert (found.state, found.reason) == ("rejected", "not in August")
-    with pytest.raises(ApiError, match="the proposal is rejected"):
+    with pytest.raises(ApiError, match="the proposal was rejected"):
         await client.decide_playbook(made.proposal, "approve", department="marketing", by="mia")
 
 

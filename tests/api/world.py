@@ -90,7 +90,7 @@ def cases(topics: dict[str, str]) -> dict[str, Case]:
         "GET /v1/dead-letters": Case("/v1/dead-letters"),
         "GET /v1/dead-letters/{topic}/{partition}/{offset}": Case(f"/v1/dead-letters/{topics['marketing']}/2/0"),
         "GET /v1/reads": Case("/v1/reads"),
-        "POST /v1/events": Case("/v1/events?owner=marketing", json.loads(body(50))),
+        "POST /v1/events": Case("/v1/events?department=marketing", json.loads(body(50))),
         **{endpoint: Case(endpoint.removeprefix("GET ")) for endpoint in OPEN},
     }
 

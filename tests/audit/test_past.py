@@ -267,7 +267,7 @@ async def test_times_that_cannot_be_are_refused(world: World) -> None:
             await world.client.identity(ANA, **times)
     with pytest.raises(NotFound):
         await world.client.journey(Identifier("user_id", "nobody"), at=_MONDAY.isoformat())
-    with pytest.raises(ApiError, match="to lies before from"):
+    with pytest.raises(ApiError, match="`to` is before `from`"):
         await world.client.diff(ANA, "2026-03-02T10:00:00Z", "2026-03-02T09:00:00Z")
 
 
@@ -310,4 +310,4 @@ def test_the_view_of_a_score_says_which_threshold_it_has_reached() -> None:
     assert journey.life is not None
     because = {RULES.names[one.entry.stage]: one.because for one in reasons_of(journey, journey.life, RULES)}
     assert because["marketing-qualified"] == "the score of 120 has reached 100"
-    assert journey_view(journey, RULES, 2**50)["stage"] == "marketing-qualified"
+    assert journey_view(journey, RULES, 2**50).stage == "marketing-qualified"

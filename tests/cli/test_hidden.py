@@ -2,8 +2,9 @@
 
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -19,6 +20,12 @@ from projections.memory import fold_events
 from projections.playbook.windows import EVERYTHING, HIDEABLE, Window
 from projections.views.journey import journey_view
 from projections.views.summary import Summary, summary_view
+from schemas.answers.contacts import Contact
+from schemas.answers.funnel import Funnel, FunnelGroup, FunnelStage
+from schemas.answers.handoffs import HandoffDetails
+from schemas.answers.identity import PreviewedJourney, RulingPreview
+from schemas.answers.journeys import Journey, JourneyPage
+from schemas.answers.parts import WindowedAnswer
 from schemas.decode import decode
 from tandem import Change
 from tests.support import RULES, body
@@ -43,7 +50,7 @@ _STEPS: list[tuple[str, str, int, dict[str, Any]]] = [
 ]
 
 
-def full_journey() -> dict[str, Any]:
+def full_journey() -> Journey:
     """A journey that has something in every field that can be hidden."""
     events = [
         decode(body(number, type_, who=_WHO, version=version, data=data), owner)
@@ -57,10 +64,13 @@ JOURNEY = full_journey()
 _SUMMARY = summary_view(
     Summary(uuid.UUID(int=1), 6, 1, NOW, [], NOW, NOW, "ads", "spring", "rosa", "[Acme]", 7, {"EUR": 9}), RULES, NOW
 )
-_STAGES = [{"stage": "known", "reached": 2, "now": 1, "conversion": None, "median_seconds": None}]
-_TOTAL = {"journeys": 2, "stages": _STAGES, "beside": {"lapsed": 1}, "value": {"EUR": 9}}
-_SIDE = {"stage": "known", "events": 3, "value": {"EUR": 9}, "identifiers": ["email:ana@x.org"]}
-_FIELDS = sorted({*HIDEABLE, *(path for paths in HIDEABLE.values() for path in paths)})
+_STAGES = [FunnelStage(stage="known", reached=2, now=1, conversion=None, median_seconds=None)]
+_TOTAL = FunnelGroup(journeys=2, stages=_STAGES, beside={"lapsed": 1}, value={"EUR": 9})
+_SIDE = PreviewedJourney(
+    journey_id=str(uuid.UUID(int=1)), stage="known", events=3, value={"EUR": 9}, identifiers=["email:ana@x.org"]
+)
+_CONTACT = Contact(journey_id=JOURNEY.journey_id, identifiers=[], consent={})
+_FIELDS = sorted({name for names in HIDEABLE.values() for name in names})
 
 
 def _preview(found: dict[str, Any]) -> None:
@@ -72,36 +82,45 @@ def _items(found: dict[str, Any]) -> None:
 
 
 def _watched(found: dict[str, Any]) -> None:
-    print(line_of(Change(kind="changed", cursor="c", journey=found["journey"])))
+    print(line_of(Change(kind="changed", cursor="c", journey=found)))
 
 
 def _handoff(found: dict[str, Any]) -> None:
     print_handoff(found)
 
 
-def _by(by: str) -> dict[str, Any]:
-    return {"total": _TOTAL, "by": by, "groups": [{by: "ads", **_TOTAL}, {by: None, **_TOTAL}]}
+def _by(by: Literal["channel", "campaign"]) -> Funnel:
+    groups = [msgspec.structs.replace(_TOTAL, **{by: name}) for name in ("ads", None)]
+    return Funnel(total=_TOTAL, by=by, groups=groups)
 
 
-PRINTED: list[tuple[Callable[[dict[str, Any]], None], dict[str, Any]]] = [
+PRINTED: list[tuple[Callable[[dict[str, Any]], None], WindowedAnswer]] = [
     (print_journey, JOURNEY),
-    (_items, {"items": [_SUMMARY]}),
+    (_items, JourneyPage(items=[_SUMMARY], next_cursor=None)),
     (print_funnel, _by("channel")),
     (print_funnel, _by("campaign")),
-    (_preview, {"warnings": [], "before": [_SIDE, _SIDE], "after": [_SIDE], "events_moved": 3}),
-    (_watched, {"journey": JOURNEY}),
-    (_handoff, {"handoff": JOURNEY["handoffs"][0], "journey": JOURNEY, "history": []}),
+    (
+        _preview,
+        RulingPreview(warnings=[], before=[_SIDE, _SIDE], after=[_SIDE], events_moved=3, needs_confirmation=False),
+    ),
+    (_watched, _SUMMARY),
+    (_handoff, HandoffDetails(handoff=JOURNEY.handoffs[0], journey=_CONTACT, history=[])),
 ]
 
 
+def shown(window: Window, answer: WindowedAnswer) -> dict[str, Any]:
+    """What a client reads."""
+    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(window.show(answer)))
+    return found
+
+
 def test_the_journey_has_all_that_can_be_hidden() -> None:
-    shown = Window("w", frozenset(_FIELDS)).show(
-        {**JOURNEY, "channel": "ads", "campaign": "spring", "handoff": JOURNEY["handoffs"][0]}
-    )
-    assert shown["hidden"] == _FIELDS
-    assert any(one["cost"] for one in JOURNEY["touchpoints"])
-    assert any(one["count"] > 1 for one in JOURNEY["touchpoints"])
-    assert any(one["note"] for one in JOURNEY["milestones"])
+    window = Window("w", frozenset(_FIELDS))
+    hidden = [name for _, answer in PRINTED for name in shown(window, answer)["hidden"]]
+    assert sorted(set(hidden)) == _FIELDS
+    assert any(one.cost for one in JOURNEY.touchpoints)
+    assert any(one.count > 1 for one in JOURNEY.touchpoints)
+    assert any(one.note for one in JOURNEY.milestones)
 
 
 @given(st.sets(st.sampled_from(_FIELDS)))
@@ -109,7 +128,7 @@ def test_the_journey_has_all_that_can_be_hidden() -> None:
 @example(set(_FIELDS))
 def test_every_command_prints_whatever_is_hidden(hidden: set[str]) -> None:
     for show, answer in PRINTED:
-        show(Window("w", frozenset(hidden)).show(answer))
+        show(shown(Window("w", frozenset(hidden)), answer))
 
 
 @pytest.mark.parametrize("field", _FIELDS)
@@ -122,7 +141,7 @@ def test_what_is_hidden_is_not_taken_for_what_is_not_there(capsys: pytest.Captur
     hidden = Window("w", frozenset({"score", "owner", "value", "touchpoints.channel"}))
     for window, seen in ((EVERYTHING, False), (hidden, True)):
         for show, answer in PRINTED[:3]:
-            show(window.show(answer))
+            show(shown(window, answer))
             assert (HIDDEN in capsys.readouterr().out) is seen
 
 

@@ -106,7 +106,7 @@ async def test_much_is_moved_only_with_yes(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["show", "user_id:ghost"], "no event has named user_id:ghost"),
+        (["show", "user_id:ghost"], "no journey found for user_id:ghost"),
         (["show", "ghost"], "write type:value"),
         (["show", "user_id:\udce9"], "not UTF-8"),
         (["show", "user_id:ana", "--at", "yesterday"], "at"),

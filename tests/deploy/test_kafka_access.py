@@ -23,6 +23,7 @@ from aiokafka.errors import (
     TransactionalIdAuthorizationFailed,
 )
 
+from schemas.answers.events import Accepted
 from streams.agents import crm
 from streams.agents.settings import AgentSettings
 from streams.gateway import Gateway
@@ -225,7 +226,7 @@ async def test_gateway_and_worker_with_no_more_than_their_rights(user: User, dat
     try:
         for owner, value in bodies.items():
             [answer] = await gateway.publish(owner, value)
-            assert answer["status"] == "accepted"
+            assert isinstance(answer, Accepted)
     finally:
         await gateway.stop()
     connection = await asyncpg.connect(database_url)

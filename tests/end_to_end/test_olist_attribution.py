@@ -2,6 +2,8 @@
 
 from typing import get_args
 
+import msgspec
+
 from projections.attribution.report import Attribution, By
 from projections.journey.journey import Journey
 from projections.memory import fold_events
@@ -26,7 +28,7 @@ def test_every_model_shares_out_what_was_booked() -> None:
             attribution = Attribution(RULES.terms[0].attribution, model, by)
             for journey in found:
                 attribution.add(journey.moments)
-            view = attribution.view()
+            view = msgspec.to_builtins(attribution.view())
             assert view["total"]["credit"] == sums(view) == {"XXX": 61_784_006}
             assert view["total"]["bookings"] == 842
             credits_.append({group[by]: group["credit"]["XXX"] for group in view["groups"]})

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 import tandem
@@ -237,7 +238,8 @@ async def _caught_up(connection: asyncpg.Connection, sales: asyncpg.Connection) 
 
 async def deals_of(connection: asyncpg.Connection) -> dict[str, tuple[Any, ...]]:
     """What sales' table must be, from the projection."""
-    views = [feed_journey_view(one, RULES, NOW) for one in await read_journeys(connection, START, 100_000)]
+    journeys = await read_journeys(connection, START, 100_000)
+    views = [msgspec.to_builtins(feed_journey_view(one, RULES, NOW)) for one in journeys]
     return {
         view["journey_id"]: (
             *(view[name] for name in ("version", "stage", "owner", "account", "value")),

@@ -236,8 +236,18 @@ MUTANTS = {
         ("tests/api/test_access.py::test_a_route_without_a_policy_is_denied",),
     ),
     "windows are not held before lists": Mutant(
-        (("projections/playbook/windows.py", "place: [self._shown(one, left_out) for one in found]", "place: found"),),
+        (
+            (
+                "projections/playbook/windows.py",
+                "self._inside(one, held_in, left_out) for one in value]",
+                "one for one in value]",
+            ),
+        ),
         ("tests/projections/test_windows.py",),
+    ),
+    "a decision that would not count is published": Mutant(
+        (("api/routes/handoffs.py", "    if reason is not None:\n", "    if False:\n"),),
+        ("tests/api/test_handoffs.py::test_decisions_count_and_those_that_cannot_are_refused",),
     ),
     "half a key opens": Mutant(
         (("api/access/keys.py", "if key is None or not right:", "if key is None:"),),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projections.identity.workspace import Workspace
-from projections.journey.handoffs import STATES, Handoff, breaches_at, handoff_id, happenings
+from projections.journey.handoffs import STATES, Decision, Handoff, breaches_at, handoff_id, happenings, objection
 from projections.journey.lifecycle import advance, ahead, copy_of
 from projections.journey.row import row_of
 from projections.memory import fold_events
@@ -196,8 +196,8 @@ def test_an_offer_that_nobody_accepts_expires_by_time_alone() -> None:
     advance(life, one.expires_at, RULES)
     assert STATES[life.handoffs[0].state] == "expired"
     view = journey_view(journey, RULES, one.expires_at - 1)
-    assert (view["handoffs"][0]["state"], view["handoffs"][0]["overdue"]) == ("offered", True)
-    assert journey_view(journey, RULES, one.expires_at)["handoffs"][0]["state"] == "expired"
+    assert (view.handoffs[0].state, view.handoffs[0].overdue) == ("offered", True)
+    assert journey_view(journey, RULES, one.expires_at).handoffs[0].state == "expired"
 
 
 def test_silence_offers_a_win_back_when_its_time_has_come() -> None:
@@ -356,3 +356,56 @@ def test_hand_offs_are_what_the_simplest_model_says(steps: list[tuple[str, int]]
     ]
     assert told == _naively(steps, at)
     assert life.open_handoffs == copy_of(life).open_handoffs, "what is kept on the way is what a search finds"
+
+
+_DECISIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["accepted", "rejected", "withdrawn"]),
+        st.integers(0, 3),  #: which offer; the last there never was
+        st.sampled_from(["marketing", "sales"]),
+        st.sampled_from(["rosa", "sam"]),
+        st.integers(1, 90),  #: hours since the one before
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@given(st.lists(st.integers(0, 200), max_size=3), _DECISIONS, st.booleans())
+def test_what_the_api_would_refuse_is_what_the_fold_ignores(offers: list[int], decided: Any, in_team: bool) -> None:
+    """The one rule, asked at the time of each decision; several offers of a kind supersede each other."""
+    by = (
+        rules(("  sales:\n    timezone: UTC\n", "  sales:\n    timezone: UTC\n    members: [rosa]\n"))
+        if in_team
+        else RULES
+    )
+    history = [qualified(n + 1, hours) for n, hours in enumerate(offers)]
+    history = history or [event(1, "lead_captured", 0, "marketing")]
+    now = max(offers, default=0)
+    for number, (what, which, department, who, pause) in enumerate(decided):
+        now += pause
+        offered = qualified(which + 1)
+        taken = decision(100 + number, what, now, offered, department=department, by=who, **_why(what))
+        [journey] = folded(*history, by=by).journeys.values()
+        assert journey.life is not None
+        life = copy_of(journey.life)
+        advance(life, micros(now), by)
+        asked = Decision(id_of(offered), f"handoff_{what}", department, who)
+        reason = objection(life.handoffs, asked, by.at(micros(now)).handoffs)
+        history.append(taken)
+        [journey] = folded(*history, by=by).journeys.values()
+        assert journey.life is not None
+        assert {one.id: one.reason for one in journey.life.ignored}.get(taken.id) == reason
+
+
+def _why(what: str) -> dict[str, str]:
+    return {"reason": "no budget"} if what == "rejected" else {}
+
+
+def test_a_superseded_offer_that_somebody_accepts_too_late_does_not_count() -> None:
+    first, second = qualified(1, 0), qualified(2, 1)
+    accepted = decision(3, "accepted", 2, first, by="rosa", department="sales")
+    [journey] = folded(first, second, accepted).journeys.values()
+    assert journey.life is not None
+    asked = Decision(id_of(second), "handoff_accepted", "sales", "sam")
+    assert objection(journey.life.handoffs, asked, RULES.at(micros(3)).handoffs) == "another one took its place"

@@ -141,7 +141,7 @@ def test_case_34_null_deletes_missing_keeps_empty_is_a_value() -> None:
     who = {"user_id": "u"}
     told = [{"plan": "pro", "city": "Rome", "job": "x"}, {"plan": None, "job": ""}]
     [journey] = persons([event(n, "identified", who=who, data={"traits": traits}) for n, traits in enumerate(told)])
-    assert journey_view(journey, RULES, 0)["traits"] == {"city": "Rome", "job": ""}
+    assert journey_view(journey, RULES, 0).traits == {"city": "Rome", "job": ""}
 
 
 # Shared devices, rulings, claims, companies: cases 2 to 35 that are about more than one event's identifiers.
@@ -307,8 +307,8 @@ def test_case_16_merged_histories_are_stepped_through_in_order_of_time() -> None
     [journey] = persons(events)
     view = journey_view(journey, RULES, journey.last_seen)
     # accepted at 20 minutes, before it was qualified at 30: the history says so, and the stage is the furthest
-    assert [(entry["stage"], entry["at"][11:16]) for entry in view["history"]][-1] == ("sales-accepted", "00:20")
-    assert "sales-accepted-before-marketing-qualified" in view["flags"]
+    assert [(entry.stage, entry.at[11:16]) for entry in view.history][-1] == ("sales-accepted", "00:20")
+    assert "sales-accepted-before-marketing-qualified" in view.flags
 
 
 def test_case_18_a_merge_is_no_news() -> None:
@@ -505,11 +505,11 @@ def test_case_33_a_trait_has_the_playbook_s_rule_and_keeps_the_losers() -> None:
     events += [says(2, "web", {"plan": "trial"})]
     rules = replace(RULES, first_traits=frozenset({"origin"}), trait_sources={"plan": ("crm",)})
     [journey] = persons(events)
-    assert journey_view(journey, RULES, 0)["traits"] == {"plan": "trial", "origin": "fair"}
+    assert journey_view(journey, RULES, 0).traits == {"plan": "trial", "origin": "fair"}
     [journey] = fold_events(events, rules).journeys.values()
     view = journey_view(journey, rules, 0)
-    assert view["traits"] == {"plan": "pro", "origin": "ad"}
-    told = [(word["value"], word["event"]["source"], word["holds"]) for word in view["trait_sources"]["plan"]]
+    assert view.traits == {"plan": "pro", "origin": "ad"}
+    told = [(word.value, word.event.source, word.holds) for word in view.trait_sources["plan"]]
     assert told == [("pro", "crm", True), ("trial", "web", False)]
 
 

@@ -4,6 +4,7 @@ from fractions import Fraction
 from itertools import pairwise, permutations
 from typing import NamedTuple
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -178,7 +179,7 @@ def credit_of(model: AttributionModel) -> dict[str | None, int]:
     found = Attribution(PLAIN, model, "channel")
     for moments in (moments for row in ROWS for moments in journeys_of(row)):
         found.add(moments)
-    return credit(found.view())
+    return credit(msgspec.to_builtins(found.view()))
 
 
 def test_markov_is_that_of_the_packages() -> None:

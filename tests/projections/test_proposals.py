@@ -16,6 +16,7 @@ from projections.playbook.proposals import (
     Said,
     agreed_rules,
     digest_of_text,
+    objection,
     proposals_of,
     said_of,
     stray,
@@ -236,3 +237,33 @@ def test_no_damage_to_a_playbook_stops_the_fold(data: st.DataObject) -> None:
     )
     [proposal] = proposals_of([event], RULES.playbook)
     assert (proposal.void is None) == (proposal.playbook is not None)
+
+
+_WORDS = st.lists(
+    st.tuples(
+        st.sampled_from(["approved", "rejected"]),
+        st.sampled_from(["marketing", "sales"]),
+        st.sampled_from([EAGER, TEXT]),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@given(_WORDS, st.sampled_from([{}, {"digest": "0" * 64}, {"effective_at": "2025-01-01T00:00:00Z"}]))
+def test_what_the_api_would_refuse_is_what_the_fold_does_not_count(words: Any, more: dict[str, str]) -> None:
+    """The one rule, asked at the time of each decision."""
+    history = [propose(1, ON.format(1), **more)]
+    for number, (what, department, text) in enumerate(words):
+        [proposal] = proposals_of(heard(*history), RULES.playbook)
+        at, about = ON.format(2 + number), {"proposal": proposal_id(1), "department": department, "by": "sam"}
+        taken = (
+            approve(10 + number, 1, at, department, text)
+            if what == "approved"
+            else said(10 + number, what, at, about | {"reason": "no"})
+        )
+        digest = digest_of_text(text) if what == "approved" else None
+        reason = objection(proposal, f"playbook_{what}", department, digest)
+        history.append(taken)
+        [proposal] = proposals_of(heard(*history), RULES.playbook)
+        assert proposal.decisions[-1].void == reason

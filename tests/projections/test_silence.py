@@ -33,7 +33,7 @@ WON = event(0, "opportunity_won", 0, version=2, amount=1, currency="EUR")
 
 def stage_at(events: list[Event], day: int) -> str:
     [journey] = fold_events(events, RULES).journeys.values()
-    return str(journey_view(journey, RULES, _T0 + day * DAY)["stage"])
+    return str(journey_view(journey, RULES, _T0 + day * DAY).stage)
 
 
 def test_a_customer_who_falls_silent_is_at_risk_then_lapsed_at_the_time_of_the_read() -> None:
