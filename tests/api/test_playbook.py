@@ -188,7 +188,7 @@ async def test_a_rejected_proposal_stays_rejected(world: World) -> None:
     await client.decide_playbook(made.proposal, "reject", department="sales", by="sam", text="not in August")
     found = await _state(client, made.proposal, 1)
     assert (found.state, found.reason) == ("rejected", "not in August")
-    with pytest.raises(ApiError, match="the proposal is rejected"):
+    with pytest.raises(ApiError, match="the proposal was rejected"):
         await client.decide_playbook(made.proposal, "approve", department="marketing", by="mia")
 
 

@@ -270,7 +270,7 @@ async def test_times_that_cannot_be_are_refused(world: World) -> None:
             await world.client.identity(ANA, **times)
     with pytest.raises(NotFound):
         await world.client.journey(Identifier("user_id", "nobody"), at=_MONDAY.isoformat())
-    with pytest.raises(ApiError, match="to lies before from"):
+    with pytest.raises(ApiError, match="`to` is before `from`"):
         await world.client.diff(ANA, "2026-03-02T10:00:00Z", "2026-03-02T09:00:00Z")
 
 
