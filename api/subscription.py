@@ -9,6 +9,8 @@ from contextlib import aclosing
 from typing import NamedTuple
 from uuid import UUID
 
+import asyncpg
+
 from api.context import Context
 from api.feed.cursor import Cursor
 from api.feed.hub import Message, Printer, Subscriber
@@ -22,6 +24,8 @@ PAGE = 500  #: changes or journeys that are read at once
 SILENT_SECONDS = 5.0  #: after which a subscriber is told how far the feed is
 START = UUID(int=0)  #: before all journeys of a snapshot
 NOTHING = b"{}"
+#: What a subscriber meets while the database restarts: it comes back with its cursor.
+FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 NOT_READY = "no worker has run on this database yet: start one with `tandem work`"
 
 

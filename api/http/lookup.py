@@ -8,7 +8,7 @@ import asyncio
 import asyncpg
 
 from projections.journey.journey import Journey
-from store.queries import find_journeys
+from store.journeys import find_journeys
 
 _AT_ONCE = 200
 

@@ -9,7 +9,7 @@ from api.context import context_of
 from api.http.answers import answer
 from api.http.strict_parameters import strict_router
 from projections.identifiers import normalise
-from store import queries as store
+from store import accounts as store
 
 router = strict_router("/v1")
 

@@ -1,30 +1,25 @@
 """`GET /v1/changes`: the change feed, as server-sent events or as JSON that waits for news."""
 
 import asyncio
-import random
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Annotated, Literal
 from uuid import UUID
 
-import asyncpg
 import orjson
 from fastapi import Header, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
-from api.access.caller import Refused, caller_of, record, refuse_hidden, window_of
+from api.access.caller import caller_of, record, refuse_hidden, window_of
 from api.access.redaction import refuse_veiled
 from api.context import Context, context_of
-from api.feed.cursor import Cursor, InvalidCursor, parse_cursor
+from api.feed.cursor import InvalidCursor, parse_cursor
 from api.feed.hub import Message
-from api.http.answers import encode
 from api.http.identifiers import key_of
 from api.http.parameters import Text
 from api.http.problems import problem
 from api.http.strict_parameters import strict_router
-from api.subscription import NOTHING, FeedNotReady, FeedReset, Following
+from api.server_sent_events import MEDIA_TYPE, EventStream
+from api.subscription import FAILURES, FeedNotReady, FeedReset, Following
 from projections.identifiers import normalise
 from projections.playbook.windows import Window
 from projections.views.feed import KINDS
@@ -35,9 +30,6 @@ from schemas.answers.journeys import FeedJourney
 
 router = strict_router("/v1")
 
-_STREAM = "text/event-stream"
-_STUCK_SECONDS = 10.0  #: after which a subscriber that takes nothing is let go
-_RETRY_MS = 2_000
 _RECORDED = 5_000  #: journeys that a stream remembers to have recorded, at most
 _RECORDED_SECONDS = 60.0  #: after which it forgets them
 #: What a stream tells, for its readers.
@@ -52,7 +44,6 @@ _X_EVENTS = {
     "live": {"type": "object"},
     "progress": {"type": "object"},
 }
-_FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 
 
 @router.get(
@@ -62,7 +53,7 @@ _FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutErro
     responses={
         200: {
             "description": "Changes in the order of their commits",
-            "content": {_STREAM: {"schema": {"type": "string", "description": _EVENTS}, "x-events": _X_EVENTS}},
+            "content": {MEDIA_TYPE: {"schema": {"type": "string", "description": _EVENTS}, "x-events": _X_EVENTS}},
         },
         404: {"description": "No event names this person"},
         410: {"description": "The cursor is too old, or of another feed: start over with snapshot=true"},
@@ -99,8 +90,8 @@ async def changes(
         following, reads = Following(context, interest, window), _Reads(request)
         given = last_event_id or cursor
         start = await following.start(snapshot=snapshot) if given is None else parse_cursor(given)
-        if _STREAM in request.headers.get("accept", ""):
-            return _EventStream(following, reads, start)
+        if MEDIA_TYPE in request.headers.get("accept", ""):
+            return EventStream(following, reads.note, start)
         # who gives no cursor needs one first
         batch = await following.batch(start, wait if cursor else 0)
         await reads.note(batch)
@@ -109,7 +100,7 @@ async def changes(
         raise HTTPException(422, str(error)) from error
     except FeedReset as error:
         return problem(410, "Reset", str(error))
-    except (FeedNotReady, *_FAILURES) as error:
+    except (FeedNotReady, *FAILURES) as error:
         detail = str(error) if isinstance(error, FeedNotReady) else "the database does not answer"
         return problem(503, "Not ready", detail, Retry_After="1")
 
@@ -173,60 +164,3 @@ def _answer(batch: list[Message]) -> Response:
     end = orjson.dumps({"cursor": str(cursor), "live": cursor.after is None})
     body = b'{"journeys":[%b],"changes":[%b],%b' % (journeys, changes, end[1:])
     return Response(body, media_type="application/json")
-
-
-class _EventStream(Response):
-    """Server-sent events (WHATWG HTML, section 9.2): goes on until the subscriber leaves or is let go."""
-
-    media_type = _STREAM
-
-    def __init__(self, following: Following, reads: _Reads, start: Cursor) -> None:
-        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        del self.headers["content-length"]
-        self._following = following
-        self._reads = reads
-        self._start = start
-
-    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        streaming = asyncio.ensure_future(self._stream(send))
-        leaving = asyncio.ensure_future(_left(receive))
-        try:
-            await asyncio.wait([streaming, leaving], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            streaming.cancel()
-            leaving.cancel()
-            outcome, _left_too = await asyncio.gather(streaming, leaving, return_exceptions=True)
-        if isinstance(outcome, Exception) and not isinstance(outcome, TimeoutError):
-            raise outcome
-
-    async def _stream(self, send: Send) -> None:
-        async with aclosing(self._chunks()) as chunks:
-            async for chunk in chunks:
-                async with asyncio.timeout(_STUCK_SECONDS):
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _chunks(self) -> AsyncGenerator[bytes, None]:
-        # not all at once: who was cut off together does not come back together
-        retry = int(_RETRY_MS * (0.5 + random.random()))  # noqa: S311
-        yield b"retry: %d\n\n" % retry + _frame(Message("progress", self._start, NOTHING))
-        try:
-            async with aclosing(self._following.batches(self._start)) as batches:
-                async for batch in batches:
-                    await self._reads.note(batch)
-                    yield b"".join([_frame(message) for message in batch])
-        except FeedReset as error:
-            # an empty id: who comes back by itself does not come back with the cursor that was refused
-            yield b"id\nevent: reset\ndata: %b\n\n" % encode(Reset(reason=error.reason))
-        except (FeedNotReady, Refused, *_FAILURES):
-            return  # the subscriber comes back with its cursor
-
-
-def _frame(message: Message) -> bytes:
-    return b"id: %b\nevent: %b\ndata: %b\n\n" % (str(message.cursor).encode(), message.event.encode(), message.data)
-
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -16,7 +16,7 @@ from api.http.parameters import Cursor, Limit, Text
 from api.http.strict_parameters import strict_router
 from projections.text import time_text
 from schemas.answers.dead_letters import DeadLetter, DeadLetterPage
-from store import queries as store
+from store import dead_letters as store
 
 router = strict_router("/v1")
 

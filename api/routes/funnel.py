@@ -11,7 +11,7 @@ from api.http.answers import answer
 from api.http.strict_parameters import strict_router
 from api.projection_scope import Beside, reading
 from schemas.answers.funnel import Funnel, FunnelGroup
-from store import queries as store
+from store import funnel as store
 
 router = strict_router("/v1")
 

@@ -21,8 +21,8 @@ from api.projection_scope import Beside, reading
 from projections.playbook.rules import Rules
 from projections.views.journey import journey_view
 from schemas.answers.journeys import JourneyPage
-from store import queries as store
-from store.queries import Filter
+from store import journeys as store
+from store.journeys import Filter
 
 router = strict_router("/v1")
 

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from api import server_sent_events
 from api import subscription as following
 from api.app import create_app
 from api.feed.cursor import Cursor, InvalidCursor, parse_cursor
-from api.routes import changes
 from projections.views.feed import FeedChange, FeedJourney
 from projections.views.interest import Interest, topics_of
 from projections.views.summary import Summary
@@ -188,7 +188,7 @@ async def test_a_slow_subscriber_is_let_go_and_comes_back(
     database_url: str, database: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fault 21: what waits for one that reads nothing is bounded; the others are not held up."""
-    monkeypatch.setattr(changes, "_STUCK_SECONDS", 6.0)
+    monkeypatch.setattr(server_sent_events, "_STUCK_SECONDS", 6.0)
     async with serving(database_url) as (url, hub), listening(url) as quick:
         cursor = (await anext(quick)).cursor
         slow = await _deaf(url, cursor)
