@@ -59,7 +59,8 @@ NAVIGATION = {
             f"docs/decisions/{page}"
             for page in ("identity", "small-ones", "consulted", "feed", "subscribers", "agents")
         ),
-        *(f"docs/decisions/{page}" for page in ("speed", "handoffs", "playbook", "switch", "erasure")),
+        *(f"docs/decisions/{page}" for page in ("speed", "handoffs", "playbook", "switch", "erasure", "house")),
+        "docs/decisions/python-alone",
     ],
 }
 
