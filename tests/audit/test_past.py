@@ -199,7 +199,7 @@ async def test_what_was_true_and_what_was_known(world: World) -> None:
     assert (known.stage, known.version, len(known.touchpoints or ())) == ("marketing-qualified", 2, 1)
     both = await world.client.journey(ANA, at=tuesday_morning, known_at=world.known[1].isoformat())
     assert (both.stage, both.version) == ("engaged", 1)
-    with pytest.raises(NotFound, match="by then"):
+    with pytest.raises(NotFound, match="at that time"):
         await world.client.journey(ANA, at=(_MONDAY - timedelta(hours=1)).isoformat())
 
 
