@@ -24,6 +24,7 @@ from streams.engine.effects import Effects, reap
 from streams.engine.refolding import Refolding
 
 _FEW = 5_000  #: events: so many are folded while nothing is committed
+_TRIES = 5  #: of the exchange, against deadlocks with readers
 
 
 class Switched(NamedTuple):
@@ -73,12 +74,29 @@ async def switch(database_url: str, rules: Rules, name: str, progress: Progress)
             departments=departments,
         )
         done = await _nearly(parts, progress)
-        async with control.transaction():
-            await hold(control)
-            while (missing := await behind(control, await position_of(writer))) is not None:
-                done += await _catch_up(parts, missing)
-            await exchange(control, name)
+        done += await _exchanged(parts, name)
     return Switched(name, done)
+
+
+async def _exchanged(parts: _Parts, name: str) -> int:
+    """Catch up with what is missing and exchange the tables, in one transaction. Returns by how many events.
+
+    A worker that reads several tables and the exchange may wait for each other; PostgreSQL undoes one of the two, and
+    if that is the exchange, it is tried again.
+    """
+    done = 0
+    for left in reversed(range(_TRIES)):
+        try:
+            async with parts.control.transaction():
+                await hold(parts.control)
+                while (missing := await behind(parts.control, await position_of(parts.writer))) is not None:
+                    done += await _catch_up(parts, missing)
+                await exchange(parts.control, name)
+            break
+        except asyncpg.DeadlockDetectedError:
+            if not left:
+                raise
+    return done
 
 
 async def _nearly(parts: _Parts, progress: Progress) -> int:

@@ -166,7 +166,7 @@ async def test_a_preview_says_what_has_no_effect(running: Running) -> None:
     wanted = {"ruling": "split", "identifiers": ["user_id:ana", "user_id:bob"]}
     preview = (await running.client.post("/v1/identity/preview", json=wanted)).json()
     [warning] = preview["warnings"]
-    assert warning.startswith("a join of ")
+    assert warning.startswith("a later join of ")
     assert "at 2090-01-01" in warning
 
 

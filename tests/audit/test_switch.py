@@ -124,6 +124,39 @@ async def test_events_go_on_coming_while_it_switches(kafka_settings: KafkaSettin
     await connection.close()
 
 
+async def test_an_exchange_that_a_reader_stands_in_the_way_of_is_tried_again(
+    kafka_settings: KafkaSettings, database_url: str
+) -> None:
+    """The reader has one table and wants another; the exchange has that one and wants the first: a deadlock."""
+    history = long_hostile_history(50, SEED)
+    await produce(kafka_settings, _records(history))
+    await project(kafka_settings, database_url, len(history))
+    await rebuild(database_url, RULES, "next", lambda *_: None)
+    reader, watcher = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+
+    async def exchange_waits() -> bool:
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'identifiers'::regclass"
+        return bool(await watcher.fetchval(waiting))
+
+    await reader.execute("SET deadlock_timeout = '1min'")  # PostgreSQL undoes the exchange, not the reader
+    async with reader.transaction():
+        await reader.fetch("SELECT FROM identifiers LIMIT 1")
+        switching = asyncio.create_task(switch(database_url, RULES, "next", lambda *_: None))
+        await until(exchange_waits)
+        await reader.fetch("SELECT FROM journeys LIMIT 1")
+        assert not switching.done()
+    assert (await switching).projection == "next"
+    deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    await until(lambda: _is_positive(watcher, deadlocks))
+    assert await stored_digest(database_url) == expected_digest(history)
+    await reader.close()
+    await watcher.close()
+
+
+async def _is_positive(connection: asyncpg.Connection, query: str) -> bool:
+    return bool(await connection.fetchval(query) > 0)
+
+
 async def _settle(kafka: KafkaSettings, database_url: str, connection: asyncpg.Connection) -> None:
     """Let all stored journeys follow the terms agreed."""
     async with worker(kafka, database_url):

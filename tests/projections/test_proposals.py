@@ -151,7 +151,7 @@ def test_a_rejection_ends_a_proposal() -> None:
         (TEXT.replace("breaker: 200", "breaker: 100"), {}, "changes 'identity'"),
         (TEXT.replace("- name: visitor", "- name: guest").replace("[visitor,", "[guest,"), {}, "must stay 'visitor'"),
         (EAGER, {"effective_at": ON.format(1)}, "lies in the past"),
-        (EAGER, {"effective_at": "tomorrow"}, "effective_at: a time is written as"),
+        (EAGER, {"effective_at": "tomorrow"}, "effective_at: write a time as"),
         (EAGER, {"department": None}, "names no department"),
         (EAGER, {"digest": "0" * 64}, "the digest is not that of the text"),
     ],
