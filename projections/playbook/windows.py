@@ -109,9 +109,14 @@ def widest(windows: Iterable[Window]) -> Window:
         return first
     return Window(
         "+".join(sorted(window.name for window in (first, *others))),
-        first.hidden.intersection(*(window.hidden for window in others)),
+        _with_parts(first.hidden).intersection(*(_with_parts(window.hidden) for window in others)),
         first.withdrawn.intersection(*(window.withdrawn for window in others)),
     )
+
+
+def _with_parts(hidden: frozenset[str]) -> frozenset[str]:
+    """Names with those of the parts inside: who hides all touchpoints hides their cost, too."""
+    return hidden | {part for names in HIDEABLE.values() for part in names if part.partition(".")[0] in hidden}
 
 
 def _with_names(answer: Shown, left_out: set[str]) -> Shown:

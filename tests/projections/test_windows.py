@@ -1,12 +1,13 @@
 """Windows: what is hidden is nowhere in what is shown, and what is not hidden stays."""
 
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
 import yaml
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -197,6 +198,30 @@ def test_what_all_see_and_what_somebody_with_two_roles_sees() -> None:
     assert shared([MARKETING, SALES]).withdrawn == MARKETING.withdrawn
     assert widest([MARKETING, SALES])[1:] == EVERYTHING[1:]
     assert widest([SALES]) is SALES
+
+
+_NAMES = st.sets(st.sampled_from(sorted(HIDEABLE)))
+
+
+@settings(max_examples=200)
+@given(_NAMES, _NAMES)
+@example({"touchpoints"}, {"touchpoints.cost"})
+@example({"account"}, {"value"})
+def test_two_roles_see_nothing_that_neither_sees(one: set[str], other: set[str]) -> None:
+    windows = [
+        Window(name, frozenset(field for shown in names for field in HIDEABLE[shown]))
+        for name, names in (("a", one), ("b", other))
+    ]
+    seen = [set(_paths(msgspec.to_builtins(window.show(journey())))) for window in (*windows, widest(windows))]
+    assert seen[2] == seen[0] | seen[1]
+
+
+def _paths(node: Any, path: str = "") -> Iterator[str]:
+    """The fields of an answer that are there, but for the list of those that are not."""
+    for name, value in node.items() if isinstance(node, dict) else enumerate(node if isinstance(node, list) else ()):
+        if name != "hidden":
+            yield f"{path}.{name}"
+            yield from _paths(value, f"{path}.{name}")
 
 
 def test_a_window_that_names_no_field_is_refused() -> None:
