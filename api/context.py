@@ -39,5 +39,5 @@ class Context:
 
 def context_of(request: Request) -> Context:
     """The context of the application that a request came to."""
-    found: Context = request.app.state.context
-    return found
+    context: Context = request.app.state.context
+    return context

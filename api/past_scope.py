@@ -58,7 +58,7 @@ async def point_of(context: Context, at: datetime | None, known_at: datetime | N
 
 async def as_of(context: Context, key: bytes, *points: Point) -> tuple[list[Recorded], list[Seen]]:
     """(all events of those who were ever tied to an identifier, its journey at each point)."""
-    found = []
+    seen = []
     async with context.raw_pool.acquire() as connection:
         recorded, erased = await recorded_of(connection, context.rules, key)
         for point in points:
@@ -69,8 +69,8 @@ async def as_of(context: Context, key: bytes, *points: Point) -> tuple[list[Reco
                 at = micros(point.known_at)
             newest = key_at(key, _NEVER, workspace.register.releases)
             journey = workspace.journey_of(newest) or workspace.journey_of(key)
-            found.append(Seen(journey, workspace, workspace.rules, at, point.known_at))
-    return recorded, found
+            seen.append(Seen(journey, workspace, workspace.rules, at, point.known_at))
+    return recorded, seen
 
 
 async def veil_of_today(request: Request, identifier: str, key: bytes, seen: list[Seen]) -> Veil:

@@ -41,15 +41,15 @@ async def reading(context: Context, projection: str | None) -> AsyncIterator[Rea
 
 async def _beside(context: Context, connection: "asyncpg.pool.PoolConnectionProxy", name: str) -> Reading:
     try:
-        found = await look_at(connection, name)
+        projection = await look_at(connection, name)
     except NoSuchProjection as error:
         raise HTTPException(404, str(error)) from error
     first = context.agreed.first
-    if not found.done:
+    if not projection.done:
         raise HTTPException(409, f"the projection {name} is not finished: start `tandem replay --into {name}` again")
-    if found.playbook != first.digest:
+    if projection.playbook != first.digest:
         raise HTTPException(409, f"the projection {name} was built with another playbook than this API has")
-    at = found.at
+    at = projection.at
     if at is None:
-        at = context.clock() if found.known_at is None else micros(found.known_at)
+        at = context.clock() if projection.known_at is None else micros(projection.known_at)
     return Reading(connection, agreed_rules(first, await read_said(connection)), at)

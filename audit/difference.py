@@ -17,7 +17,7 @@ def difference(before: Journey | None, now: Journey | None) -> list[Difference]:
     For lists: what was added and removed; for anything else: the old and the new value.
     """
     one, other = _fields(before), _fields(now)
-    found: list[Difference] = []
+    differences: list[Difference] = []
     for field in sorted({*one, *other} - _LEFT_OUT):
         was, is_ = one.get(field), other.get(field)
         if was == is_:
@@ -26,10 +26,10 @@ def difference(before: Journey | None, now: Journey | None) -> list[Difference]:
             removed = [item for item in was or [] if item not in (is_ or [])]
             added = [item for item in is_ or [] if item not in (was or [])]
             if removed or added:
-                found.append(Difference(field=field, removed=removed, added=added))
+                differences.append(Difference(field=field, removed=removed, added=added))
         else:
-            found.append(Difference(field=field, before=was, after=is_))
-    return found
+            differences.append(Difference(field=field, before=was, after=is_))
+    return differences
 
 
 def _fields(journey: Journey | None) -> dict[str, Any]:

@@ -102,8 +102,8 @@ def _mapped(path: Path, rule: FileRule, file: TextIO, rejects: _Rejects) -> Any:
             rejects.add(path, number, rejected.column, rejected.reason)
 
 
-async def _publish(producers: _Producers, path: Path, row: int, found: list[MappedEvent], rejects: _Rejects) -> int:
-    for event in found:
+async def _publish(producers: _Producers, path: Path, row: int, events: list[MappedEvent], rejects: _Rejects) -> int:
+    for event in events:
         producer = await producers.of(event.department, event.source)
         try:
             await producer.emit(
@@ -117,7 +117,7 @@ async def _publish(producers: _Producers, path: Path, row: int, found: list[Mapp
         except InvalidEvent as invalid:
             rejects.add(path, row, invalid.field, invalid.message)
             return 0
-    return len(found)
+    return len(events)
 
 
 def _open(path: Path) -> TextIO:

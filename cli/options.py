@@ -70,10 +70,10 @@ def person_key(text: str) -> bytes:
     from projections.identifiers import PERSON_TYPES, normalise
 
     given = identifier_of(text)
-    found = normalise(given.type, given.value) if given.type in PERSON_TYPES else None
-    if found is None:
+    normal = normalise(given.type, given.value) if given.type in PERSON_TYPES else None
+    if normal is None:
         raise UserError(f"{text} names no person: use one of {', '.join(PERSON_TYPES)}")
-    return found.key
+    return normal.key
 
 
 def time_of(text: str, option: str) -> str:

@@ -124,13 +124,13 @@ def _from_stack(stack: Mapping[str, str]) -> dict[str, str]:
 def api_url(folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> str:
     """Base URL of the API. Raises NoStack where nothing says where it is."""
     folder = folder or running_dir(environ)
-    found = environ.get("TANDEM_API") or (read_stack(folder) or {}).get("api")
-    if not found:
+    address = environ.get("TANDEM_API") or (read_stack(folder) or {}).get("api")
+    if not address:
         raise NoStack(
             f"no stack is running in {folder}: start one with `tandem up --detach`, or set "
             "TANDEM_API to the address of one"
         )
-    return found
+    return address
 
 
 def agents_url(folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> str:
@@ -142,10 +142,10 @@ def agents_url(folder: Path | None = None, environ: Mapping[str, str] = os.envir
 def read_stack(folder: Path) -> dict[str, str] | None:
     """What the stack running in a data dir says of itself; None where none runs."""
     try:
-        found: dict[str, str] = json.loads((folder / STACK_FILE).read_text("utf-8"))
+        stack: dict[str, str] = json.loads((folder / STACK_FILE).read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    return found
+    return stack
 
 
 def kafka_settings(bootstrap: str, environ: Mapping[str, str] = os.environ) -> KafkaSettings:
@@ -228,8 +228,8 @@ def audit_files(folder: Path | None = None, environ: Mapping[str, str] = os.envi
 
 def playbook_path(environ: Mapping[str, str] = os.environ) -> Path | None:
     """The playbook file to use; None for the default one."""
-    found = environ.get("TANDEM_PLAYBOOK")
-    return Path(found) if found else None
+    path = environ.get("TANDEM_PLAYBOOK")
+    return Path(path) if path else None
 
 
 def load_rules(settings: Settings, playbook: Path | None = None) -> "Rules":

@@ -109,12 +109,12 @@ async def _load(connection: Connection, workspace: Workspace, keys: Collection[b
 
 def _ruled_together(register: Register) -> dict[bytes, set[bytes]]:
     """Identifier -> those that any ruling ever named with it."""
-    found: dict[bytes, set[bytes]] = {}
+    partners: dict[bytes, set[bytes]] = {}
     for ruling in register.rulings:
         keys = {at for key in ruling.keys for at in (key, key_at(key, ruling.order[0], register.releases))}
         for key in keys:
-            found.setdefault(key, set()).update(keys)
-    return found
+            partners.setdefault(key, set()).update(keys)
+    return partners
 
 
 def _ever(key: bytes, releases: dict[bytes, list[int]]) -> set[bytes]:

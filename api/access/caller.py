@@ -80,8 +80,8 @@ async def identify(access: Access, headers: Iterable[tuple[bytes, bytes]]) -> Ca
 
 def caller_of(request: Request) -> Caller | None:
     """Who asks; None while access is off."""
-    found: Caller | None = getattr(request.state, "caller", None)
-    return found
+    caller: Caller | None = getattr(request.state, "caller", None)
+    return caller
 
 
 def window_of(request: Request) -> Window:

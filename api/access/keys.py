@@ -58,13 +58,13 @@ class KeyRing:
 
     async def find(self, text: str) -> LiveKey:
         """The key that a text is. Raises InvalidKey, or KeysUnknown where the database does not answer."""
-        found = _FORM.fullmatch(text)
-        if found is None:
+        match = _FORM.fullmatch(text)
+        if match is None:
             raise InvalidKey("it does not have the form of a key")
         async with self._reading:
             if self._read_at is None or self._clock() - self._read_at > _FRESH_SECONDS:
                 await self._read()
-        key_id, secret = found.groups()
+        key_id, secret = match.groups()
         key = self._keys.get(key_id)
         right = hmac.compare_digest(_hash(secret), self._nobodys if key is None else key.hash)
         if key is None or not right:

@@ -34,9 +34,10 @@ def veil_over(workspace: Workspace, window: Window) -> Veil:
 
 def merged(veils: Iterable[Veil]) -> Veil:
     """All of them."""
-    found = list(veils)
+    given = list(veils)
     return Veil(
-        frozenset[Name]().union(*(veil.names for veil in found)), frozenset[str]().union(*(veil.keep for veil in found))
+        frozenset[Name]().union(*(veil.names for veil in given)),
+        frozenset[str]().union(*(veil.keep for veil in given)),
     )
 
 

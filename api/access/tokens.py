@@ -111,12 +111,12 @@ class Tokens:
                 known = (kid, algorithm) in self._keys and self._clock() < self._stale
                 if not known and self._clock() >= self._next:
                     await self._fetch()
-        found = self._keys.get((kid, algorithm))
-        if found is None and self._failed:
+        key = self._keys.get((kid, algorithm))
+        if key is None and self._failed:
             raise IssuerUnreachable("the issuer's keys could not be fetched")
-        if found is None:
+        if key is None:
             raise InvalidToken("the issuer has no such key")
-        return found
+        return key
 
     async def _fetch(self) -> None:
         try:
@@ -145,19 +145,19 @@ class Tokens:
 async def _get(client: httpx.AsyncClient, url: str) -> dict[str, Any]:
     if not is_trusted_url(url):
         raise ValueError("keys are taken by https only")
-    found: dict[str, Any] = orjson.loads((await client.get(url)).raise_for_status().content)
-    return found
+    document: dict[str, Any] = orjson.loads((await client.get(url)).raise_for_status().content)
+    return document
 
 
 def _prepared(published: list[dict[str, Any]]) -> dict[tuple[str, str], jwt.PyJWK]:
     """(key id, algorithm) -> key, of the keys that tokens may be signed with."""
-    found = {}
+    keys = {}
     for one in published:
         for algorithm, kind in ALGORITHMS.items():
             fits = one.get("kty") == kind and one.get("alg", algorithm) == algorithm and one.get("use", "sig") == "sig"
             if fits and isinstance(one.get("kid"), str):
                 try:
-                    found[one["kid"], algorithm] = jwt.PyJWK(one, algorithm=algorithm)
+                    keys[one["kid"], algorithm] = jwt.PyJWK(one, algorithm=algorithm)
                 except _FAULTS:
                     continue  # one that we cannot use costs the others nothing
-    return found
+    return keys

@@ -79,10 +79,10 @@ class Subscriber:
             except TimeoutError:
                 pass  # what came between the time-out and now must not be passed over
         self._news.clear()
-        found = list(self._waiting)
+        messages = list(self._waiting)
         self._waiting.clear()
         self._bytes = 0
-        return found
+        return messages
 
 
 class Hub:
@@ -104,9 +104,9 @@ class Hub:
     def remove(self, subscriber: Subscriber) -> None:
         """Tell it no more."""
         for topic in subscriber.interest.topics:
-            found = self._subscribers.get(topic, set())
-            found.discard(subscriber)
-            if not found:
+            subscribers = self._subscribers.get(topic, set())
+            subscribers.discard(subscriber)
+            if not subscribers:
                 self._subscribers.pop(topic, None)
 
     def close(self) -> None:
@@ -188,8 +188,8 @@ class Hub:
     def _candidates(self, change: FeedChange) -> Iterable[Subscriber]:
         if change.journey is None:
             return self._everybody()
-        found = [self._subscribers[topic] for topic in topics_of(change) if topic in self._subscribers]
-        return found[0] if len(found) == 1 else set().union(*found)
+        groups = [self._subscribers[topic] for topic in topics_of(change) if topic in self._subscribers]
+        return groups[0] if len(groups) == 1 else set().union(*groups)
 
     def _everybody(self) -> set[Subscriber]:
         return set().union(*self._subscribers.values())

@@ -21,9 +21,9 @@ def key_of(identifier: str, rules: Rules) -> bytes:
             raise HTTPException(422, f"{value[:64]} is not a journey id: write a UUID") from error
     regions = set(rules.phone_regions.values()) if type_ == "phone" else set()
     for region in (None, *sorted(regions)):
-        found = normalise(type_, value[:512], region)
-        if found is not None:
-            return found.key
+        normal = normalise(type_, value[:512], region)
+        if normal is not None:
+            return normal.key
     raise HTTPException(422, f"{type_}:{value[:64]} names nobody: the value is blocked or unreadable")
 
 

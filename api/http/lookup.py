@@ -38,7 +38,7 @@ class Lookup:
             open_ = [(key, answer) for key, answer in group if not answer.done()]  # whoever asked may have gone
             try:
                 async with self._pool.acquire() as connection:
-                    found = await find_journeys(connection, {key for key, _ in open_})
+                    journeys = await find_journeys(connection, {key for key, _ in open_})
             except Exception as error:  # each of them is told, and raises it
                 for _, answer in open_:
                     if not answer.done():
@@ -46,4 +46,4 @@ class Lookup:
             else:
                 for key, answer in open_:
                     if not answer.done():
-                        answer.set_result(found.get(key))
+                        answer.set_result(journeys.get(key))

@@ -18,29 +18,29 @@ _PROBLEM = {"application/problem+json": {"schema": schema_of((Problem,))}}
 def describe(app: FastAPI) -> dict[str, Any]:
     """The description of all operations of an application, made once."""
     if app.openapi_schema is None:
-        found = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+        description = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
         schemas = operation_schemas()
-        for path in found["paths"].values():
+        for path in description["paths"].values():
             for operation in path.values():
                 operation["responses"] = _responses(operation, schemas)
-        components = found.setdefault("components", {}).setdefault("schemas", {})
+        components = description.setdefault("components", {}).setdefault("schemas", {})
         for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own errors: ours are problems
             components.pop(name, None)
         components.update(answer_schemas())
-        app.openapi_schema = found
+        app.openapi_schema = description
     return app.openapi_schema
 
 
 def _responses(operation: dict[str, Any], schemas: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The success answer with its schema, and every error as a problem."""
-    name, found = operation["operationId"], dict[str, Any]()
+    name, responses = operation["operationId"], dict[str, Any]()
     for status, response in sorted(operation["responses"].items()):
         if status.startswith("2"):
             declared = {media: about for media, about in response.get("content", {}).items() if about.get("schema")}
-            found[status] = response | {"content": declared | _content(name, schemas)}
+            responses[status] = response | {"content": declared | _content(name, schemas)}
         elif status != "422":
-            found[status] = {"content": _PROBLEM} | response
-    return {**found, "default": {"description": _ERROR, "content": _PROBLEM}}
+            responses[status] = {"content": _PROBLEM} | response
+    return {**responses, "default": {"description": _ERROR, "content": _PROBLEM}}
 
 
 def _content(operation: str, schemas: dict[str, dict[str, Any]]) -> dict[str, Any]:

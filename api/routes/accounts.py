@@ -24,9 +24,11 @@ async def account(request: Request, account: str) -> Response:
     """`account` as the sources write it."""
     refuse_hidden(request, "account")
     context = context_of(request)
-    found = normalise("account", account[:512]) if "\0" not in account else None
+    normal = normalise("account", account[:512]) if "\0" not in account else None
     async with context.pool.acquire() as connection:
-        rollup = await store.account_rollup(connection, context.rules, context.clock(), found.value) if found else None
+        rollup = (
+            await store.account_rollup(connection, context.rules, context.clock(), normal.value) if normal else None
+        )
     if rollup is None:
         raise HTTPException(404, f"no account found for {account[:64]}")
     return answer(window_of(request).show(rollup))

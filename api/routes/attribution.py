@@ -31,7 +31,7 @@ async def attribution(
     refuse_hidden(request, by, "value")
     context = context_of(request)
     rules = context.rules.at(context.clock()).attribution
-    found = Attribution(rules, model or rules.model, by)
+    report = Attribution(rules, model or rules.model, by)
     # It reads all journeys: one answer at a time, and beside the event loop.
     async with (
         context.attributing,
@@ -39,11 +39,11 @@ async def attribution(
         aclosing(scan_pages(connection)) as pages,
     ):
         async for states in pages:
-            await asyncio.to_thread(_add, found, states)
-    view = await asyncio.to_thread(found.view)
+            await asyncio.to_thread(_add, report, states)
+    view = await asyncio.to_thread(report.view)
     return answer(window_of(request).show(view))
 
 
-def _add(found: Attribution, states: list[bytes]) -> None:
+def _add(report: Attribution, states: list[bytes]) -> None:
     for state in states:
-        found.add(moments_of(state))
+        report.add(moments_of(state))

@@ -53,8 +53,8 @@ async def members(request: Request, name: str, cursor: Cursor = None, limit: Lim
         raise HTTPException(404, f"the playbook has no audience {name[:64]!r}")
     after = id_behind(cursor) or _FIRST
     async with context.pool.acquire() as connection:
-        found = await store.audience_members(connection, at, name, after, limit + 1)
-    items = [feed_journey_view(journey, context.rules, at) for journey in found[:limit]]
+        rows = await store.audience_members(connection, at, name, after, limit + 1)
+    items = [feed_journey_view(journey, context.rules, at) for journey in rows[:limit]]
     await record(request, [item.journey_id for item in items])
-    more = id_cursor(items[-1].journey_id) if len(found) > limit else None
+    more = id_cursor(items[-1].journey_id) if len(rows) > limit else None
     return answer(window_of(request).show(AudiencePage(items=items, next_cursor=more)))

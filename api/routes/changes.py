@@ -119,19 +119,19 @@ def _stages(context: Context, department: str | None, stage: str | None) -> froz
 def _account(name: str | None) -> str | None:
     if name is None:
         return None
-    found = normalise("account", name)
-    if found is None:
+    normal = normalise("account", name)
+    if normal is None:
         raise HTTPException(422, f"{name[:64]!r} is not an account name")
-    return found.value
+    return normal.value
 
 
 async def _journey_id(context: Context, window: Window, identifier: str) -> UUID:
     key = key_of(identifier, context.rules)
-    found = await context.lookup.journey(key)
-    refuse_veiled(window, found, identifier, key)
-    if found is None:
+    journey = await context.lookup.journey(key)
+    refuse_veiled(window, journey, identifier, key)
+    if journey is None:
         raise HTTPException(404, f"no journey found for {identifier}")
-    return UUID(bytes=found.journey_id)
+    return UUID(bytes=journey.journey_id)
 
 
 class _Reads:

@@ -77,8 +77,8 @@ async def dead_letter(
     if "\0" in topic:
         raise HTTPException(404, "there is no such topic")
     async with context_of(request).pool.acquire() as connection:
-        found, payload = await store.dead_letter_bytes(connection, topic, partition, offset, _departments(request))
-    if not found:
+        exists, payload = await store.dead_letter_bytes(connection, topic, partition, offset, _departments(request))
+    if not exists:
         raise HTTPException(404, f"there is no dead letter at {topic} {partition} {offset}")
     await record(request)
     return Response(payload or b"", media_type="application/octet-stream")

@@ -63,10 +63,10 @@ async def publish(
         return problem(400, "Not JSON", str(error))
     except BrokerUnavailable as error:
         raise NotPublished("Broker unavailable", str(error), 1) from error
-    found = answer(Published(results=results))
+    response = answer(Published(results=results))
     if owner is not None:
-        found.headers["Deprecation"] = "true"
-    return found
+        response.headers["Deprecation"] = "true"
+    return response
 
 
 def _topic(department: Topic | None, owner: Topic | None) -> Topic:
@@ -75,10 +75,10 @@ def _topic(department: Topic | None, owner: Topic | None) -> Topic:
         _warn_of_owner()
     if department is not None and owner is not None:
         raise HTTPException(422, "give `department` alone: `owner` is its old name")
-    found = department or owner
-    if found is None:
+    topic = department or owner
+    if topic is None:
         raise HTTPException(422, "query.department: give marketing, sales or joint")
-    return found
+    return topic
 
 
 @cache

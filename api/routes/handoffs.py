@@ -60,10 +60,10 @@ async def queue(
     context = context_of(request)
     at = context.clock()
     async with context.pool.acquire() as connection:
-        found = await store.queue(connection, at, team, kind, overdue, _behind(cursor), limit + 1)
-    items = [item for one in found[:limit] if (item := _item(one, context.rules, at)) is not None]
+        waiting = await store.queue(connection, at, team, kind, overdue, _behind(cursor), limit + 1)
+    items = [item for one in waiting[:limit] if (item := _item(one, context.rules, at)) is not None]
     await record(request, [item.journey.journey_id for item in items])
-    more = _cursor(found[limit - 1]) if len(found) > limit else None
+    more = _cursor(waiting[limit - 1]) if len(waiting) > limit else None
     return answer(window_of(request).show(answers.HandoffPage(items=items, next_cursor=more)))
 
 
@@ -86,8 +86,8 @@ async def handoff(request: Request, handoff: uuid.UUID) -> Response:
     """`history`: all that has happened to it, in order."""
     context = context_of(request)
     at = context.clock()
-    found = await _find(context, handoff)
-    item, one = _item(found, context.rules, at), _handoff_of(found, _life_at(found, context.rules, at))
+    waiting = await _find(context, handoff)
+    item, one = _item(waiting, context.rules, at), _handoff_of(waiting, _life_at(waiting, context.rules, at))
     if item is None or one is None:
         raise HTTPException(404, f"there is no hand-off {handoff}")
     history = [_happening(happening) for happening in happenings(one) if happening.at <= at]
@@ -115,9 +115,9 @@ async def decide(request: Request, handoff: uuid.UUID, wanted: Annotated[Handoff
     """
     context = context_of(request)
     said_by = speaker(request, wanted.department, wanted.by, DEPARTMENTS)
-    found, at = await _find(context, handoff), context.clock()
-    life = _life_at(found, context.rules, at)
-    if _handoff_of(found, life) is None:
+    waiting, at = await _find(context, handoff), context.clock()
+    life = _life_at(waiting, context.rules, at)
+    if _handoff_of(waiting, life) is None:
         raise HTTPException(404, f"there is no hand-off {handoff}")
     decision = Decision(str(handoff), _TYPES[wanted.decision], said_by["department"], said_by["by"])
     reason = objection(life.handoffs, decision, context.rules.at(at).handoffs)
@@ -128,8 +128,8 @@ async def decide(request: Request, handoff: uuid.UUID, wanted: Annotated[Handoff
     data: dict[str, Any] = {"handoff": str(handoff), **said_by}
     if wanted.reason is not None:
         data["reason"] = wanted.reason
-    identities = [_identity(decode_journey(found.journey_id.bytes, 0, found.state))]
-    await record(request, [found.journey_id])
+    identities = [_identity(decode_journey(waiting.journey_id.bytes, 0, waiting.state))]
+    await record(request, [waiting.journey_id])
     event = await publish_joint(context, decision.type, data, identities, at, "the hand-off")
     return answer(answers.HandoffDecided(event=event, handoff=str(handoff)), 201)
 
@@ -140,25 +140,25 @@ def _identity(journey: Journey) -> dict[str, str]:
     return {"type": known.type, "value": known.value}
 
 
-def _life_at(found: Waiting, rules: Rules, at: int) -> Lifecycle:
+def _life_at(waiting: Waiting, rules: Rules, at: int) -> Lifecycle:
     """The lifecycle of a hand-off's journey at a time, microseconds since 1970 UTC."""
-    journey = decode_journey(found.journey_id.bytes, 0, found.state)
+    journey = decode_journey(waiting.journey_id.bytes, 0, waiting.state)
     assert journey.life is not None, "a stored journey has a lifecycle"
     life = copy_of(journey.life)
     advance(life, at, rules)
     return life
 
 
-def _handoff_of(found: Waiting, life: Lifecycle) -> Handoff | None:
-    return next((one for one in life.handoffs if one.id == found.handoff_id.bytes), None)
+def _handoff_of(waiting: Waiting, life: Lifecycle) -> Handoff | None:
+    return next((one for one in life.handoffs if one.id == waiting.handoff_id.bytes), None)
 
 
-def _item(found: Waiting, rules: Rules, at: int) -> answers.HandoffItem | None:
-    one = _handoff_of(found, _life_at(found, rules, at))
+def _item(waiting: Waiting, rules: Rules, at: int) -> answers.HandoffItem | None:
+    one = _handoff_of(waiting, _life_at(waiting, rules, at))
     view = None if one is None else handoff_view(one, at)
     if view is None:
         return None
-    return answers.HandoffItem(handoff=view, journey=contact_view(found.journey_id, found.state))
+    return answers.HandoffItem(handoff=view, journey=contact_view(waiting.journey_id, waiting.state))
 
 
 def _happening(happening: Happening) -> answers.Happening:
@@ -167,10 +167,10 @@ def _happening(happening: Happening) -> answers.Happening:
 
 async def _find(context: Context, handoff: uuid.UUID) -> Waiting:
     async with context.pool.acquire() as connection:
-        found = await store.find_handoff(connection, handoff)
-    if found is None:
+        waiting = await store.find_handoff(connection, handoff)
+    if waiting is None:
         raise HTTPException(404, f"there is no hand-off {handoff}")
-    return found
+    return waiting
 
 
 def _cursor(last: Waiting) -> str:

@@ -113,7 +113,7 @@ def _step(step: Step) -> dict[str, Any]:
 async def quarantine(request: Request, cursor: Cursor = None, limit: Limit = 50) -> Response:
     """In the order of their keys, with the number of identifiers that events linked to each."""
     async with context_of(request).raw_pool.acquire() as connection:
-        found = await store.list_quarantine(connection, _behind(cursor), limit)
+        entries = await store.list_quarantine(connection, _behind(cursor), limit)
     items = [
         answers.QuarantinedIdentifier(
             identifier=f"{entry.type}:{entry.value}",
@@ -121,10 +121,10 @@ async def quarantine(request: Request, cursor: Cursor = None, limit: Limit = 50)
             since=None if entry.since is None else time_text(micros(entry.since)),
             released_at=None if entry.released_at is None else time_text(entry.released_at),
         )
-        for entry in found
+        for entry in entries
     ]
     await record(request)
-    more = cursor_of(found[-1].key) if len(found) == limit else None
+    more = cursor_of(entries[-1].key) if len(entries) == limit else None
     return answer(answers.QuarantinePage(items=items, next_cursor=more))
 
 
@@ -134,10 +134,10 @@ async def victims(request: Request, identifier: Identifier, cursor: Cursor = Non
     context = context_of(request)
     key = key_of(identifier, context.rules)
     async with context.raw_pool.acquire() as connection:
-        found = await store.list_victims(connection, key, _behind(cursor), limit)
-    items = [answers.Victim(journey_id=id_text(entry.journey_id), at=time_text(entry.at)) for entry in found]
+        entries = await store.list_victims(connection, key, _behind(cursor), limit)
+    items = [answers.Victim(journey_id=id_text(entry.journey_id), at=time_text(entry.at)) for entry in entries]
     await record(request, [item.journey_id for item in items])
-    more = cursor_of(found[-1].key) if len(found) == limit else None
+    more = cursor_of(entries[-1].key) if len(entries) == limit else None
     return answer(answers.VictimPage(items=items, next_cursor=more))
 
 
@@ -153,19 +153,19 @@ async def explain_two(request: Request, a: Identifier, b: Identifier) -> Respons
         own = [newest_key(workspace, key) for key in keys]
         for name, key in zip((a, b), own, strict=True):
             refuse_veiled(window_of(request), workspace.journey_of(key), name, key)
-        found = explain(workspace, own[0], own[1])
-        path = [await _placed(connection, workspace, step) for step in found.path]
-        ruling = None if found.ruling is None else await _ruling_view(connection, *found.ruling)
+        explanation = explain(workspace, own[0], own[1])
+        path = [await _placed(connection, workspace, step) for step in explanation.path]
+        ruling = None if explanation.ruling is None else await _ruling_view(connection, *explanation.ruling)
     unknown = [name for name, key in zip((a, b), own, strict=True) if key not in workspace.home]
     body = answers.IdentityExplanation(
         identifiers=[a, b],
         journeys=[_journey_id(workspace, key) for key in own],
-        one_person=found.one_person,
-        because=_because(found, unknown, own),
+        one_person=explanation.one_person,
+        because=_because(explanation, unknown, own),
         ruling=ruling,
         path=path,
     )
-    await record(request, _journeys(workspace, (end for step in found.path for end in (step.a, step.b)), own))
+    await record(request, _journeys(workspace, (end for step in explanation.path for end in (step.a, step.b)), own))
     return answer(window_of(request).veil(body, *veil_over(workspace, window_of(request))))
 
 
@@ -180,52 +180,52 @@ def _journey_id(workspace: Workspace, key: bytes) -> str | None:
     return None if home is None else id_text(home)
 
 
-def _because(found: Explanation, unknown: list[str], keys: list[bytes]) -> str:
+def _because(explanation: Explanation, unknown: list[str], keys: list[bytes]) -> str:
     if unknown:
         return f"no journey found for {' and '.join(unknown)}"
     if keys[0] == keys[1]:
         return "they are the same identifier"
-    refused = [step.refused for step in found.path if step.refused is not None]
-    if found.ruling is not None and not found.ruling[0] and not found.one_person:
+    refused = [step.refused for step in explanation.path if step.refused is not None]
+    if explanation.ruling is not None and not explanation.ruling[0] and not explanation.one_person:
         return "a ruling says that they are not one person"
-    if not found.path:
+    if not explanation.path:
         return "no event links them, neither directly nor through others"
-    if found.one_person:
+    if explanation.one_person:
         return "a chain of links holds" if not refused else "they were named in one session of a shared device"
     return "; ".join(dict.fromkeys(reason_text(reason) for reason in refused)) or "a limit keeps them apart"
 
 
 async def _placed(connection: Connection, workspace: Workspace, step: Step) -> answers.PathStep:
-    found = await store.find_event(connection, step.order[1], step.order[2])
+    logged = await store.find_event(connection, step.order[1], step.order[2])
     return answers.PathStep(
         from_=_name(workspace, step.a),
         to=_name(workspace, step.b),
         **_step(step),
-        place=None if found is None else _place(found),
+        place=None if logged is None else _place(logged),
     )
 
 
 async def _ruling_view(connection: Connection, joined: bool, order: Order) -> answers.Ruling:
     """The ruling on two identifiers, with what was said for it."""
     at, id_, source = order
-    found = await store.find_event(connection, id_, source)
-    said = None if found is None else found.event.data
+    logged = await store.find_event(connection, id_, source)
+    said = None if logged is None else logged.event.data
     return answers.Ruling(
         ruling="join" if joined else "split",
         at=time_text(at),
         reason=getattr(said, "reason", None),
         by=getattr(said, "by", None),
         event=EventRef(id=id_text(id_), source=source),
-        place=None if found is None else _place(found),
+        place=None if logged is None else _place(logged),
     )
 
 
-def _place(found: store.LoggedEvent) -> LogPlace:
+def _place(logged: store.LoggedEvent) -> LogPlace:
     return LogPlace(
-        topic=found.topic,
-        partition=found.partition,
-        offset=found.offset,
-        recorded_at=time_text(found.recorded_at),
+        topic=logged.topic,
+        partition=logged.partition,
+        offset=logged.offset,
+        recorded_at=time_text(logged.recorded_at),
     )
 
 

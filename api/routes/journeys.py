@@ -47,11 +47,11 @@ async def journey(
         return await _of_the_past(request, identifier, at, known_at)
     context = context_of(request)
     key = key_of(identifier, context.rules)
-    found = await context.lookup.journey(key)
-    if found is None:
+    stored = await context.lookup.journey(key)
+    if stored is None:
         raise HTTPException(404, f"no journey found for {identifier}")
-    refuse_veiled(window_of(request), found, identifier, key)
-    view = journey_view(found, context.rules, context.clock())
+    refuse_veiled(window_of(request), stored, identifier, key)
+    view = journey_view(stored, context.rules, context.clock())
     await record(request, [view.journey_id])
     return answer(window_of(request).show(view))
 
@@ -91,10 +91,10 @@ async def journeys(
     since = None if changed_since is None else instant(changed_since, "changed_since")
     async with reading(context, projection) as asked_of:
         wanted = Filter(_stage(stage, asked_of.rules), account, channel, owner, since)
-        found = await store.list_journeys(*asked_of, wanted, id_behind(cursor), limit + 1)
-    items = found[:limit]
+        summaries = await store.list_journeys(*asked_of, wanted, id_behind(cursor), limit + 1)
+    items = summaries[:limit]
     await record(request, [item.journey_id for item in items])
-    more = id_cursor(items[-1].journey_id) if len(found) > limit else None
+    more = id_cursor(items[-1].journey_id) if len(summaries) > limit else None
     return answer(window_of(request).show(JourneyPage(items=items, next_cursor=more)))
 
 

@@ -136,17 +136,17 @@ async def explain_journey(
     return answer(JourneyExplanation(journey_id=journey_id, stages=items))
 
 
-def _reason_view(reason: Reason, stage: str, found: store.LoggedEvent | None) -> StageReason:
+def _reason_view(reason: Reason, stage: str, logged: store.LoggedEvent | None) -> StageReason:
     entry, terms = reason.entry, reason.terms
     event = None
     if entry.id is not None:
         event = ReasonEvent(
             id=id_text(entry.id),
             source=entry.source,
-            type=None if found is None else found.event.type,
-            topic=None if found is None else found.topic,
-            partition=None if found is None else found.partition,
-            offset=None if found is None else found.offset,
+            type=None if logged is None else logged.event.type,
+            topic=None if logged is None else logged.topic,
+            partition=None if logged is None else logged.partition,
+            offset=None if logged is None else logged.offset,
         )
     playbook = ReasonPlaybook(
         digest=terms.digest,

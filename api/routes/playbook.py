@@ -86,8 +86,8 @@ async def proposals(request: Request) -> Response:
 async def proposal(request: Request, proposal: uuid.UUID) -> Response:
     """`proposal` is the id of the event that proposed."""
     context = context_of(request)
-    found = _find(context, proposal)
-    return answer(proposal_view(found, context.clock(), found.event.text))
+    stated = _find(context, proposal)
+    return answer(proposal_view(stated, context.clock(), stated.event.text))
 
 
 @router.post(
@@ -137,10 +137,10 @@ async def propose(request: Request, wanted: Annotated[ProposalRequest, Body()]) 
 async def decide(request: Request, proposal: uuid.UUID, wanted: Annotated[DecisionRequest, Body()]) -> Response:
     """An approval is of the text with this digest; without one, of the text that the proposal has."""
     context = context_of(request)
-    found = _find(context, proposal)
+    stated = _find(context, proposal)
     said_by = speaker(request, wanted.department, wanted.by, PLANS_FOR)
-    type_, digest = _TYPES[wanted.decision], wanted.digest or found.event.digest
-    reason = objection(found, type_, said_by["department"], digest)
+    type_, digest = _TYPES[wanted.decision], wanted.digest or stated.event.digest
+    reason = objection(stated, type_, said_by["department"], digest)
     if reason is not None:
         raise HTTPException(409, f"the decision would not count: {reason}")
     if wanted.decision != "approve" and wanted.text is None:
@@ -156,10 +156,10 @@ async def decide(request: Request, proposal: uuid.UUID, wanted: Annotated[Decisi
 
 def _time(text: str) -> int:
     try:
-        found = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError as error:
         raise HTTPException(422, "effective_at: write a time as in 2026-03-01T00:00:00Z") from error
-    return micros(instant(found, "effective_at"))
+    return micros(instant(time, "effective_at"))
 
 
 def _proposals(context: Context) -> list[Proposal]:
@@ -167,7 +167,7 @@ def _proposals(context: Context) -> list[Proposal]:
 
 
 def _find(context: Context, proposal: uuid.UUID) -> Proposal:
-    found = next((one for one in _proposals(context) if one.event.proposal == proposal.bytes), None)
-    if found is None:
+    stated = next((one for one in _proposals(context) if one.event.proposal == proposal.bytes), None)
+    if stated is None:
         raise HTTPException(404, f"there is no proposal {proposal}, or none that has been projected yet")
-    return found
+    return stated

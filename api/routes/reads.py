@@ -39,10 +39,10 @@ async def reads(
     journeys = None if person is None else await _ever(context, key_of(person, context.rules))
     wanted = ReadFilter(journeys, reader, None if since is None else instant(since, "since"))
     async with context.pool.acquire() as connection:
-        found = await list_reads(connection, wanted, cursor, limit + 1)
-    page = found[:limit]
+        rows = await list_reads(connection, wanted, cursor, limit + 1)
+    page = rows[:limit]
     await record(request, journeys or ())
-    more = str(page[-1].read_id) if len(found) > limit else None
+    more = str(page[-1].read_id) if len(rows) > limit else None
     return answer(ReadPage(items=[_read_view(one) for one in page], next_cursor=more))
 
 

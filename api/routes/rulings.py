@@ -69,10 +69,10 @@ async def publish_ruling(request: Request, wanted: Annotated[RulingRequest, Body
     context = context_of(request)
     if context.gateway is None:
         raise NotPublished("No broker", NO_BROKER, 60)
-    found, view = await _preview(request, wanted)
+    preview, view = await _preview(request, wanted)
     fields = msgspec.structs.asdict(view)
-    if found.confirm and not wanted.confirm:
-        moved = f"{found.events_moved} events, {len(found.before)} journeys become {len(found.after)}"
+    if preview.confirm and not wanted.confirm:
+        moved = f"{preview.events_moved} events, {len(preview.before)} journeys become {len(preview.after)}"
         detail = f"the ruling moves much ({moved}): look at the preview, and confirm it"
         return as_problem(UnconfirmedRuling(title="Confirm", status=409, detail=detail, **fields), 409)
     caller = caller_of(request)

@@ -26,10 +26,10 @@ def attribution(
 ) -> None:
     """Show the credit of each channel or campaign for bookings, beside its cost."""
     with api_client(data_dir) as client:
-        found = client.attribution(model, by)
+        report = client.attribution(model, by)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps(report))
         return
     from cli.render.attribution import credit_table
 
-    show_parts(credit_table(found))
+    show_parts(credit_table(report))

@@ -25,11 +25,11 @@ def audiences(
         if name is None:
             print_items(client.audiences()["items"], as_json, ("audience", "members", "stages"))
             return
-        found = list(islice(client.audience(name), limit))
+        members = list(islice(client.audience(name), limit))
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps(members))
         return
-    rows = [{**member, "person": _person(member)} for member in found]
+    rows = [{**member, "person": _person(member)} for member in members]
     print_items(rows, False, ("journey_id", "person", "stage", "stage_since", "account", "score"))
 
 

@@ -23,15 +23,15 @@ def check(as_json: AsJson = False) -> None:
     """Compare the contracts with the released ones. Prints one line for each incompatible change."""
     from schemas.compatibility import incompatibilities, present_schemas, released_schemas
 
-    found = incompatibilities(released_schemas(), present_schemas())
+    problems = incompatibilities(released_schemas(), present_schemas())
     if as_json:
-        typer.echo(json.dumps([one._asdict() for one in found]))
+        typer.echo(json.dumps([one._asdict() for one in problems]))
     else:
-        for one in found:
+        for one in problems:
             typer.echo(f"{one.schema}  {one.field or '(event)'}  {one.rule}: {one.message}")
-        if not found:
+        if not problems:
             typer.echo("compatible with the released contracts")
-    if found:
+    if problems:
         raise typer.Exit(1)
 
 

@@ -29,8 +29,8 @@ def dead_letters(
             topic, partition, offset = _place(show)
             typer.echo(client.dead_letter(topic, partition, offset), nl=False)
             return
-        found = list(islice(client.dead_letters(reason), limit))
-    print_items(found, as_json, ("topic", "partition", "offset", "reason", "field", "bytes", "message"))
+        letters = list(islice(client.dead_letters(reason), limit))
+    print_items(letters, as_json, ("topic", "partition", "offset", "reason", "field", "bytes", "message"))
 
 
 def _place(text: str) -> tuple[str, int, int]:

@@ -27,14 +27,14 @@ def diff(
     who = identifier_of(identifier)
     times = (time_of(start, "--from"), optional_time(end, "--to"))
     with api_client(data_dir) as client:
-        found = client.diff(who, *times, axis=axis)
+        answer = client.diff(who, *times, axis=axis)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps(answer))
         return
-    for one in found["differences"]:
+    for one in answer["differences"]:
         typer.echo(difference_text(one))
-    if not found["differences"]:
+    if not answer["differences"]:
         typer.echo("nothing differs")
     print_items(
-        found["events"], False, ("occurred_at", "committed_at", "type", "source", "topic", "partition", "offset")
+        answer["events"], False, ("occurred_at", "committed_at", "type", "source", "topic", "partition", "offset")
     )

@@ -17,8 +17,8 @@ def digest(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     from audit.digest import projection_digest
     from cli.settings import load_settings
 
-    found = asyncio.run(with_engine_connection(load_settings(data_dir).database_url, projection_digest))
+    total = asyncio.run(with_engine_connection(load_settings(data_dir).database_url, projection_digest))
     if as_json:
-        typer.echo(json.dumps({"journeys": found.journeys, "sha256": found.sha256}))
+        typer.echo(json.dumps({"journeys": total.journeys, "sha256": total.sha256}))
     else:
-        typer.echo(f"{found.sha256}  {found.journeys} journeys")
+        typer.echo(f"{total.sha256}  {total.journeys} journeys")

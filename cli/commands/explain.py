@@ -30,11 +30,11 @@ def journey(
 
     who = identifier_of(identifier)
     with api_client(data_dir) as client:
-        found = client.explain_journey(who, stage=stage)
+        answer = client.explain_journey(who, stage=stage)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps(answer))
         return
-    for step in found["stages"]:
+    for step in answer["stages"]:
         typer.echo(stage_text(step))
 
 
@@ -44,5 +44,5 @@ def identity(a: Identifier, b: Identifier, data_dir: DataDir = None, as_json: As
     from cli.render.identity import explanation_text
 
     with api_client(data_dir) as client:
-        found = client.explain_identity(identifier_of(a), identifier_of(b))
-    typer.echo(json.dumps(found) if as_json else explanation_text(a, b, found))
+        answer = client.explain_identity(identifier_of(a), identifier_of(b))
+    typer.echo(json.dumps(answer) if as_json else explanation_text(a, b, answer))

@@ -38,14 +38,14 @@ def person(
     from cli.settings import load_settings
 
     settings = load_settings(data_dir)
-    found = asyncio.run(_export(settings, person_key(identifier), identifier))
-    text = json.dumps(found, indent=2) + "\n"
+    stored = asyncio.run(_export(settings, person_key(identifier), identifier))
+    text = json.dumps(stored, indent=2) + "\n"
     if output is None:
         typer.echo(text, nl=False)
     else:
         output.touch(mode=0o600)
         output.write_text(text, "utf-8")
-        typer.echo(f"{output}: {len(found['events']):,} events, and what was computed from them")
+        typer.echo(f"{output}: {len(stored['events']):,} events, and what was computed from them")
 
 
 async def _export(settings: "Settings", key: bytes, named: str) -> dict[str, Any]:

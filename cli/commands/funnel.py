@@ -26,20 +26,20 @@ def funnel(
 ) -> None:
     """Show how many journeys reached each stage, with the conversion and the median time between stages."""
     if last_hour:
-        found = _last_hour(data_dir)
-        stages = [{"stage": stage, "transitions": count} for stage, count in found["stages"].items()]
-        typer.echo(json.dumps(found)) if as_json else print_items(stages, False, ("stage", "transitions"))
+        answer = _last_hour(data_dir)
+        stages = [{"stage": stage, "transitions": count} for stage, count in answer["stages"].items()]
+        typer.echo(json.dumps(answer)) if as_json else print_items(stages, False, ("stage", "transitions"))
         return
     if by not in (None, "channel", "campaign"):
         raise UserError(f"--by is {by!r}: choose channel or campaign")
     with api_client(data_dir) as client:
-        found = client.funnel(by, projection=projection)
+        answer = client.funnel(by, projection=projection)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps(answer))
         return
     from cli.render.funnel import funnel_tables
 
-    show_parts(*funnel_tables(found))
+    show_parts(*funnel_tables(answer))
 
 
 def _last_hour(data_dir: Path | None) -> dict[str, Any]:
@@ -50,10 +50,10 @@ def _last_hour(data_dir: Path | None) -> dict[str, Any]:
     address = agents_url(data_dir)
     try:
         answer = httpx.get(f"{address}/funnel", trust_env=False).raise_for_status()
-        found: dict[str, Any] = answer.json()
+        counts: dict[str, Any] = answer.json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise ApiUnreachable(
             f"no agent counts the funnel at {address}: run `tandem agents --agents funnel-counter`, or set "
             "TANDEM_AGENTS_PAGE to the address of the agents' page"
         ) from error
-    return found
+    return counts

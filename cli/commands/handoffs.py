@@ -43,11 +43,11 @@ def queue(
 
     wanted = {"team": team, "kind": kind, "overdue": True if overdue else None}
     with api_client(data_dir) as client:
-        found = list(islice(client.handoffs(**{name: one for name, one in wanted.items() if one is not None}), limit))
+        items = list(islice(client.handoffs(**{name: one for name, one in wanted.items() if one is not None}), limit))
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps(items))
         return
-    rows = [handoff_row(item, datetime.now(UTC)) for item in found]
+    rows = [handoff_row(item, datetime.now(UTC)) for item in items]
     print_items(rows, False, ("due", "kind", "team", "tier", "state", "owner", "person", "handoff"))
 
 
@@ -55,21 +55,21 @@ def queue(
 def show(handoff: HandoffId, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show one hand-off: its deadlines, its state and its history."""
     with api_client(data_dir) as client:
-        found = client.handoff(handoff)
+        details = client.handoff(handoff)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps(details))
     else:
-        print_handoff(found)
+        print_handoff(details)
 
 
-def print_handoff(found: dict[str, Any]) -> None:
+def print_handoff(details: dict[str, Any]) -> None:
     """What was promised, and all that happened; fields that a window hides are left out and named."""
     from cli.render.handoffs import handoff_text
 
-    typer.echo(handoff_text(found["handoff"], datetime.now(UTC)))
-    print_items(found["history"], False, ("at", "what", "by_time"))
-    if found.get("hidden"):
-        typer.echo(f"hidden: {', '.join(found['hidden'])}")
+    typer.echo(handoff_text(details["handoff"], datetime.now(UTC)))
+    print_items(details["history"], False, ("at", "what", "by_time"))
+    if details.get("hidden"):
+        typer.echo(f"hidden: {', '.join(details['hidden'])}")
 
 
 @handoffs.command(epilog=example("tandem handoffs report --json"))
@@ -128,7 +128,7 @@ def _decide(
     with api_client(data_dir) as client:
         before = client.handoff(handoff)["handoff"]["state"]
         client.decide_handoff(handoff, decision, department=department, reason=reason, by=by)
-        found = until_projected(
+        details = until_projected(
             lambda: client.handoff(handoff), lambda now: bool(now["handoff"]["state"] != before), "the decision"
         )
-    typer.echo(json.dumps(found) if as_json else f"{handoff} is {found['handoff']['state']}")
+    typer.echo(json.dumps(details) if as_json else f"{handoff} is {details['handoff']['state']}")

@@ -42,14 +42,14 @@ def show(
     who = identifier_of(identifier)
     times = {"at": optional_time(at, "--at"), "known_at": optional_time(known_at, "--known-at")}
     with api_client(data_dir) as client:
-        found = client.identity(who, **times)
+        person = client.identity(who, **times)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps(person))
         return
-    typer.echo(identity_text(found))
-    rows = [{**known, "identifier": f"{known['type']}:{known['value']}"} for known in found["identifiers"]]
+    typer.echo(identity_text(person))
+    rows = [{**known, "identifier": f"{known['type']}:{known['value']}"} for known in person["identifiers"]]
     print_items(rows, False, ("identifier", "first_seen", "last_seen"))
-    if links := links_text(found):
+    if links := links_text(person):
         typer.echo(links)
 
 
@@ -129,8 +129,8 @@ def _confirmed(as_json: bool) -> bool:
 def conflicts(limit: Limit = 50, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List links that were refused, for people to review."""
     with api_client(data_dir) as client:
-        found = list(islice(client.identity_conflicts(), limit))
-    rows = [one if as_json else {**one, "identifiers": " / ".join(one["identifiers"])} for one in found]
+        links = list(islice(client.identity_conflicts(), limit))
+    rows = [one if as_json else {**one, "identifiers": " / ".join(one["identifiers"])} for one in links]
     print_items(rows, as_json, ("identifiers", "reason", "authority", "at"))
 
 
@@ -146,8 +146,8 @@ def quarantine(
     """List identifiers in quarantine: too many others are linked to them. Or list the journeys that one affects."""
     with api_client(data_dir) as client:
         if affected_by is not None:
-            found = list(islice(client.victims(identifier_of(affected_by)), limit))
-            print_items(found, as_json, ("journey_id", "at"))
+            entries = list(islice(client.victims(identifier_of(affected_by)), limit))
+            print_items(entries, as_json, ("journey_id", "at"))
             return
-        found = list(islice(client.quarantine(), limit))
-    print_items(found, as_json, ("identifier", "victims", "since", "released_at"))
+        entries = list(islice(client.quarantine(), limit))
+    print_items(entries, as_json, ("identifier", "victims", "since", "released_at"))

@@ -24,10 +24,10 @@ def journey(
     who = identifier_of(identifier)
     times = {"at": optional_time(at, "--at"), "known_at": optional_time(known_at, "--known-at")}
     with api_client(data_dir) as client:
-        found = client.journey(who, **times)
+        answer = client.journey(who, **times)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps(answer))
         return
     from cli.render.journeys import journey_story
 
-    show_parts(journey_story(found))
+    show_parts(journey_story(answer))

@@ -31,7 +31,7 @@ def journeys(
     wanted = {"stage": stage, "account": account, "channel": channel, "owner": owner, "changed_since": since}
     wanted["projection"] = projection
     with api_client(data_dir) as client:
-        found = list(islice(client.journeys(**wanted), limit))
+        items = list(islice(client.journeys(**wanted), limit))
     print_items(
-        found, as_json, ("journey_id", "stage", "stage_since", "channel", "owner", "account", "score", "version")
+        items, as_json, ("journey_id", "stage", "stage_since", "channel", "owner", "account", "score", "version")
     )

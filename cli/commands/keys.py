@@ -97,10 +97,10 @@ def _id(text: str) -> str:
     """The id, also out of a whole key. Raises UserError, which does not repeat the text: it may hold a secret."""
     from api.access.keys import PREFIX
 
-    found = text.strip().removeprefix(PREFIX).partition("_")[0]
-    if not re.fullmatch("[0-9a-f]{12}", found):
+    id_ = text.strip().removeprefix(PREFIX).partition("_")[0]
+    if not re.fullmatch("[0-9a-f]{12}", id_):
         raise UserError("there is no key of this id: give the 12 hexadecimal digits that `tandem keys list` shows")
-    return found
+    return id_
 
 
 def _text(text: str, name: str) -> str:

@@ -46,9 +46,9 @@ def propose(
     """Propose a playbook. It comes into force at its effective time, once both departments have approved it."""
     when = optional_time(effective_at, "--effective-at")
     with api_client(data_dir) as client:
-        found = client.propose_playbook(_read(file), department=department, effective_at=when, comment=comment, by=by)
-        _projected(client, found["proposal"], 0)
-    typer.echo(json.dumps(found) if as_json else f"proposal {found['proposal']}")
+        made = client.propose_playbook(_read(file), department=department, effective_at=when, comment=comment, by=by)
+        _projected(client, made["proposal"], 0)
+    typer.echo(json.dumps(made) if as_json else f"proposal {made['proposal']}")
 
 
 @playbook.command(epilog=example("tandem playbook approve 0198f1c2-... --department sales --by sam"))
@@ -109,8 +109,8 @@ def _decide(
     with api_client(data_dir) as client:
         before = len(client.proposal(proposal)["decisions"])
         client.decide_playbook(proposal, decision, department=department, text=text, by=by)
-        found = _projected(client, proposal, before + 1)
-    typer.echo(json.dumps(found) if as_json else proposal_line(found))
+        decided = _projected(client, proposal, before + 1)
+    typer.echo(json.dumps(decided) if as_json else proposal_line(decided))
 
 
 def _projected(client: JsonClient, proposal: str, decisions: int) -> dict[str, Any]:
@@ -129,8 +129,8 @@ def show(
 ) -> None:
     """Print the playbook in force, now or at a time, or that of a proposal."""
     with api_client(data_dir) as client:
-        found = client.proposal(proposal) if proposal else client.playbook(at=optional_time(at, "--at"))
-    typer.echo(json.dumps(found) if as_json else found["playbook"].rstrip())
+        answer = client.proposal(proposal) if proposal else client.playbook(at=optional_time(at, "--at"))
+    typer.echo(json.dumps(answer) if as_json else answer["playbook"].rstrip())
 
 
 @playbook.command(epilog=example("tandem playbook log --json"))
@@ -139,16 +139,16 @@ def log(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     from cli.render.playbook import proposal_line, proposal_rows
 
     with api_client(data_dir) as client:
-        found = client.proposals()
+        answer = client.proposals()
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps(answer))
         return
-    for proposal in found["items"]:
+    for proposal in answer["items"]:
         typer.echo(proposal_line(proposal))
         print_items(proposal_rows(proposal), False, ("at", "department", "by", "decision", "text", "because"))
-    if found["stray"]:
+    if answer["stray"]:
         typer.echo("decisions about proposals that do not exist:")
-        print_items(found["stray"], False, ("at", "department", "by", "decision", "proposal"))
+        print_items(answer["stray"], False, ("at", "department", "by", "decision", "proposal"))
 
 
 @playbook.command(epilog=example("tandem playbook diff plan.yaml", "the rules are the same", "1 they differ"))
@@ -217,12 +217,12 @@ def what_if(
             since = client.proposal(which)["effective_at"]
         times = {"since": optional_time(since, "--since"), "at": optional_time(at, "--at")}
         with progress("journeys", quiet=as_json) as advance:
-            found = client.what_if(text, tell=advance, **times)
+            answer = client.what_if(text, tell=advance, **times)
     if page is not None:
-        page.write_text(what_if_page(found, which), "utf-8")
+        page.write_text(what_if_page(answer, which), "utf-8")
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps(answer))
     else:
-        show_parts(*what_if_tables(found))
+        show_parts(*what_if_tables(answer))
     if page is not None:
         typer.echo(f"wrote {page}", err=True)

@@ -28,15 +28,15 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the projections beside the live one, with the progress of each."""
     from store.rebuild import projections_beside
 
-    found = on_database(data_dir, projections_beside)
+    beside = on_database(data_dir, projections_beside)
     if as_json:
-        typer.echo(json.dumps([{"projection": name, "events": done, "of": total} for name, done, total in found]))
+        typer.echo(json.dumps([{"projection": name, "events": done, "of": total} for name, done, total in beside]))
         return
     from rich.console import Console
     from rich.table import Table
 
     table = Table("projection", "events", "of")
-    for name, done, total in found:
+    for name, done, total in beside:
         table.add_row(name, f"{done:,}", f"{total:,}")
     Console().print(table)
 
@@ -61,11 +61,11 @@ def switch(name: Name, playbook: PlaybookFile = None, data_dir: DataDir = None, 
         def advance(done: int, _: int) -> None:
             status.update(f"catching up: {done:,} events")
 
-        found = uvloop.run(switch(settings.database_url, rules, name, advance))
+        switched = uvloop.run(switch(settings.database_url, rules, name, advance))
     if as_json:
-        typer.echo(json.dumps(found._asdict()))
+        typer.echo(json.dumps(switched._asdict()))
     else:
-        typer.echo(f"{name} is live after catching up {found.caught_up:,} events; {name} now names what was live")
+        typer.echo(f"{name} is live after catching up {switched.caught_up:,} events; {name} now names what was live")
 
 
 @projections.command(epilog=example("tandem projections drop check"))

@@ -28,7 +28,7 @@ def reads(
         "since": optional_time(since, "--since"),
     }
     with api_client(data_dir) as client:
-        found = list(islice(client.reads(**wanted), limit))
+        items = list(islice(client.reads(**wanted), limit))
     if not as_json:
-        found = [{**read, "journeys": len(read["journeys"])} for read in found]
-    print_items(found, as_json, ("at", "reader", "role", "endpoint", "journeys", "asked"))
+        items = [{**read, "journeys": len(read["journeys"])} for read in items]
+    print_items(items, as_json, ("at", "reader", "role", "endpoint", "journeys", "asked"))

@@ -65,12 +65,12 @@ def replay(
             work = replay_from_kafka(settings.kafka, settings.database_url, rules, into, advance, pace)
         else:
             work = rebuild(settings.database_url, rules, into, advance, pace, point=point)
-        found = uvloop.run(work)
+        replayed = uvloop.run(work)
     seconds = round(time.monotonic() - began, 2)
     if as_json:
-        typer.echo(json.dumps({"projection": into, **found._asdict(), "seconds": seconds}))
+        typer.echo(json.dumps({"projection": into, **replayed._asdict(), "seconds": seconds}))
     else:
-        typer.echo(f"{found.sha256}  {found.journeys} journeys in {into}, {seconds} s")
+        typer.echo(f"{replayed.sha256}  {replayed.journeys} journeys in {into}, {seconds} s")
 
 
 def _point(at: str | None, known_at: str | None) -> "Point":

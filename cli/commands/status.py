@@ -32,12 +32,12 @@ def status(
     from cli.settings import load_settings
     from cli.stack.status import as_answer, watch
 
-    found = asyncio.run(watch(load_settings(data_dir), wait=wait, timeout=timeout, quiet=as_json))
+    answer = asyncio.run(watch(load_settings(data_dir), wait=wait, timeout=timeout, quiet=as_json))
     if as_json:
-        typer.echo(json.dumps(as_answer(found)))
+        typer.echo(json.dumps(as_answer(answer)))
     else:
         from cli.render.status import status_parts
 
-        show_parts(*status_parts(as_answer(found)))
-    if not found.sound or (wait and found.lag):
+        show_parts(*status_parts(as_answer(answer)))
+    if not answer.sound or (wait and answer.lag):
         raise typer.Exit(1)

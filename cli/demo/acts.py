@@ -61,11 +61,11 @@ def show_audiences(client: JsonClient, console: Console) -> dict[str, int]:
 
 def show_credit(client: JsonClient, console: Console) -> None:
     """Credit by channel, a line each."""
-    found = client.attribution()
-    console.print(f"\n[bold]Credit[/bold] for bookings, model {found['model']}; both departments see the same sums")
-    for group in found["groups"][:_SHOWN]:
+    report = client.attribution()
+    console.print(f"\n[bold]Credit[/bold] for bookings, model {report['model']}; both departments see the same sums")
+    for group in report["groups"][:_SHOWN]:
         console.print(f"  {group['channel'] or '(none)':16} {amounts(group['credit'])}")
-    console.print(f"  {'total':16} {amounts(found['total']['credit'])}")
+    console.print(f"  {'total':16} {amounts(report['total']['credit'])}")
 
 
 def change_the_plan(client: JsonClient, console: Console) -> Plan:

@@ -73,7 +73,7 @@ async def _play(settings: Settings, facts: Sequence[Fact], console: Console, end
     started = time.monotonic()
     with tandem.Client(settings.api) as connected:
         client = JsonClient(connected)
-        found = await _watch(settings, client, console, streaming, (sent, len(facts), started), ended)
+        state = await _watch(settings, client, console, streaming, (sent, len(facts), started), ended)
         await streaming
         if ended():
             return False
@@ -81,7 +81,7 @@ async def _play(settings: Settings, facts: Sequence[Fact], console: Console, end
         if story is not None:
             console.print("\n[bold]One journey, event by event[/bold]")
             console.print(journey_story(story))
-        sound = await _adds_up(settings, facts, found, console)
+        sound = await _adds_up(settings, facts, state, console)
         show_handoffs(client, console)
         show_audiences(client, console)
         show_credit(client, console)
@@ -127,43 +127,43 @@ async def _watch(
 ) -> Status:
     """Show the live state until everything that was sent is applied."""
     sent, total, started = progress
-    found = await look(settings)
+    state = await look(settings)
     finish: float | None = None
     with Live(console=console, refresh_per_second=4, transient=False) as live:
         while not ended():
-            found = await look(settings)
-            applied = sum(one.read for one in found.partitions)
+            state = await look(settings)
+            applied = sum(one.read for one in state.partitions)
             rate = applied / max(0.001, time.monotonic() - started)
             funnel = await asyncio.to_thread(client.funnel)
-            line = f"sent {sent[0]:,} of {total:,}   applied {applied:,}   {rate:,.0f} events/s   lag {found.lag:,}"
+            line = f"sent {sent[0]:,} of {total:,}   applied {applied:,}   {rate:,.0f} events/s   lag {state.lag:,}"
             if console.is_terminal:
                 live.update(Group(Text(line), funnel_table(funnel["total"])))
             else:
                 live.console.print(line)
             if streaming.done():
                 finish = finish or time.monotonic()
-                if found.lag == 0 or time.monotonic() - finish > _SETTLE_SECONDS:
+                if state.lag == 0 or time.monotonic() - finish > _SETTLE_SECONDS:
                     break
             await asyncio.sleep(_LOOK_SECONDS)
         if not console.is_terminal:
             live.console.print(funnel_table((await asyncio.to_thread(client.funnel))["total"]))
-    return found
+    return state
 
 
 def _best_story(client: JsonClient) -> dict[str, Any] | None:
     """A customer's journey with several devices, if there is one."""
     best: dict[str, Any] | None = None
     for summary in islice(client.journeys(stage="customer"), 40):
-        found = client.journey(tandem.Identifier("journey", summary["journey_id"]))
-        if best is None or len(found["identifiers"]) > len(best["identifiers"]):
-            best = found
+        journey = client.journey(tandem.Identifier("journey", summary["journey_id"]))
+        if best is None or len(journey["identifiers"]) > len(best["identifiers"]):
+            best = journey
     return best
 
 
-async def _adds_up(settings: Settings, facts: Sequence[Fact], found: Status, console: Console) -> bool:
+async def _adds_up(settings: Settings, facts: Sequence[Fact], state: Status, console: Console) -> bool:
     """Law 4: the equation of all partitions. Law 2: a fold in memory of what was sent gives the stored journeys."""
     names = ("read", "applied", "duplicates", "dead", "holes")
-    read, applied, duplicates, dead, holes = (sum(getattr(one, name) for one in found.partitions) for name in names)
+    read, applied, duplicates, dead, holes = (sum(getattr(one, name) for one in state.partitions) for name in names)
     console.print(
         f"\nNo record is lost: read {read:,} = applied {applied:,} + duplicates {duplicates:,} + dead letters {dead:,} "
         f"+ holes {holes:,}"
@@ -184,7 +184,7 @@ async def _adds_up(settings: Settings, facts: Sequence[Fact], found: Status, con
             else f"DIFFERS from the fold in memory: {expected[:16]}"
         )
     )
-    return same and found.lag == 0 and all(one.sound for one in found.partitions)
+    return same and state.lag == 0 and all(one.sound for one in state.partitions)
 
 
 def _events(facts: Sequence[Fact]) -> list[Event]:

@@ -10,17 +10,17 @@ from rich.text import Text
 from cli.render.money import money
 
 
-def credit_table(found: dict[str, Any]) -> Group:
+def credit_table(report: dict[str, Any]) -> Group:
     """Credit by line and currency; bookings that nobody has credit for, and the sum."""
-    table = Table(found["by"], box=None, padding=(0, 1, 0, 0))
+    table = Table(report["by"], box=None, padding=(0, 1, 0, 0))
     for name in ("credit", "share", "bookings", "touchpoints", "cost", "credit to cost"):
         table.add_column(name, justify="right", no_wrap=name in ("credit", "cost"))
-    for group in found["groups"]:
-        _credit_rows(table, group[found["by"]] if group[found["by"]] is not None else "(none)", group)
-    _credit_rows(table, "unattributed", found["unattributed"], "dim")
-    _credit_rows(table, "total", found["total"], "bold")
-    hidden = [Text(f"hidden: {', '.join(found['hidden'])}", style="dim")] if "hidden" in found else []
-    return Group(Text.from_markup(f"model [bold]{found['model']}[/bold]"), table, *hidden)
+    for group in report["groups"]:
+        _credit_rows(table, group[report["by"]] if group[report["by"]] is not None else "(none)", group)
+    _credit_rows(table, "unattributed", report["unattributed"], "dim")
+    _credit_rows(table, "total", report["total"], "bold")
+    hidden = [Text(f"hidden: {', '.join(report['hidden'])}", style="dim")] if "hidden" in report else []
+    return Group(Text.from_markup(f"model [bold]{report['model']}[/bold]"), table, *hidden)
 
 
 def _credit_rows(table: Table, name: str, line: dict[str, Any], style: str | None = None) -> None:

@@ -24,8 +24,8 @@ def line_of(change: "Change") -> str:
 
 
 def _who(change: "Change", journey: dict[str, Any]) -> str:
-    found = {one["type"]: one["value"] for one in journey.get("identifiers", [])}
-    named = [f"{name}:{found[name]}" for name in _NAMES if name in found]
+    names = {one["type"]: one["value"] for one in journey.get("identifiers", [])}
+    named = [f"{name}:{names[name]}" for name in _NAMES if name in names]
     who = named[0] if named else f"journey:{change.journey_id}"
     if change.related is None:
         return who

@@ -9,21 +9,21 @@ import orjson
 _WIDTH, _HEIGHT = 760, 150
 
 
-def report_page(found: dict[str, Any]) -> str:
+def report_page(report: dict[str, Any]) -> str:
     """HTML, with plots; the report itself lies in it as JSON, so that its signature can be checked."""
-    integrity, again, whole = found["integrity"], found["reproducibility"], found["completeness"]
-    data = orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode().replace("</", "<\\/")
+    integrity, again, whole = report["integrity"], report["reproducibility"], report["completeness"]
+    data = orjson.dumps(report, option=orjson.OPT_SORT_KEYS).decode().replace("</", "<\\/")
     signed = (
-        f"Signed with key {escape(found['key'])}: <code>tandem audit check</code> takes this page."
-        if "signature" in found
+        f"Signed with key {escape(report['key'])}: <code>tandem audit check</code> takes this page."
+        if "signature" in report
         else "Not signed."
     )
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Audit report</title><style>{_STYLE}</style></head><body>
 <h1>Audit report</h1>
-<p>{_day(found["from"])} to {_day(found["to"])} (UTC), made {escape(found["made_at"][:16].replace("T", " "))}.</p>
-<p class="{_class(found["sound"])} verdict">{_verdict(found["sound"])}</p>
+<p>{_day(report["from"])} to {_day(report["to"])} (UTC), made {escape(report["made_at"][:16].replace("T", " "))}.</p>
+<p class="{_class(report["sound"])} verdict">{_verdict(report["sound"])}</p>
 <h2>Is everything there? {_mark(whole["sound"])}</h2>
 <p>Every record that was sent has to be used, known already, kept as unusable with the reason, or noted as missing.</p>
 {_table(("partition", "read", "applied", "duplicates", "dead_letters", "holes"), whole["partitions"])}
@@ -39,12 +39,12 @@ def report_page(found: dict[str, Any]) -> str:
 {_findings(again["differences"], ("table", "journey_id", "what"))}
 <h2>People who were erased</h2>
 <p>Nobody can tell from these records who they were.</p>
-{_table(("committed_at", "reason", "by", "records", "erasure"), found["erasures"])}
+{_table(("committed_at", "reason", "by", "records", "erasure"), report["erasures"])}
 <h2>Changes of the joint playbook</h2>
-{_table(("proposed_at", "name", "state", "department", "by", "in_force_since"), found["playbook"])}
+{_table(("proposed_at", "name", "state", "department", "by", "in_force_since"), report["playbook"])}
 <h2>Who read personal data</h2>
-{_plot([(one["day"], one["reads"]) for one in found["reads"]["by_day"]])}
-{_table(("reader", "role", "endpoint", "reads", "journeys"), found["reads"]["by_reader"])}
+{_plot([(one["day"], one["reads"]) for one in report["reads"]["by_day"]])}
+{_table(("reader", "role", "endpoint", "reads", "journeys"), report["reads"]["by_reader"])}
 <p class=small>{signed}</p>
 <script type="application/json" id="report">{data}</script>
 </body></html>

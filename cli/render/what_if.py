@@ -14,18 +14,18 @@ from cli.render.money import amounts
 _WIDTH, _ROW = 560, 26  #: of a plot, in pixels
 
 
-def what_if_tables(found: dict[str, Any]) -> list[RenderableType]:
+def what_if_tables(answer: dict[str, Any]) -> list[RenderableType]:
     """Who would move, and the funnel before and after."""
     parts: list[RenderableType] = [
         Text.from_markup(
-            f"with this playbook in force from {found['since'][:16]}, as of {found['at'][:16]}: "
-            f"[bold]{found['changed']:,}[/bold] of {found['journeys']:,} journeys would be in another stage"
+            f"with this playbook in force from {answer['since'][:16]}, as of {answer['at'][:16]}: "
+            f"[bold]{answer['changed']:,}[/bold] of {answer['journeys']:,} journeys would be in another stage"
         )
     ]
-    parts += [_moves(found["moves"])] if found["moves"] else []
-    parts += [_handoffs(found["handoffs"])] if found["handoffs"] else []
-    parts.append(_funnel(found["funnel"]))
-    return parts + (_channels(found["credit"]) if found["credit"] else [])
+    parts += [_moves(answer["moves"])] if answer["moves"] else []
+    parts += [_handoffs(answer["handoffs"])] if answer["handoffs"] else []
+    parts.append(_funnel(answer["funnel"]))
+    return parts + (_channels(answer["credit"]) if answer["credit"] else [])
 
 
 def _moves(moves: list[dict[str, Any]]) -> Table:
@@ -65,38 +65,38 @@ def _stages(funnel: dict[str, Any]) -> list[tuple[str, int | None, int | None, i
     sides = [funnel["now"], funnel["then"]]
     names = dict.fromkeys(stage["stage"] for side in (sides[1], sides[0]) for stage in side["stages"])
     lines = [{stage["stage"]: stage for stage in side["stages"]} for side in sides]
-    found: list[tuple[str, int | None, int | None, int, int]] = []
+    rows: list[tuple[str, int | None, int | None, int, int]] = []
     for name in names:
         one, other = (line.get(name, {}) for line in lines)
-        found.append((name, one.get("reached"), other.get("reached"), one.get("now", 0), other.get("now", 0)))
+        rows.append((name, one.get("reached"), other.get("reached"), one.get("now", 0), other.get("now", 0)))
     for name in sides[1]["beside"]:
         if name not in names:
-            found.append((name, None, None, sides[0]["beside"].get(name, 0), sides[1]["beside"][name]))
-    return found
+            rows.append((name, None, None, sides[0]["beside"].get(name, 0), sides[1]["beside"][name]))
+    return rows
 
 
-def what_if_page(found: dict[str, Any], name: str) -> str:
+def what_if_page(answer: dict[str, Any], name: str) -> str:
     """A page that needs nothing else: for the joint meeting."""
-    stages = _stages(found["funnel"])
+    stages = _stages(answer["funnel"])
     reached = [(stage, now, then) for stage, now, then, _, _ in stages if now is not None or then is not None]
     within = [(stage, now, then) for stage, _, _, now, then in stages]
     moves = "".join(
         f"<tr><td>{escape(one['stage_from'])}</td><td>{escape(one['stage_to'])}</td>"
         f"<td class=n>{one['journeys']:,}</td></tr>"
-        for one in found["moves"]
+        for one in answer["moves"]
     )
     handoffs = "".join(
         f"<tr><td>{escape(one['kind'])}</td><td>{escape(one['what'])}</td>"
         f"<td class=n>{one['appear']:,}</td><td class=n>{one['vanish']:,}</td></tr>"
-        for one in found["handoffs"]
+        for one in answer["handoffs"]
     )
-    credit = _credit(found["credit"]) if found["credit"] else "<p>Credit stays as it is.</p>"
+    credit = _credit(answer["credit"]) if answer["credit"] else "<p>Credit stays as it is.</p>"
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>What if: {escape(name)}</title><style>{_STYLE}</style></head><body>
 <h1>What if: {escape(name)}</h1>
-<p>With this playbook in force from {escape(found["since"][:16])} UTC, as of {escape(found["at"][:16])} UTC:
-<strong>{found["changed"]:,}</strong> of {found["journeys"]:,} journeys would be in another stage.</p>
+<p>With this playbook in force from {escape(answer["since"][:16])} UTC, as of {escape(answer["at"][:16])} UTC:
+<strong>{answer["changed"]:,}</strong> of {answer["journeys"]:,} journeys would be in another stage.</p>
 <p class=key><span class=now></span> as it is <span class=then></span> with this playbook</p>
 <h2>Journeys that reached a stage</h2>{_bars(reached)}
 <h2>Journeys in a stage</h2>{_bars(within)}

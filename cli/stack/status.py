@@ -35,7 +35,7 @@ class Status:
     @property
     def lag(self) -> int:
         """Records produced and not applied yet."""
-        reached = {(found.topic, found.partition): found.next_offset for found in self.partitions}
+        reached = {(partition.topic, partition.partition): partition.next_offset for partition in self.partitions}
         return sum(max(0, end - reached.get(place, 0)) for place, end in self.ends.items())
 
     @property
@@ -51,20 +51,20 @@ class Status:
 
 async def watch(settings: Settings, *, wait: bool, timeout: float, quiet: bool) -> Status:
     """The status now, or once nothing lags (or `timeout` seconds are over)."""
-    found = await look(settings)
-    if not wait or found.done:
-        return found
+    state = await look(settings)
+    if not wait or state.done:
+        return state
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     deadline = asyncio.get_running_loop().time() + timeout
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
-        total = sum(found.ends.values())
+        total = sum(state.ends.values())
         task = bar.add_task("applying", total=total)
-        while not found.done and asyncio.get_running_loop().time() < deadline:
-            bar.update(task, completed=total - found.lag)
+        while not state.done and asyncio.get_running_loop().time() < deadline:
+            bar.update(task, completed=total - state.lag)
             await asyncio.sleep(_PAUSE_SECONDS)
-            found = await look(settings)
-    return found
+            state = await look(settings)
+    return state
 
 
 async def look(settings: Settings) -> Status:
@@ -101,9 +101,9 @@ async def _database(
 async def _broker(settings: Settings) -> tuple[dict[tuple[str, int], int], str]:
     consumer = AIOKafkaConsumer(**settings.kafka.client_options())
     try:
-        _, found = await asyncio.wait_for(describe(settings.kafka), 10)
+        _, partitions = await asyncio.wait_for(describe(settings.kafka), 10)
         await asyncio.wait_for(consumer.start(), 10)
-        places = [TopicPartition(place.topic, place.partition) for place in found]
+        places = [TopicPartition(place.topic, place.partition) for place in partitions]
         ends = await consumer.end_offsets(places)
         return {(place.topic, place.partition): end for place, end in ends.items()}, "ok"
     except (KafkaError, TandemError, OSError, TimeoutError) as error:
@@ -124,20 +124,20 @@ async def _api(settings: Settings) -> str:
 async def _agents(address: str) -> str:
     try:
         async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
-            found = (await client.get(f"{address}/agents")).raise_for_status().json()
+            agents = (await client.get(f"{address}/agents")).raise_for_status().json()
     except httpx.HTTPError as error:
         return f"does not answer at {address}: {str(error) or type(error).__name__}"
-    return "; ".join(f"{one['agent']} keeps failing: {one['error']}" for one in found if one["error"]) or "ok"
+    return "; ".join(f"{one['agent']} keeps failing: {one['error']}" for one in agents if one["error"]) or "ok"
 
 
-def _total(found: Status) -> dict[str, int]:
+def _total(state: Status) -> dict[str, int]:
     return {
-        "lag": found.lag,
-        "read": sum(one.read for one in found.partitions),
-        "applied": sum(one.applied for one in found.partitions),
-        "duplicates": sum(one.duplicates for one in found.partitions),
-        "dead_letters": sum(one.dead for one in found.partitions),
-        "holes": sum(one.holes for one in found.partitions),
+        "lag": state.lag,
+        "read": sum(one.read for one in state.partitions),
+        "applied": sum(one.applied for one in state.partitions),
+        "duplicates": sum(one.duplicates for one in state.partitions),
+        "dead_letters": sum(one.dead for one in state.partitions),
+        "holes": sum(one.holes for one in state.partitions),
     }
 
 
@@ -145,13 +145,13 @@ def _adds_up(total: dict[str, int]) -> bool:
     return total["read"] == total["applied"] + total["duplicates"] + total["dead_letters"] + total["holes"]
 
 
-def as_answer(found: Status) -> dict[str, Any]:
+def as_answer(state: Status) -> dict[str, Any]:
     """The status as `tandem status --json` prints it."""
     partitions = [
         {
             "topic": one.topic,
             "partition": one.partition,
-            "lag": found.ends.get((one.topic, one.partition), one.next_offset) - one.next_offset,
+            "lag": state.ends.get((one.topic, one.partition), one.next_offset) - one.next_offset,
             "read": one.read,
             "applied": one.applied,
             "duplicates": one.duplicates,
@@ -159,13 +159,13 @@ def as_answer(found: Status) -> dict[str, Any]:
             "holes": one.holes,
             "sound": one.sound,
         }
-        for one in found.partitions
+        for one in state.partitions
     ]
-    total = _total(found)
+    total = _total(state)
     return {
-        "parts": found.parts,
-        "published": None if found.publication is None else found.publication._asdict(),
-        "following_playbook": 1.0 if found.following is None else round(found.following, 4),
+        "parts": state.parts,
+        "published": None if state.publication is None else state.publication._asdict(),
+        "following_playbook": 1.0 if state.following is None else round(state.following, 4),
         "total": total | {"sound": _adds_up(total)},
         "partitions": partitions,
     }

@@ -184,14 +184,14 @@ def start_detached(folder: Path, port: int, agents: Sequence[str] = ()) -> dict[
 
 def stop_running(folder: Path) -> None:
     """Stop the stack of a data dir and wait until it has stopped. Raises NoStack."""
-    found = read_stack(folder)
-    if found is None or not is_locked(folder):
+    stack = read_stack(folder)
+    if stack is None or not is_locked(folder):
         raise NoStack(f"no stack is running in {folder}")
-    os.kill(int(found["pid"]), signal.SIGTERM)
+    os.kill(int(stack["pid"]), signal.SIGTERM)
     deadline = time.monotonic() + 60
     while is_locked(folder):
         if time.monotonic() > deadline:
-            raise UserError(f"the stack (process {found['pid']}) does not stop: see {folder / 'logs'}")
+            raise UserError(f"the stack (process {stack['pid']}) does not stop: see {folder / 'logs'}")
         time.sleep(0.05)
 
 

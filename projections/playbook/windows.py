@@ -75,8 +75,8 @@ class Window(NamedTuple):
         if isinstance(value, Answer):
             return self._shown(value, held_in, left_out)
         if isinstance(value, list):
-            found = [self._inside(one, held_in, left_out) for one in value]
-            return value if all(map(_is, found, value)) else found
+            shown = [self._inside(one, held_in, left_out) for one in value]
+            return value if all(map(_is, shown, value)) else shown
         if isinstance(value, dict):
             return {name: self._inside(one, held_in, left_out) for name, one in value.items()}
         return value
@@ -97,9 +97,9 @@ EVERYTHING = Window("everything")
 
 def shared(windows: Iterable[Window]) -> Window:
     """What all may see: hidden is what any of them hides. For topics, which cannot tell readers apart."""
-    found = list(windows)
-    hidden = frozenset[str]().union(*(window.hidden for window in found))
-    return Window("shared", hidden, frozenset[tuple[str, str]]().union(*(window.withdrawn for window in found)))
+    all_windows = list(windows)
+    hidden = frozenset[str]().union(*(window.hidden for window in all_windows))
+    return Window("shared", hidden, frozenset[tuple[str, str]]().union(*(window.withdrawn for window in all_windows)))
 
 
 def widest(windows: Iterable[Window]) -> Window:
@@ -143,8 +143,8 @@ def _veiled(answer: Part, names: Collection[Name], keep: Collection[str]) -> Par
             return [walk(one) for one in node if not _is_one_of(one, dropped)]
         return {name: walk(one) for name, one in node.items()} if isinstance(node, dict) else node
 
-    found: Part = walk(answer)
-    return found
+    veiled: Part = walk(answer)
+    return veiled
 
 
 def _pattern(type_: str, values: Iterable[str], keep: Collection[str]) -> re.Pattern[str]:

@@ -70,14 +70,14 @@ def _link(link: Link, workspace: Workspace) -> answers.LinkedPair:
     )
 
 
-def preview_view(found: Preview) -> answers.RulingPreview:
+def preview_view(preview: Preview) -> answers.RulingPreview:
     """What a ruling would move."""
     return answers.RulingPreview(
-        before=[_side(side) for side in found.before],
-        after=[_side(side) for side in found.after],
-        events_moved=found.events_moved,
-        needs_confirmation=found.confirm,
-        warnings=found.warnings,
+        before=[_side(side) for side in preview.before],
+        after=[_side(side) for side in preview.after],
+        events_moved=preview.events_moved,
+        needs_confirmation=preview.confirm,
+        warnings=preview.warnings,
     )
 
 

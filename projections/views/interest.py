@@ -48,9 +48,9 @@ class Interest(NamedTuple):
 
 def topics_of(change: FeedChange) -> set[object]:
     """Under what to look for subscribers that may want a change whose journey still is."""
-    found: set[object] = {None, ("kind", change.kind), change.journey_id, change.stage_from, change.stage_to}
+    topics: set[object] = {None, ("kind", change.kind), change.journey_id, change.stage_from, change.stage_to}
     if change.related is not None:
-        found.add(change.related)
+        topics.add(change.related)
     if change.journey is not None:
-        found.update(change.journey.accounts)
-    return found
+        topics.update(change.journey.accounts)
+    return topics

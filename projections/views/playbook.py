@@ -52,8 +52,8 @@ def proposal_view(proposal: Proposal, at: int, text: str | UnsetType = UNSET) ->
     )
 
 
-def _decision(found: Decision) -> answers.PlaybookWord:
-    said = found.event
+def _decision(decision: Decision) -> answers.PlaybookWord:
+    said = decision.event
     at, event_id, source = said.order
     return answers.PlaybookWord(
         decision=_DECISIONS[said.type],
@@ -62,8 +62,8 @@ def _decision(found: Decision) -> answers.PlaybookWord:
         at=time_text(at),
         text=said.text if said.type != APPROVED else None,
         event=EventRef(id=id_text(event_id), source=source),
-        counts=found.void is None,
-        because=found.void,
+        counts=decision.void is None,
+        because=decision.void,
     )
 
 

@@ -103,14 +103,14 @@ def _stage_at(summary: Summary, at: int) -> tuple[int, int]:
 
 def _who(state: bytes) -> tuple[list[Identifier], dict[str, bool]]:
     """(identifiers, consent) of a stored journey."""
-    found = _contact.decode(state)
+    contact = _contact.decode(state)
     consents: dict[str, list[Fact]] = {}
-    for fact in found.facts:
+    for fact in contact.facts:
         if fact.kind == "consent":
             consents.setdefault(fact.name, []).append(fact)
     said = {name: latest(facts) for name, facts in consents.items()}
     identifiers = [
         Identifier(type=known.type, value=known.value)
-        for known in sorted(found.identifiers, key=lambda known: (known.type, known.value))
+        for known in sorted(contact.identifiers, key=lambda known: (known.type, known.value))
     ]
     return identifiers, {name: fact.value for name, fact in sorted(said.items()) if fact and fact.value is not None}
