@@ -16,7 +16,7 @@ from schemas.errors import TandemError
 from store.archive import Block
 from store.chain import Step, content_of, letter_seal, link_of
 from store.changes import Change, write_changes
-from store.erasure import Removal, detach_all, somebody_came, write_erasures
+from store.erasure import Removal, somebody_came, take_out, write_erasures
 from store.handoffs import write_handoffs
 from store.proposals import Swept, begin_sweep, move_sweep, write_said
 from store.silence import retold
@@ -252,7 +252,7 @@ async def commit_batch(connection: asyncpg.Connection, batch: Batch) -> int:
             if batch.removal is not None:
                 if await somebody_came(connection, batch.removal, first):
                     raise Stale(_STALE)
-                await detach_all(connection, batch.removal, batch_id)
+                await take_out(connection, batch.removal, batch_id)
             if batch.swept and not await move_sweep(connection, batch.swept):
                 raise Stale(_STALE)
             await write_changes(connection, changes, first, batch_id)

@@ -236,7 +236,7 @@ def _columns(places: list[RecordId]) -> tuple[list[int], list[int]]:
     return [partition_id for partition_id, _ in places], [offset for _, offset in places]
 
 
-async def detach_all(connection: asyncpg.Connection, removal: Removal, batch_id: int) -> None:
+async def take_out(connection: asyncpg.Connection, removal: Removal, batch_id: int) -> None:
     """Take what was stored about a person out of the database, within a batch's transaction; seals stay."""
     for bucket, of_batch, places in removal.blocks:
         payload = await connection.fetchval(_BLOCK, bucket, of_batch)
