@@ -12,17 +12,14 @@ from api.access.redaction import Veil, refuse_veiled, veil_over
 from api.context import Context, context_of
 from api.http.times import instant
 from audit.past import NoSuchPoint, Point, Recorded, check_point, fold_at, recorded_of, rules_known
-from projections.identifiers import key_at
+from projections.identifiers import newest_key
 from projections.identity.workspace import Workspace
 from projections.journey.journey import Journey
 from projections.playbook.rules import Rules
 from projections.text import micros, time_text
 from projections.views.journey import journey_view
 from schemas.answers import journeys as answers
-from schemas.times import NEVER
 from store import identity as store
-
-_NEVER = NEVER  #: after all times
 
 
 class Seen(NamedTuple):
@@ -67,7 +64,7 @@ async def as_of(context: Context, key: bytes, *points: Point) -> tuple[list[Reco
             at = point.at if point.at is not None else context.clock()
             if point.at is None and point.known_at is not None:
                 at = micros(point.known_at)
-            newest = key_at(key, _NEVER, workspace.register.releases)
+            newest = newest_key(key, workspace.register.releases)
             journey = workspace.journey_of(newest) or workspace.journey_of(key)
             seen.append(Seen(journey, workspace, workspace.rules, at, point.known_at))
     return recorded, seen
@@ -79,6 +76,6 @@ async def veil_of_today(request: Request, identifier: str, key: bytes, seen: lis
     keys = {key, *(known for one in seen for known in one.workspace.home)}
     async with context.raw_pool.acquire() as connection:
         today = await store.load_tied(connection, context.rules, sorted(keys))
-    newest = key_at(key, _NEVER, today.register.releases)
+    newest = newest_key(key, today.register.releases)
     refuse_veiled(window, today.journey_of(newest) or today.journey_of(key), identifier, key)
     return veil_over(today, window)

@@ -14,7 +14,7 @@ import asyncpg
 import orjson
 
 from audit.progress import Progress
-from projections.identifiers import identifier_key, key_at, later_key
+from projections.identifiers import identifier_key, key_at, later_key, newest_key
 from projections.identity.erasure import ERASURE, Erased, Erasure, keyed_hash, name_of_secret
 from projections.identity.workspace import Workspace
 from projections.journey.journey import Journey
@@ -25,7 +25,7 @@ from projections.text import time_text
 from schemas.errors import TandemError
 from store.archive import DamagedBlock, open_block
 from store.erasure import all_blocks, erased_by, make_secret, tables_with
-from store.identity import load_tied, newest_key
+from store.identity import load_tied
 from store.partitions import read_departments
 from store.rebuild import holding
 from streams.engine.archived_events import ArchivedEvent, EventArchive

@@ -7,12 +7,12 @@ import asyncpg
 import msgspec
 import orjson
 
-from projections.identifiers import key_at
+from projections.identifiers import key_at, newest_key
 from projections.playbook.rules import Rules
 from projections.text import id_text, time_text
 from projections.views.journey import journey_view
 from schemas.errors import TandemError
-from store.identity import load_tied, newest_key
+from store.identity import load_tied
 from store.partitions import event_partitions, read_departments
 from store.reads import ReadFilter, list_reads
 from streams.engine.archived_events import ArchivedEvent, EventArchive

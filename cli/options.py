@@ -2,11 +2,12 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.errors import UserError
+from schemas import departments
 
 if TYPE_CHECKING:
     import tandem
@@ -16,10 +17,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text
 Limit = Annotated[int, typer.Option(min=1, help="Number of rows at most.")]
 Identifier = Annotated[str, typer.Argument(help="type:value, such as email:ana@example.com")]
 Department = Annotated[
-    Literal["marketing", "sales"] | None,
+    departments.Department | None,
     typer.Option(help="The department you act for. A token of one department implies it."),
 ]
 By = Annotated[str | None, typer.Option(envvar="TANDEM_USER", help="Who decides. A token implies it: its subject.")]
+TrueAt = Annotated[str | None, typer.Option(help="RFC 3339: as it was true then, by all that is known today.")]
+KnownAt = Annotated[str | None, typer.Option(help="RFC 3339: as Tandem knew it then.")]
 Projection = Annotated[
     str | None,
     typer.Option(help="Read this projection instead of the live one: see `tandem replay --into`."),

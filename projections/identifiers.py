@@ -13,6 +13,8 @@ from typing import Literal, NamedTuple, get_args
 import idna
 import phonenumbers
 
+from schemas.times import NEVER
+
 #: Identifier types of persons, strongest first. The strongest one of an event is its anchor.
 PersonType = Literal["user_id", "crm_contact", "crm_lead", "email", "phone", "anonymous_id"]
 PERSON_TYPES: tuple[str, ...] = get_args(PersonType)
@@ -59,6 +61,11 @@ def key_at(key: bytes, at: int, releases: Mapping[bytes, list[int]]) -> bytes:
         return key
     last = max((time for time in times if time <= at), default=None)
     return key if last is None else later_key(key, last)
+
+
+def newest_key(key: bytes, releases: Mapping[bytes, list[int]]) -> bytes:
+    """The key of whom an identifier means after all its releases."""
+    return key_at(key, NEVER, releases)
 
 
 def _key(text: str) -> bytes:

@@ -1,12 +1,12 @@
 """Reads about identity. All connections here give uuid values as 16 raw bytes: see open_engine_connection."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 import asyncpg
 
-from projections.identifiers import key_at, later_key
+from projections.identifiers import key_at
 from projections.identity.register import Register
 from projections.identity.workspace import Workspace
 from projections.journey.journey import Journey
@@ -126,12 +126,6 @@ def _ends(journey: Journey, ruled: dict[bytes, set[bytes]]) -> set[bytes]:
     for key in journey.identifiers:
         ends |= ruled.get(key, set())
     return ends
-
-
-def newest_key(key: bytes, releases: Mapping[bytes, list[int]]) -> bytes:
-    """The key of whom an identifier means today: it means somebody else after each release."""
-    times = releases.get(key)
-    return key if times is None else later_key(key, max(times))
 
 
 async def find_event(connection: Connection, id_: bytes, source: str) -> LoggedEvent | None:

@@ -1,14 +1,12 @@
 """In whose name somebody decides."""
 
 from collections.abc import Mapping
-from typing import Literal
 
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
 from api.access.caller import caller_of
-
-Department = Literal["marketing", "sales"]
+from schemas.departments import Department
 
 
 def speaker(

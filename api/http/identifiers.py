@@ -27,7 +27,7 @@ def key_of(identifier: str, rules: Rules) -> bytes:
     raise HTTPException(422, f"{type_}:{value[:64]} names nobody: the value is blocked or unreadable")
 
 
-def newest_key(workspace: Workspace, key: bytes) -> bytes:
+def newest_key_in_use(workspace: Workspace, key: bytes) -> bytes:
     """The key that an identifier has since its last release, if anybody has used it since."""
     times = workspace.register.releases.get(key, [])
     later = [key_at(key, at, workspace.register.releases) for at in reversed(times)]

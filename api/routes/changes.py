@@ -1,7 +1,7 @@
 """`GET /v1/changes`: the change feed, as server-sent events or as JSON that waits for news."""
 
 import asyncio
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 import orjson
@@ -27,6 +27,7 @@ from projections.views.interest import Interest
 from schemas.answers.changes import Change, ChangeKind, Reset
 from schemas.answers.export import schema_of
 from schemas.answers.journeys import FeedJourney
+from schemas.departments import Department
 
 router = strict_router("/v1")
 
@@ -62,7 +63,7 @@ _X_EVENTS = {
 )
 async def changes(
     request: Request,
-    department: Annotated[Literal["marketing", "sales"] | None, Query()] = None,
+    department: Annotated[Department | None, Query()] = None,
     stage: Text = None,
     journey: Text = None,
     account: Text = None,

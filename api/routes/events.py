@@ -2,7 +2,7 @@
 
 import zlib
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated
 
 import structlog
 from fastapi import Query, Request
@@ -18,12 +18,11 @@ from api.http.problems import problem
 from api.http.strict_parameters import strict_router
 from api.joint_events import NO_BROKER, NotPublished
 from schemas.answers.events import Published
+from schemas.departments import TopicDepartment
 from streams.gateway import MAX_BODY, BrokerUnavailable, InvalidBody
 
 log = structlog.get_logger(__name__)
 router = strict_router()
-
-Topic = Literal["marketing", "sales", "joint"]
 
 
 class TooLarge(Exception):
@@ -43,8 +42,8 @@ class TooLarge(Exception):
 )
 async def publish(
     request: Request,
-    department: Annotated[Topic | None, Query(description="Whose topic: required")] = None,
-    owner: Annotated[Topic | None, Query(deprecated=True, description="Use `department`")] = None,
+    department: Annotated[TopicDepartment | None, Query(description="Whose topic: required")] = None,
+    owner: Annotated[TopicDepartment | None, Query(deprecated=True, description="Use `department`")] = None,
 ) -> Response:
     """Each event gets its own result: a bad one does not cost its neighbours. The content type does not matter."""
     topic = _topic(department, owner)
@@ -69,7 +68,7 @@ async def publish(
     return response
 
 
-def _topic(department: Topic | None, owner: Topic | None) -> Topic:
+def _topic(department: TopicDepartment | None, owner: TopicDepartment | None) -> TopicDepartment:
     """Whose topic is meant. Raises HTTPException 422."""
     if owner is not None:
         _warn_of_owner()

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api.access.caller import record, window_of
-from api.access.on_behalf_of import Department, speaker
+from api.access.on_behalf_of import speaker
 from api.access.policy import DEPARTMENTS
 from api.context import Context, context_of
 from api.http.answers import answer
@@ -27,6 +27,7 @@ from projections.text import time_text
 from projections.views.handoffs import handoff_view
 from projections.views.summary import contact_view
 from schemas.answers import handoffs as answers
+from schemas.departments import Department
 from store import handoffs as store
 from store.handoff_report import handoff_report
 from store.handoffs import Waiting

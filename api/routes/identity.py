@@ -14,7 +14,7 @@ from api.access.redaction import Veil, merged, refuse_veiled, veil_over
 from api.context import context_of
 from api.http.answers import answer
 from api.http.cursors import cursor_of, place_of
-from api.http.identifiers import key_of, newest_key
+from api.http.identifiers import key_of, newest_key_in_use
 from api.http.parameters import Cursor, Identifier, Limit
 from api.http.strict_parameters import strict_router
 from api.past_scope import point_of
@@ -150,7 +150,7 @@ async def explain_two(request: Request, a: Identifier, b: Identifier) -> Respons
     keys = [key_of(one, context.rules) for one in (a, b)]
     async with context.raw_pool.acquire() as connection:
         workspace = await store.load_tied(connection, context.rules, keys)
-        own = [newest_key(workspace, key) for key in keys]
+        own = [newest_key_in_use(workspace, key) for key in keys]
         for name, key in zip((a, b), own, strict=True):
             refuse_veiled(window_of(request), workspace.journey_of(key), name, key)
         explanation = explain(workspace, own[0], own[1])
@@ -258,9 +258,9 @@ async def person(
             rules = await rules_known(connection, context.agreed.first, point.known_at)
             workspace = fold_at(recorded, rules, point, erased)
             today = await store.load_tied(connection, context.rules, [key, *workspace.home])  # for consents of today
-    now = newest_key(today, key)
+    now = newest_key_in_use(today, key)
     refuse_veiled(window_of(request), today.journey_of(now), identifier, now)
-    journey = workspace.journey_of(newest_key(workspace, key))
+    journey = workspace.journey_of(newest_key_in_use(workspace, key))
     if journey is None:
         raise HTTPException(404, f"no journey found for {identifier}" + (" at that time" if point != NOW else ""))
     view = identity_view(journey, workspace)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api.access.on_behalf_of import Department, speaker
+from api.access.on_behalf_of import speaker
 from api.access.policy import PLANS_FOR
 from api.context import Context, context_of
 from api.http.answers import answer
@@ -26,6 +26,7 @@ from projections.playbook.proposals import Proposal, digest_of_text, objection, 
 from projections.text import micros
 from projections.views.playbook import proposal_view, stray_view, terms_view
 from schemas.answers.playbook import ProposalList, ProposalPublished
+from schemas.departments import Department
 
 router = strict_router("/v1/playbook")
 

@@ -13,7 +13,7 @@ from api.access.caller import caller_of, record, window_of
 from api.access.redaction import refuse_veiled, veil_over
 from api.context import Context, context_of
 from api.http.answers import answer
-from api.http.identifiers import key_of, newest_key
+from api.http.identifiers import key_of, newest_key_in_use
 from api.http.parameters import Somebody
 from api.http.problems import MEDIA_TYPE, as_problem
 from api.http.strict_parameters import strict_router
@@ -102,7 +102,7 @@ async def _preview(request: Request, wanted: RulingRequest) -> tuple[Preview, Ru
     async with context.raw_pool.acquire() as connection:
         workspace = await store.load_tied(connection, context.rules, sorted(set(keys.values())))
     for name, key in keys.items():
-        newest = newest_key(workspace, key)
+        newest = newest_key_in_use(workspace, key)
         refuse_veiled(window, workspace.journey_of(newest), name, newest)
     veil = veil_over(workspace, window)
     if wanted.ruling == "release":

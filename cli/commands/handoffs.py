@@ -4,13 +4,14 @@ import json
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from cli.client import api_client, until_projected
 from cli.options import AsJson, By, DataDir, Department, Limit, example
 from cli.terminal import print_items
+from schemas import departments
 
 app = typer.Typer()
 handoffs = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -119,7 +120,7 @@ def withdraw(
 def _decide(
     handoff: str,
     decision: str,
-    department: Literal["marketing", "sales"] | None,
+    department: departments.Department | None,
     reason: str | None,
     by: str | None,
     data_dir: Path | None,

@@ -10,7 +10,7 @@ import typer
 
 from cli.client import api_client
 from cli.errors import UserError
-from cli.options import AsJson, By, DataDir, Identifier, Limit, example, identifier_of, optional_time
+from cli.options import AsJson, By, DataDir, Identifier, KnownAt, Limit, TrueAt, example, identifier_of, optional_time
 from cli.terminal import print_items
 
 app = typer.Typer()
@@ -31,8 +31,8 @@ Preview = Annotated[bool, typer.Option("--preview", help="Only show what it woul
 @identity.command(epilog=example("tandem identity show email:ana@example.com --at 2026-03-01T00:00:00Z"))
 def show(
     identifier: Identifier,
-    at: Annotated[str | None, typer.Option(help="RFC 3339: as it was true then, by all that is known today.")] = None,
-    known_at: Annotated[str | None, typer.Option(help="RFC 3339: as Tandem knew it then.")] = None,
+    at: TrueAt = None,
+    known_at: KnownAt = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:

@@ -1,12 +1,11 @@
 """`tandem journey`: one journey, event by event."""
 
 import json
-from typing import Annotated
 
 import typer
 
 from cli.client import api_client
-from cli.options import AsJson, DataDir, Identifier, example, identifier_of, optional_time
+from cli.options import AsJson, DataDir, Identifier, KnownAt, TrueAt, example, identifier_of, optional_time
 from cli.terminal import show_parts
 
 app = typer.Typer()
@@ -15,8 +14,8 @@ app = typer.Typer()
 @app.command(epilog=example("tandem journey email:ana@example.com --known-at 2026-03-03T10:02:00Z"))
 def journey(
     identifier: Identifier,
-    at: Annotated[str | None, typer.Option(help="RFC 3339: as it was true then, by all that is known today.")] = None,
-    known_at: Annotated[str | None, typer.Option(help="RFC 3339: as Tandem knew it then.")] = None,
+    at: TrueAt = None,
+    known_at: KnownAt = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -10,6 +10,7 @@ from cli.database import on_database
 from cli.errors import UserError
 from cli.options import AsJson, DataDir, example
 from cli.terminal import print_items
+from schemas.departments import Department
 
 app = typer.Typer()
 keys = typer.Typer(
@@ -25,7 +26,7 @@ KeyId = Annotated[str, typer.Argument(help="A key's id, as `tandem keys list` sh
 
 @keys.command(epilog=example('tandem keys create --department sales --source crm --name "CRM production"'))
 def create(
-    department: Annotated[Literal["marketing", "sales"], typer.Option(help="Department whose events it may publish.")],
+    department: Annotated[Department, typer.Option(help="Department whose events it may publish.")],
     name: Annotated[str, typer.Option(help="What the key is for.")],
     source: Annotated[
         list[str] | None, typer.Option(help="Source that its events may name. May be repeated; default: any.")

@@ -4,7 +4,7 @@ import difflib
 import json
 import uuid
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from cli.client import JsonClient, api_client, until_projected
 from cli.errors import UserError
 from cli.options import AsJson, By, DataDir, Department, example, optional_time
 from cli.terminal import print_items, progress, show_parts
+from schemas import departments
 
 app = typer.Typer()
 playbook = typer.Typer(
@@ -98,7 +99,7 @@ def comment(
 def _decide(
     proposal: str,
     decision: str,
-    department: Literal["marketing", "sales"] | None,
+    department: departments.Department | None,
     text: str | None,
     by: str | None,
     data_dir: Path | None,

@@ -15,7 +15,8 @@ from projections.journey.handoffs import (
 )
 from projections.text import id_text, time_text
 from schemas.answers import handoffs as answers
-from schemas.answers.parts import Department, EventRef
+from schemas.answers.parts import EventRef
+from schemas.departments import Department
 
 
 def handoff_view(one: Handoff, at: int) -> answers.Handoff | None:

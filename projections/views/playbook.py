@@ -11,7 +11,8 @@ from projections.playbook.proposals import Decision, Proposal
 from projections.playbook.rules import Rules
 from projections.text import id_text, time_text
 from schemas.answers import playbook as answers
-from schemas.answers.parts import Department, EventRef
+from schemas.answers.parts import EventRef
+from schemas.departments import Department
 
 _DECISIONS: dict[str, Literal["approve", "reject", "comment"]] = {
     "playbook_approved": "approve",

@@ -6,7 +6,8 @@ from msgspec import UNSET, Meta, field
 
 from schemas.answers.contacts import Contact
 from schemas.answers.events import Accepted
-from schemas.answers.parts import Answer, Department, EventRef, Hideable, Id, NextCursor, Time, WindowedAnswer, doc
+from schemas.answers.parts import Answer, EventRef, Hideable, Id, NextCursor, Time, WindowedAnswer, doc
+from schemas.departments import Department
 
 State = Literal["offered", "accepted", "rejected", "withdrawn", "expired", "resolved", "superseded"]
 Deadline = Literal["first-touch", "resolution"]

@@ -33,7 +33,6 @@ Time = Annotated[
 Id = Annotated[str, Meta(description="UUID", extra_json_schema={"format": "uuid"})]
 Amounts = Annotated[dict[str, int], Meta(description="Minor units (cents) by ISO 4217 currency")]
 NextCursor = Annotated[str | None, doc("Ask for the next page with it; null on the last page")]
-Department = Literal["marketing", "sales"]
 #: Why a link is taken: how much the one who states it is believed.
 Authority = Literal["ruling", "crm-merge", "crm", "login", "form"]
 

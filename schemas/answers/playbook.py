@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from msgspec import UNSET, UnsetType
 
 from schemas.answers.events import Accepted
-from schemas.answers.parts import Answer, Department, EventRef, Id, Time, doc
+from schemas.answers.parts import Answer, EventRef, Id, Time, doc
+from schemas.departments import Department
 
 ProposalState = Literal["open", "void", "rejected", "agreed", "in-force"]
 

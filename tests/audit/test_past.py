@@ -15,7 +15,7 @@ from audit.past import Point, fold_at, recorded_of
 from audit.rebuild import rebuild
 from deploy.embedded.process import free_port
 from projections.fold import subject_of
-from projections.identifiers import identifier_key
+from projections.identifiers import identifier_key, newest_key
 from projections.identity.register import RULINGS
 from projections.identity.workspace import Workspace
 from projections.journey.journey import Journey
@@ -25,7 +25,6 @@ from projections.views.journey import journey_view
 from projections.views.reasons import reasons_of
 from schemas.decode import decode
 from schemas.event import Event
-from store.identity import newest_key
 from store.rebuild import AnotherPoint, projections_beside
 from store.session import open_engine_connection
 from streams.engine.conflicts import precedes
